@@ -1,0 +1,33 @@
+"""The one error of our own: a file or a job that failed through no fault of an argument.
+
+Wrong arguments are `ValueError` or `TypeError`. The command line answers those with exit status 2 and
+`NextPixelError` with exit status 1, each in one line.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class NextPixelError(Exception):
+    """A file could not be read or written as meant, or a job failed."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A remedy for a name that is not known: the nearest known one, else all of them.
+
+    Args:
+        name: What the user wrote.
+        known: The names there are.
+
+    Returns:
+        The end of an error message.
+
+    Example:
+        >>> nearest("mnits", ["mnist", "digits"])
+        "did you mean 'mnist'?"
+        >>> nearest("faces", ["mnist", "digits"])
+        'known: digits, mnist'
+    """
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1)
+    return f"did you mean {close[0]!r}?" if close else "known: " + (", ".join(names) or "none")

@@ -1,0 +1,78 @@
+r"""Levels, and the two other things an image can be: 8-bit pixels, and the network's scale.
+
+Levels are integers 0..K-1 and the public form everywhere. They meet the two others only here:
+
+- 8-bit pixels v: level = min(K - 1, floor(v K / 255)). At K = 2 that is "v at least 128", at K = 256 it is
+  v itself. `to_pixels` picks, of the pixels that have a level, the one nearest to its even share
+  255 level / (K - 1), so `quantize(to_pixels(level))` is the level again for every K.
+- network scale x = 2 level / (K - 1) - 1, in [-1, 1].
+
+All arithmetic on pixels is in integers: truncated floats are a well known source of levels that are one
+too low.
+"""
+
+import torch
+from torch import Tensor
+
+
+def check_levels(levels: int) -> None:
+    """Refuse a number of levels that 8-bit pixels cannot have.
+
+    Raises:
+        ValueError: Unless 2 <= levels <= 256.
+    """
+    if not 2 <= levels <= 256:
+        raise ValueError(f"levels must be 2 to 256, got {levels}")
+
+
+def quantize(pixels: Tensor, levels: int) -> Tensor:
+    """Map 8-bit pixels onto K levels.
+
+    Args:
+        pixels: Integers 0..255 of any shape.
+        levels: K, 2 to 256.
+
+    Returns:
+        Levels 0..K-1 as uint8, of the same shape.
+
+    Raises:
+        ValueError: If `levels` is not 2 to 256.
+
+    Example:
+        >>> quantize(torch.tensor([0, 127, 128, 255]), 2).tolist()
+        [0, 0, 1, 1]
+    """
+    check_levels(levels)
+    return (pixels.to(torch.int32) * levels // 255).clamp(max=levels - 1).to(torch.uint8)
+
+
+def to_pixels(images: Tensor, levels: int) -> Tensor:
+    """Map levels onto 8-bit pixels, evenly spread from 0 to 255; `quantize` undoes it exactly.
+
+    Args:
+        images: Levels 0..K-1 of any shape.
+        levels: K, 2 to 256.
+
+    Returns:
+        Pixels as uint8, of the same shape.
+
+    Raises:
+        ValueError: If `levels` is not 2 to 256.
+
+    Example:
+        >>> to_pixels(torch.arange(4), 4).tolist()
+        [0, 85, 170, 255]
+    """
+    check_levels(levels)
+    level = torch.arange(levels)
+    even_share = (2 * 255 * level + levels - 1) // (2 * (levels - 1))
+    lowest = -(-255 * level // levels)
+    highest = -(-255 * (level + 1) // levels) - 1
+    highest[-1] = 255
+    table = even_share.clamp(lowest, highest).to(torch.uint8)
+    return table.to(images.device)[images.long()]
+
+
+def to_network(images: Tensor, levels: int, dtype: torch.dtype) -> Tensor:
+    """Map levels 0..K-1 onto the network's scale [-1, 1]; same shape, given dtype."""
+    return images.to(dtype) * (2 / (levels - 1)) - 1

@@ -1,0 +1,92 @@
+"""PixelCNN, plain: a stack of masked convolutions.
+
+Its field has a blind spot: what lies above and to the right, beyond the diagonal that the kernels of
+successive layers can climb, is never seen, however many layers there are (`nextpixel audit` draws it).
+
+References:
+    van den Oord, Kalchbrenner, Kavukcuoglu (2016), Pixel Recurrent Neural Networks, section 3.5.
+    https://arxiv.org/abs/1601.06759
+"""
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from nextpixel.models.base import PixelModel
+from nextpixel.models.options import color_groups
+from nextpixel.nn import MaskedConv2d
+from nextpixel.order import Shape
+
+
+@dataclass(frozen=True, kw_only=True)
+class PixelCNNConfig:
+    """Options of `PixelCNN`.
+
+    Attributes:
+        features: Hidden features.
+        layers: Masked convolutions with a kernel wider than one; the first has mask A.
+        side: Width of their kernels; odd.
+        pointwise: Hidden 1x1 convolutions after them, before the one that gives the outputs.
+        batch_norm: Batch norm after each hidden convolution. In training mode it lets pixels see their
+            future and the other images of the batch; in evaluation mode it is causal.
+        bias: Whether hidden convolutions have a constant; a batch norm has its own.
+        colors: "dependent" (G sees R of its pixel) or "independent".
+        edge: See `PixelModel`.
+    """
+
+    features: int = 64
+    layers: int = 6
+    side: int = 7
+    pointwise: int = 1
+    batch_norm: bool = False
+    bias: bool = True
+    colors: str = "dependent"
+    edge: bool = True
+
+
+class PixelCNN(PixelModel):
+    """Masked convolutions, each followed by an optional batch norm and a ReLU.
+
+    Args:
+        shape: (C, H, W).
+        levels: K.
+        config: Sizes and switches.
+    """
+
+    name = "pixelcnn"
+    Config = PixelCNNConfig
+
+    def __init__(self, shape: Shape, levels: int, config: PixelCNNConfig) -> None:
+        super().__init__(shape, levels, edge=config.edge)
+        self.config = config
+        self.groups = color_groups(config.colors, shape[0])
+        first = self._layer(self.inputs, config.side, sees_self=False)
+        wide = [self._layer(config.features, config.side) for _ in range(config.layers - 1)]
+        narrow = [self._layer(config.features, 1) for _ in range(config.pointwise)]
+        self.hidden = nn.Sequential(first, *wide, *narrow)
+        self.last = MaskedConv2d(
+            config.features, self.outputs, 1, groups=self.groups, sees_self=True
+        )
+        nn.init.zeros_(self.last.weight)  # training starts from the uniform distribution
+
+    def _layer(self, inputs: int, side: int, *, sees_self: bool = True) -> nn.Sequential:
+        features, bias = self.config.features, self.config.bias
+        layer = nn.Sequential(
+            MaskedConv2d(
+                inputs, features, side, groups=self.groups, sees_self=sees_self, bias=bias
+            )
+        )
+        if self.config.batch_norm:
+            layer.append(nn.BatchNorm2d(features))
+        return layer.append(nn.ReLU())
+
+    @property
+    def reach(self) -> int:
+        """Rows above, and columns to either side, that a step can depend on at most."""
+        return self.config.layers * (self.config.side // 2)
+
+    def network(self, x: Tensor, corner: tuple[int, int] = (0, 0)) -> Tensor:
+        """(B, inputs, h, w) -> (B, outputs, h, w); the same at every `corner`."""
+        del corner
+        outputs: Tensor = self.last(self.hidden(x))
+        return outputs

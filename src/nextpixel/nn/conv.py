@@ -1,0 +1,70 @@
+"""The masked convolution. Knows features and groups, not images, levels or likelihoods."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nextpixel.nn.masks import causal_mask, spread
+
+
+class MaskedConv2d(nn.Module):
+    """Convolution whose output at a sub-pixel depends on no later one.
+
+    The kernel holds only the rows down to its centre, and the mask is applied to a copy in `forward`:
+    the weights themselves are never written to, so optimisers, averages and compilers see plain
+    parameters. Masked entries get zero gradient and never matter.
+
+    Args:
+        inputs: Input features.
+        outputs: Output features.
+        side: Width of the kernel; odd.
+        groups: Color groups that `inputs` and `outputs` are split into.
+        sees_self: Mask B (True) or mask A (False).
+        bias: Whether each output feature has a constant. It leaks nothing.
+
+    Raises:
+        ValueError: If `side` is even or a number of features cannot be split into the groups.
+
+    References:
+        van den Oord, Kalchbrenner, Kavukcuoglu (2016), Pixel Recurrent Neural Networks, section 3.4.
+        https://arxiv.org/abs/1601.06759
+    """
+
+    mask: Tensor
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        side: int,
+        *,
+        groups: int = 1,
+        sees_self: bool,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        mask = spread(causal_mask(side, groups, sees_self=sees_self), outputs, inputs)
+        self.register_buffer("mask", mask, persistent=False)  # follows from the config: not saved
+        self.side = side
+        self.weight = nn.Parameter(torch.empty(outputs, inputs, side // 2 + 1, side))
+        self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw weights of variance 2 / (taps that are seen), for layers followed by a ReLU."""
+        seen = self.mask[-1].sum().item()
+        nn.init.normal_(self.weight, std=math.sqrt(2 / max(1.0, seen)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, H, W) -> (B, outputs, H, W)."""
+        reach = self.side // 2
+        if reach:
+            x = F.pad(x, (reach, reach, reach, 0))
+        return F.conv2d(x, self.weight * self.mask, self.bias)
+
+    def extra_repr(self) -> str:
+        """Sizes, for `print(model)`."""
+        outputs, inputs = self.weight.shape[:2]
+        return f"{inputs}, {outputs}, side={self.side}"

@@ -1,0 +1,108 @@
+"""How to train: every knob of `fit`, its default, and what it means. Knows no network and imports no torch."""
+
+from dataclasses import dataclass
+
+OPTIMIZERS = ("adam", "adamw", "muon")
+SCHEDULES = ("constant", "cosine", "linear", "exponential")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """Settings of one training run.
+
+    Attributes:
+        steps: Number of updates after which training ends.
+        minutes: Wall-clock budget. Training ends, and the schedule with it, at whichever of `steps` and
+            `minutes` comes first. A run that follows the clock cannot be repeated bit for bit.
+        batch_size: Images an update.
+        optimizer: "adam", "adamw", or "muon" (orthogonalised momentum for kernels, Adam for the rest).
+        learning_rate: Peak learning rate.
+        adam_learning_rate: With "muon": the peak rate of the parameters that Adam updates.
+        betas: Decay of Adam's first and second moment.
+        weight_decay: Decoupled weight decay ("adamw", "muon").
+        warmup: Updates over which the rate rises linearly from zero.
+        schedule: How the rate falls after that: "constant", "cosine" or "linear" to zero, or "exponential".
+        decay: Factor an update of the exponential schedule.
+        clip_norm: Largest global norm of the gradient; larger ones are scaled down. None: no clipping.
+        ema: Decay of an exponential moving average of the weights that is evaluated and kept in place of
+            the last weights. None: no average.
+        seed: Of the initial weights, the order of images and every draw.
+        threads: CPU threads of the run. None: torch's default.
+        validate_every: Updates between evaluations on held-out images.
+        validation_images: How many validation images those evaluations use.
+        test_images: How many test images they use, for the curve alone: nothing is ever chosen by it.
+        preview_every: Updates between previews (samples from the same noise). 0: none.
+        previews: Previews spread evenly over the run, by clock where `minutes` is set. 0: none.
+        preview_count: Images in a preview.
+        save_every: Updates between resume points.
+    """
+
+    steps: int = 10_000
+    minutes: float | None = None
+    batch_size: int = 64
+    optimizer: str = "adam"
+    learning_rate: float = 1e-3
+    adam_learning_rate: float = 4e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 0.0
+    warmup: int = 0
+    schedule: str = "constant"
+    decay: float = 1.0
+    clip_norm: float | None = None
+    ema: float | None = None
+    seed: int = 0
+    threads: int | None = None
+    validate_every: int = 500
+    validation_images: int = 1000
+    test_images: int = 0
+    preview_every: int = 0
+    previews: int = 0
+    preview_count: int = 16
+    save_every: int = 500
+
+    def __post_init__(self) -> None:
+        """Check every value once, here.
+
+        Raises:
+            ValueError: If a value cannot be meant.
+        """
+        _check_choice("optimizer", self.optimizer, OPTIMIZERS)
+        _check_choice("schedule", self.schedule, SCHEDULES)
+        for name in ("steps", "batch_size", "validate_every", "validation_images", "save_every"):
+            _check(name, getattr(self, name), at_least=1)
+        for name in ("warmup", "test_images", "preview_every", "previews", "weight_decay"):
+            _check(name, getattr(self, name), at_least=0)
+        for name in ("learning_rate", "adam_learning_rate", "minutes", "clip_norm", "decay"):
+            _check(name, getattr(self, name), above=0)
+        _check("threads", self.threads, at_least=1)
+        _check("preview_count", self.preview_count, at_least=1)
+        for name in ("ema", "betas"):
+            value = getattr(self, name)
+            for share in value if isinstance(value, tuple) else (value,):
+                _check(name, share, at_least=0, below=1)
+
+
+def _check(
+    name: str,
+    value: float | None,
+    *,
+    at_least: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+) -> None:
+    if value is None:
+        return
+    bounds = []
+    if at_least is not None:
+        bounds.append((value >= at_least, f"at least {at_least}"))
+    if above is not None:
+        bounds.append((value > above, f"above {above}"))
+    if below is not None:
+        bounds.append((value < below, f"below {below}"))
+    if not all(holds for holds, _ in bounds):  # also catches NaN
+        raise ValueError(f"{name} must be {' and '.join(text for _, text in bounds)}, got {value}")
+
+
+def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
