@@ -1,0 +1,99 @@
+"""Exact autoregressive image models: train, score, sample, complete, audit.
+
+Every pixel is predicted from the pixels before it, so a model gives the exact probability of an
+image. The parts, in the order in which data passes them; each imports only from those before it:
+
+    settings     files and words -> frozen dataclasses, strictly
+    order        the scan: what comes before what
+    images       levels <-> 8-bit pixels <-> the network's scale
+    data         named sets, folders and files -> levels in splits
+    nn, heads    masked layers; features -> distributions over levels
+    models       a network and a head, by name
+    checkpoint   a model as a folder
+    likelihood   nats, bits per dimension, standard error
+    audit        who sees whom, proved
+    training     fit a model, resumably
+    sampling     draw images, or their missing parts
+    recipes      data, model and training under one name
+    gallery      levels -> pictures
+    cli          the command `nextpixel`
+
+The names below are imported when first used, so that `nextpixel --help` costs no torch.
+"""
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nextpixel import checkpoint, data, models, recipes
+    from nextpixel.audit import audit
+    from nextpixel.checkpoint import load, save
+    from nextpixel.data import load_data
+    from nextpixel.errors import NextPixelError
+    from nextpixel.likelihood import evaluate
+    from nextpixel.models import build
+    from nextpixel.recipes import build_recipe
+    from nextpixel.sampling import complete, sample
+    from nextpixel.training import TrainConfig, fit
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "NextPixelError",
+    "TrainConfig",
+    "audit",
+    "build",
+    "build_recipe",
+    "checkpoint",
+    "complete",
+    "data",
+    "evaluate",
+    "fit",
+    "load",
+    "load_data",
+    "models",
+    "recipes",
+    "sample",
+    "save",
+]
+
+_HOMES = {
+    "NextPixelError": "errors",
+    "TrainConfig": "training",
+    "audit": "audit",
+    "build": "models",
+    "build_recipe": "recipes",
+    "complete": "sampling",
+    "evaluate": "likelihood",
+    "fit": "training",
+    "load": "checkpoint",
+    "load_data": "data",
+    "sample": "sampling",
+    "save": "checkpoint",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOMES:
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    if name in __all__:
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
+
+
+class _Package(ModuleType):
+    """This package, where a public function keeps its name although its module has the same."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        # Importing nextpixel.audit binds the module to the package's attribute `audit`.
+        if not (name in _HOMES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
