@@ -1,0 +1,76 @@
+"""Endless batches whose order is a function of (seed, epoch), so that training can go on where it stopped."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from nextpixel.data.seeds import rng_of
+
+
+class Batches:
+    """Batches of indices, epoch after epoch; each epoch gives every image once, in its own order.
+
+    The last batch of an epoch is short where `batch_size` does not divide `count`.
+
+    Args:
+        count: Number of images.
+        batch_size: Images a batch.
+        seed: With the epoch's number, fixes the epoch's order.
+
+    Raises:
+        ValueError: If a number is out of range.
+
+    Example:
+        >>> batches = Batches(5, 2, seed=0)
+        >>> epoch = [batches.next() for _ in range(3)]
+        >>> [len(batch) for batch in epoch], sorted(torch.cat(epoch).tolist())
+        ([2, 2, 1], [0, 1, 2, 3, 4])
+        >>> batches.state()
+        {'epoch': 0, 'position': 5}
+    """
+
+    def __init__(self, count: int, batch_size: int, *, seed: int) -> None:
+        for name, value, least in (
+            ("count", count, 1),
+            ("batch_size", batch_size, 1),
+            ("seed", seed, 0),
+        ):
+            if value < least:
+                raise ValueError(f"{name} must be at least {least}, got {value}")
+        self.count, self.batch_size, self.seed = count, batch_size, seed
+        self._enter(epoch=0, position=0)
+
+    def next(self) -> Tensor:
+        """Indices of the next batch, int64, (batch_size,) or shorter at the end of an epoch."""
+        if self._position == self.count:
+            self._enter(epoch=self.epoch + 1, position=0)
+        batch = self._order[self._position : self._position + self.batch_size]
+        self._position += len(batch)
+        return batch
+
+    @property
+    def epoch(self) -> int:
+        """Number of epochs finished before the one that the last batch came from."""
+        return self._epoch
+
+    def state(self) -> dict[str, int]:
+        """Where the batches stand; `restore` goes on from there."""
+        return {"epoch": self._epoch, "position": self._position}
+
+    def restore(self, state: Mapping[str, int]) -> None:
+        """Go on from a `state` of batches of the same count and seed.
+
+        Raises:
+            ValueError: If `state` is not one of these batches.
+        """
+        epoch, position = state.get("epoch", -1), state.get("position", -1)
+        if epoch < 0 or not 0 <= position <= self.count:
+            raise ValueError(
+                f"state must have an epoch from 0 and a position 0 to {self.count}, got {dict(state)}"
+            )
+        self._enter(epoch=epoch, position=position)
+
+    def _enter(self, *, epoch: int, position: int) -> None:
+        self._epoch, self._position = epoch, position
+        self._order = torch.randperm(self.count, generator=rng_of(self.seed, epoch))

@@ -1,0 +1,67 @@
+"""What to load, in plain values: the `data` section of a recipe, a config file and a checkpoint.
+
+This module imports no torch, so that the command line can show its options at once.
+"""
+
+from dataclasses import dataclass
+
+from nextpixel.errors import nearest
+
+PROTOCOLS = ("threshold", "dynamic", "quantized", "levels")
+"""How levels are made of pixels; see `nextpixel.data.protocols`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """A data set, and how its levels are made.
+
+    Args:
+        name: A named set, or the path of a folder, a `.npy` file or an IDX file.
+        levels: K, 2 to 256; None means the set's own number (256 of 8-bit pixels), or 2 where `protocol` says so.
+        protocol: `threshold`, `dynamic`, `quantized` or `levels`; None means by the data: `levels` where the
+            source has levels, else `threshold` at 2 levels and `quantized` above.
+        size: Resize a folder's images to size x size.
+        validation: Number of images held out of the training images; None means the set's own number.
+        limit: Keep only the first so many images of each split, for quick runs.
+        seed: Of splits, of generated sets and of the fixed test draw of `dynamic`.
+        folder: Where a set that is not shipped lies.
+
+    Raises:
+        TypeError: If a number is not an integer.
+        ValueError: If a number is out of range or the protocol is unknown.
+
+    Example:
+        >>> DataConfig(name="mnist", levels=2).seed
+        0
+        >>> DataConfig(name="mnist", levels=1)
+        Traceback (most recent call last):
+        ValueError: levels must be 2 to 256, got 1
+    """
+
+    name: str
+    levels: int | None = None
+    protocol: str | None = None
+    size: int | None = None
+    validation: int | None = None
+    limit: int | None = None
+    seed: int = 0
+    folder: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_number("levels", self.levels, 2, 256)
+        for name in ("size", "validation", "limit"):
+            _check_number(name, getattr(self, name), 1, None)
+        _check_number("seed", self.seed, 0, None)
+        if self.protocol is not None and self.protocol not in PROTOCOLS:
+            hint = nearest(self.protocol, PROTOCOLS)
+            raise ValueError(f"protocol must be a known one, got {self.protocol!r}: {hint}")
+
+
+def _check_number(name: str, value: object, least: int, most: int | None) -> None:
+    if value is None:
+        return
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name} must be an integer, got {value!r}")
+    if value < least or (most is not None and value > most):
+        allowed = f"at least {least}" if most is None else f"{least} to {most}"
+        raise ValueError(f"{name} must be {allowed}, got {value}")

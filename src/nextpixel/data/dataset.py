@@ -1,0 +1,126 @@
+"""Splits that give levels, and the data set they make up.
+
+A split keeps the source's pixels, a byte each, and makes levels when asked, because `dynamic` levels are
+drawn anew each time. It knows nothing of files.
+"""
+
+import zlib
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from nextpixel.data.protocols import to_levels
+from nextpixel.data.seeds import rng_of
+from nextpixel.order import Shape
+
+_CHUNK = 4096  # images converted at a time, so that integers wider than a byte stay few
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Images of one split, and how levels are made of them.
+
+    Args:
+        name: The set's and the split's name, as in `mnist/test`.
+        pixels: uint8, (N, C, H, W): intensities 0..255, or levels where `protocol` is `levels`.
+        labels: int64, (N,), or None.
+        level_count: K.
+        protocol: `threshold`, `dynamic`, `quantized` or `levels`.
+        seed: Fixes the levels of `dynamic`.
+
+    Example:
+        >>> pixels = torch.tensor([0, 127, 128, 255], dtype=torch.uint8).view(1, 1, 2, 2)
+        >>> split = Split("four/test", pixels, None, 2, "threshold", 0)
+        >>> split.levels.tolist()
+        [[[[0, 0], [1, 1]]]]
+    """
+
+    name: str
+    pixels: Tensor
+    labels: Tensor | None
+    level_count: int
+    protocol: str
+    seed: int
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    @property
+    def shape(self) -> Shape:
+        """Colors, height and width of one image."""
+        colors, height, width = self.pixels.shape[1:]
+        return colors, height, width
+
+    @cached_property
+    def levels(self) -> Tensor:
+        """Levels of all images, uint8, (N, C, H, W); those of `dynamic` are the draw fixed by the seed."""
+        part = self.name.rpartition("/")[2]
+        rng = rng_of(self.seed, zlib.crc32(part.encode()))
+        chunks = self.pixels.split(_CHUNK)
+        return torch.cat(
+            [to_levels(chunk, self.level_count, self.protocol, rng) for chunk in chunks]
+        )
+
+    def draw(self, indices: Tensor, rng: torch.Generator | None = None) -> Tensor:
+        """Levels of some images, int64, (n, C, H, W).
+
+        Args:
+            indices: Which images, integers, (n,).
+            rng: Draws the levels of `dynamic` anew; None means the fixed draw. Other protocols do not touch it.
+        """
+        if self.protocol == "dynamic" and rng is None:
+            return self.levels[indices].long()
+        rng = rng_of(self.seed) if rng is None else rng
+        return to_levels(self.pixels[indices], self.level_count, self.protocol, rng).long()
+
+    def take(self, count: int) -> "Split":
+        """The first `count` images, or all where there are fewer.
+
+        Raises:
+            ValueError: If `count` is not at least 1.
+        """
+        if count < 1:
+            raise ValueError(f"count must be at least 1, got {count}")
+        labels = None if self.labels is None else self.labels[:count]
+        return replace(self, pixels=self.pixels[:count], labels=labels)
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Three splits of one shape, one number of levels and one protocol.
+
+    Args:
+        name: As it was asked for.
+        train: Images to fit.
+        validation: Images to choose by; held out of the training images.
+        test: Images to report on.
+        class_names: What the labels mean; empty where there are none.
+    """
+
+    name: str
+    train: Split
+    validation: Split
+    test: Split
+    class_names: tuple[str, ...]
+
+    @property
+    def shape(self) -> Shape:
+        """Colors, height and width of one image."""
+        return self.train.shape
+
+    @property
+    def level_count(self) -> int:
+        """K."""
+        return self.train.level_count
+
+    @property
+    def protocol(self) -> str:
+        """How levels are made of pixels."""
+        return self.train.protocol
+
+    @property
+    def classes(self) -> int:
+        """Number of classes; 0 where there are no labels."""
+        return len(self.class_names)

@@ -1,0 +1,97 @@
+"""How levels are made of a source's pixels.
+
+- `threshold`: 8-bit pixel v becomes 1 if v >= 128, else 0. K = 2.
+- `dynamic`: v becomes 1 with probability v / 255, drawn anew each time an image is read in training and fixed
+  by a seed in testing. K = 2. Harder to model than `threshold`: the two are never to be compared.
+- `quantized`: v becomes min(K - 1, floor(v K / 255)), 2 < K <= 256.
+- `levels`: the source has levels already; they are left as they are.
+"""
+
+import torch
+from torch import Tensor
+
+from nextpixel.data.config import DataConfig
+from nextpixel.images import quantize
+
+
+def resolve(config: DataConfig, source_levels: int | None) -> tuple[int, str]:
+    """Settle the number of levels and the protocol.
+
+    Args:
+        config: What was asked for.
+        source_levels: K of a source of levels; None for 8-bit pixels.
+
+    Returns:
+        K and the protocol.
+
+    Raises:
+        ValueError: If what was asked for does not fit the source, or itself.
+
+    Example:
+        >>> resolve(DataConfig(name="mnist", levels=2), None)
+        (2, 'threshold')
+        >>> resolve(DataConfig(name="mnist", protocol="dynamic"), None)
+        (2, 'dynamic')
+        >>> resolve(DataConfig(name="digits"), 17)
+        (17, 'levels')
+    """
+    if source_levels is not None:
+        return _resolve_levels(config, source_levels)
+    if config.protocol in ("threshold", "dynamic"):
+        return _resolve_binary(config), config.protocol
+    return _resolve_quantized(config)
+
+
+def _resolve_levels(config: DataConfig, count: int) -> tuple[int, str]:
+    if config.protocol not in (None, "levels"):
+        raise ValueError(
+            f"protocol must be 'levels' for {config.name}, which has levels and no 8-bit pixels, "
+            f"got {config.protocol!r}"
+        )
+    if config.levels not in (None, count):
+        raise ValueError(
+            f"levels must be {count} for {config.name}, which has levels and no 8-bit pixels, "
+            f"got {config.levels}"
+        )
+    return count, "levels"
+
+
+def _resolve_binary(config: DataConfig) -> int:
+    if config.levels not in (None, 2):
+        raise ValueError(f"levels must be 2 with protocol {config.protocol!r}, got {config.levels}")
+    return 2
+
+
+def _resolve_quantized(config: DataConfig) -> tuple[int, str]:
+    count = 256 if config.levels is None else config.levels
+    if config.protocol == "levels":
+        raise ValueError(
+            f"protocol must be threshold, dynamic or quantized for {config.name}, "
+            "which has 8-bit pixels, got 'levels'"
+        )
+    if count > 2:
+        return count, "quantized"
+    if config.protocol == "quantized":
+        raise ValueError("protocol must be threshold or dynamic at 2 levels, got 'quantized'")
+    return 2, "threshold"
+
+
+def to_levels(pixels: Tensor, level_count: int, protocol: str, rng: torch.Generator) -> Tensor:
+    """Make levels of pixels.
+
+    Args:
+        pixels: uint8 of any shape.
+        level_count: K.
+        protocol: One of `PROTOCOLS`.
+        rng: Drawn from by `dynamic` alone: one number a pixel, in order.
+
+    Returns:
+        Levels as uint8, of the same shape.
+    """
+    if protocol == "dynamic":
+        # One of 255 equally likely numbers is below v with probability v / 255 exactly.
+        noise = torch.randint(255, pixels.shape, dtype=torch.uint8, generator=rng)
+        return (noise < pixels).to(torch.uint8)
+    if protocol == "levels" or level_count == 256:
+        return pixels
+    return quantize(pixels, level_count)

@@ -1,0 +1,43 @@
+"""The sets that travel inside the package: MNIST and the small digits."""
+
+from importlib import resources
+
+import numpy as np
+import torch
+
+from nextpixel.data import idx
+from nextpixel.data.config import DataConfig
+from nextpixel.data.parts import Images, Parts, split_images
+
+_FILES = resources.files("nextpixel.data") / "files"
+
+
+def load_mnist(config: DataConfig) -> Parts:
+    """MNIST, 8-bit (N, 1, 28, 28): 55,000 train, 5,000 validation and 10,000 test images.
+
+    Raises:
+        ValueError: If `config.validation` leaves nothing to train on.
+
+    References:
+        LeCun, Cortes, Burges, The MNIST database of handwritten digits.
+    """
+    with resources.as_file(_FILES / "mnist") as folder:
+        files = (folder / f"{part}-images.idx3-ubyte.xz" for part in ("train", "t10k"))
+        train, test = files
+        return idx.load_set(config, (train, test), default_validation=5000)
+
+
+def load_digits(config: DataConfig) -> Parts:
+    """Handwritten digits, 17 levels, (N, 1, 8, 8): 1,797 images, split 80/10/10 by the seed.
+
+    Raises:
+        ValueError: If `config.validation` leaves nothing to train on.
+
+    References:
+        Alpaydin, Kaynak (1998), Optical Recognition of Handwritten Digits, UCI Machine Learning Repository.
+    """
+    with (_FILES / "digits" / "digits.npz").open("rb") as file, np.load(file) as arrays:
+        pixels, labels = torch.from_numpy(arrays["images"]), torch.from_numpy(arrays["labels"])
+    images = Images(pixels.unsqueeze(1), labels.long())
+    parts = split_images(images, config.validation, seed=config.seed)
+    return Parts(*parts, idx.class_names(images.labels), 17)
