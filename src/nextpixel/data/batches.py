@@ -1,4 +1,7 @@
-"""Endless batches whose order is a function of (seed, epoch), so that training can go on where it stopped."""
+"""Endless batches that can go on where they stopped.
+
+The order of an epoch is a function of (seed, epoch) alone, so two integers are the whole state.
+"""
 
 from collections.abc import Mapping
 
@@ -31,13 +34,9 @@ class Batches:
     """
 
     def __init__(self, count: int, batch_size: int, *, seed: int) -> None:
-        for name, value, least in (
-            ("count", count, 1),
-            ("batch_size", batch_size, 1),
-            ("seed", seed, 0),
-        ):
-            if value < least:
-                raise ValueError(f"{name} must be at least {least}, got {value}")
+        _check_least("count", count, 1)
+        _check_least("batch_size", batch_size, 1)
+        _check_least("seed", seed, 0)
         self.count, self.batch_size, self.seed = count, batch_size, seed
         self._enter(epoch=0, position=0)
 
@@ -67,10 +66,15 @@ class Batches:
         epoch, position = state.get("epoch", -1), state.get("position", -1)
         if epoch < 0 or not 0 <= position <= self.count:
             raise ValueError(
-                f"state must have an epoch from 0 and a position 0 to {self.count}, got {dict(state)}"
+                f"state must have an epoch, and a position 0 to {self.count}, got {dict(state)}"
             )
         self._enter(epoch=epoch, position=position)
 
     def _enter(self, *, epoch: int, position: int) -> None:
         self._epoch, self._position = epoch, position
         self._order = torch.randperm(self.count, generator=rng_of(self.seed, epoch))
+
+
+def _check_least(name: str, value: int, least: int) -> None:
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, got {value}")

@@ -17,11 +17,12 @@ class DataConfig:
 
     Args:
         name: A named set, or the path of a folder, a `.npy` file or an IDX file.
-        levels: K, 2 to 256; None means the set's own number (256 of 8-bit pixels), or 2 where `protocol` says so.
-        protocol: `threshold`, `dynamic`, `quantized` or `levels`; None means by the data: `levels` where the
-            source has levels, else `threshold` at 2 levels and `quantized` above.
+        levels: K, 2 to 256; None means the set's own number (256 where it has 8-bit pixels), or 2
+            where `protocol` is `threshold` or `dynamic`.
+        protocol: `threshold`, `dynamic`, `quantized` or `levels`; None means by the data: `levels`
+            where the source has levels, else `threshold` at 2 levels and `quantized` above.
         size: Resize a folder's images to size x size.
-        validation: Number of images held out of the training images; None means the set's own number.
+        validation: Number of images held out of the training images; None means the set's own.
         limit: Keep only the first so many images of each split, for quick runs.
         seed: Of splits, of generated sets and of the fixed test draw of `dynamic`.
         folder: Where a set that is not shipped lies.

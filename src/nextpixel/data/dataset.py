@@ -1,7 +1,7 @@
 """Splits that give levels, and the data set they make up.
 
-A split keeps the source's pixels, a byte each, and makes levels when asked, because `dynamic` levels are
-drawn anew each time. It knows nothing of files.
+A split keeps the source's pixels, a byte each, and makes levels when asked, because `dynamic` levels
+are drawn anew each time. It knows nothing of files.
 """
 
 import zlib
@@ -55,20 +55,20 @@ class Split:
 
     @cached_property
     def levels(self) -> Tensor:
-        """Levels of all images, uint8, (N, C, H, W); those of `dynamic` are the draw fixed by the seed."""
+        """Levels of all images, uint8, (N, C, H, W); for `dynamic`, the draw fixed by the seed."""
         part = self.name.rpartition("/")[2]
         rng = rng_of(self.seed, zlib.crc32(part.encode()))
-        chunks = self.pixels.split(_CHUNK)
-        return torch.cat(
-            [to_levels(chunk, self.level_count, self.protocol, rng) for chunk in chunks]
-        )
+        count, protocol = self.level_count, self.protocol
+        chunks = torch.split(self.pixels, _CHUNK)
+        return torch.cat([to_levels(chunk, count, protocol, rng) for chunk in chunks])
 
     def draw(self, indices: Tensor, rng: torch.Generator | None = None) -> Tensor:
         """Levels of some images, int64, (n, C, H, W).
 
         Args:
             indices: Which images, integers, (n,).
-            rng: Draws the levels of `dynamic` anew; None means the fixed draw. Other protocols do not touch it.
+            rng: Draws the levels of `dynamic` anew; None means the fixed draw. The other protocols
+                do not touch it.
         """
         if self.protocol == "dynamic" and rng is None:
             return self.levels[indices].long()

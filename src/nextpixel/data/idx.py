@@ -1,7 +1,9 @@
 """IDX files: the format of MNIST and of sets made in its likeness, raw, gzip'ed or xz'ed.
 
-A file is two zero bytes, a type (8: unsigned bytes, the only one read), the number of dimensions, each
-dimension as a big-endian 32-bit integer, and then the bytes. Images have three dimensions, labels one.
+A file is two zero bytes, a type (8: unsigned bytes, the only one read), the number of dimensions,
+each dimension as a big-endian 32-bit integer, and then the bytes. Images have three dimensions,
+labels one. Labels are found by name: those of `x-images-idx3-ubyte.gz` are in `x-labels-idx1-ubyte`,
+with or without `.gz` or `.xz`.
 """
 
 import gzip
@@ -15,10 +17,16 @@ import torch
 from torch import Tensor
 
 from nextpixel.data.config import DataConfig
-from nextpixel.data.parts import Images, Parts, hold_out_validation, split_images
+from nextpixel.data.parts import (
+    Images,
+    Parts,
+    hold_out_validation,
+    number_names,
+    split_images,
+)
 from nextpixel.errors import NextPixelError
 
-_ENDINGS = ("", ".gz", ".xz")
+_PACKINGS = ("", ".gz", ".xz")
 
 
 def read_idx(path: Path) -> Tensor:
@@ -28,55 +36,55 @@ def read_idx(path: Path) -> Tensor:
         path: A raw file, or one that ends in `.gz` or `.xz`.
 
     Returns:
-        uint8 of the shape the file states.
+        uint8 of the shape that the file states.
 
     Raises:
-        NextPixelError: If the file cannot be read, is no IDX file of bytes, or has not the length it states.
+        NextPixelError: If the file cannot be read, is no IDX file of bytes, or is not as long as it
+            states.
     """
     content = _unpack(path)
-    if len(content) < 4 or content[:3] != b"\0\0\x08":
-        raise NextPixelError(f"{path}: not an IDX file of unsigned bytes")
-    start = 4 + 4 * content[3]
-    shape = (
-        [int(size) for size in np.frombuffer(content[4:start], ">u4")]
-        if len(content) >= start
-        else []
-    )
-    if len(content) != start + math.prod(shape) or not shape:
+    shape = _read_shape(path, content)
+    start = 4 + 4 * len(shape)
+    expected = start + math.prod(shape)
+    if len(content) != expected:
         raise NextPixelError(
-            f"{path}: truncated or damaged: {len(content)} bytes, not the {start + math.prod(shape)} "
-            "that its header states"
+            f"{path}: truncated or damaged: {len(content)} bytes, its header states {expected}"
         )
-    return torch.from_numpy(np.frombuffer(content, np.uint8, offset=start).reshape(shape).copy())
+    pixels = np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+    return torch.from_numpy(pixels.copy())
+
+
+def _read_shape(path: Path, content: bytes) -> list[int]:
+    if content[:3] != b"\0\0\x08":
+        raise NextPixelError(f"{path}: not an IDX file of unsigned bytes")
+    sizes = content[4 : 4 + 4 * content[3]] if len(content) > 3 else b""
+    if not sizes or len(sizes) != 4 * content[3]:
+        raise NextPixelError(f"{path}: truncated or damaged: its header ends too early")
+    return [int(size) for size in np.frombuffer(sizes, ">u4")]
 
 
 def _unpack(path: Path) -> bytes:
-    opener = {".gz": gzip.open, ".xz": lzma.open}.get(path.suffix, open)
+    unpack = {".gz": gzip.decompress, ".xz": lzma.decompress}.get(path.suffix, bytes)
     try:
-        with opener(path, "rb") as file:
-            content: bytes = file.read()
+        return unpack(path.read_bytes())
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise NextPixelError(f"{path}: cannot be read: {error}") from error
-    return content
 
 
 def read_images(path: Path) -> Images:
-    """Read an IDX file of images, and its labels where they lie beside it.
-
-    The labels of `x-images-idx3-ubyte.gz` are `x-labels-idx1-ubyte`, with or without `.gz` or `.xz`.
+    """Read an IDX file of images, and their labels where they lie beside it.
 
     Returns:
         Images of shape (N, 1, H, W).
 
     Raises:
-        NextPixelError: If a file is damaged or foreign, or images and labels do not belong together.
+        NextPixelError: If a file is damaged or foreign, or does not belong to the other.
     """
     pixels = read_idx(path)
     if pixels.dim() != 3 or not pixels.numel():
-        raise NextPixelError(
-            f"{path}: images must have 3 dimensions, none of them 0, got shape {tuple(pixels.shape)}"
-        )
-    labels_path = find_labels(path)
+        shape = tuple(pixels.shape)
+        raise NextPixelError(f"{path}: images must have shape (N, H, W), none 0, got {shape}")
+    labels_path = _labels_beside(path)
     labels = None if labels_path is None else _read_labels(labels_path, len(pixels))
     return Images(pixels.unsqueeze(1), labels)
 
@@ -84,74 +92,61 @@ def read_images(path: Path) -> Images:
 def _read_labels(path: Path, count: int) -> Tensor:
     labels = read_idx(path)
     if labels.shape != (count,):
-        raise NextPixelError(
-            f"{path}: labels must be one for each of {count} images, got shape {tuple(labels.shape)}"
-        )
+        shape = tuple(labels.shape)
+        raise NextPixelError(f"{path}: labels must be one for each of {count} images, got {shape}")
     return labels.long()
 
 
-def find_labels(path: Path) -> Path | None:
-    """The file of labels beside a file of images, or None."""
+def _labels_beside(path: Path) -> Path | None:
     if "images" not in path.name:
         return None
-    stem = path.name.removesuffix(".gz").removesuffix(".xz")
-    name = stem.replace("images", "labels").replace("idx3", "idx1")
-    return _find(path.parent, name)
+    name = path.name.removesuffix(".gz").removesuffix(".xz")
+    return _packed(path.parent, name.replace("images", "labels").replace("idx3", "idx1"))
 
 
-def _find(folder: Path, name: str) -> Path | None:
-    found = (folder / (name + ending) for ending in _ENDINGS)
-    return next((path for path in found if path.is_file()), None)
+def _packed(folder: Path, name: str) -> Path | None:
+    candidates = (folder / (name + packing) for packing in _PACKINGS)
+    return next((path for path in candidates if path.is_file()), None)
 
 
 def find_set(folder: Path) -> tuple[Path, Path] | None:
-    """The files of training and of test images in a folder that is laid out as MNIST's, or None."""
+    """The files of training and of test images in a folder named as MNIST's are, or None."""
     for joint in (".", "-"):
-        names = [f"{part}-images{joint}idx3-ubyte" for part in ("train", "t10k")]
-        train, test = (_find(folder, name) for name in names)
+        train = _packed(folder, f"train-images{joint}idx3-ubyte")
+        test = _packed(folder, f"t10k-images{joint}idx3-ubyte")
         if train is not None and test is not None:
             return train, test
     return None
 
 
 def load_set(
-    config: DataConfig, files: tuple[Path, Path], default_validation: int | None = None
+    config: DataConfig, files: tuple[Path, Path], *, validation: int | None = None
 ) -> Parts:
-    """Load a set that has a file of training and a file of test images, as MNIST has.
+    """Load a set with one file of training and one of test images, as MNIST has.
+
+    Args:
+        config: Its `validation` and `seed` are used.
+        files: Training and test images.
+        validation: The set's own number of images to hold out; None means a tenth.
 
     Raises:
-        NextPixelError: If a file is damaged or foreign, or the two do not belong together.
+        NextPixelError: If a file is damaged or foreign, or does not belong to the other.
         ValueError: If `config.validation` leaves nothing to train on.
     """
     train, test = (read_images(path) for path in files)
-    if train.pixels.shape[1:] != test.pixels.shape[1:]:
-        raise NextPixelError(
-            f"{files[1]}: its images have not the size of those in {files[0].name}"
-        )
-    if (train.labels is None) != (test.labels is None):
-        raise NextPixelError(
-            f"{files[1].parent}: labels of one of {files[0].name}, {files[1].name} are missing"
-        )
-    fit, held = hold_out_validation(
-        train, config.validation, default=default_validation, seed=config.seed
-    )
-    return Parts(fit, held, test, class_names(train.labels, test.labels), None)
+    if train.shape != test.shape or (train.labels is None) != (test.labels is None):
+        raise NextPixelError(f"{files[1]}: not of the image size of {files[0].name}, or no labels")
+    stay, held = hold_out_validation(train, config.validation, default=validation, seed=config.seed)
+    return Parts(stay, held, test, number_names(train.labels, test.labels), None)
 
 
 def load_file(config: DataConfig, path: Path) -> Parts:
     """Load one IDX file of images, split 80/10/10 by the seed.
 
     Raises:
-        NextPixelError: If a file is damaged or foreign.
+        NextPixelError: If a file is damaged or foreign, or does not belong to the other.
         ValueError: If there is too little to split.
     """
     images = read_images(path)
-    return Parts(
-        *split_images(images, config.validation, seed=config.seed), class_names(images.labels), None
-    )
-
-
-def class_names(*labels: Tensor | None) -> tuple[str, ...]:
-    """Names for labels that are numbers only: "0" up to the largest; none where there are no labels."""
-    largest = [int(some.max()) for some in labels if some is not None]
-    return tuple(str(label) for label in range(max(largest, default=-1) + 1))
+    parts = split_images(images, config.validation, seed=config.seed)
+    return Parts(*parts, number_names(images.labels), None)

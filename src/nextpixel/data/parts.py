@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from nextpixel.data.seeds import rng_of
+from nextpixel.order import Shape
 
 _TEST, _VALIDATION = 0, 1  # keys of the two independent shuffles
 
@@ -27,6 +28,12 @@ class Images:
 
     def __len__(self) -> int:
         return len(self.pixels)
+
+    @property
+    def shape(self) -> Shape:
+        """Colors, height and width of one image."""
+        colors, height, width = self.pixels.shape[1:]
+        return colors, height, width
 
     def select(self, indices: Tensor) -> "Images":
         """The images at `indices` (integers, (n,)), copied."""
@@ -114,3 +121,16 @@ def split_images(
     rest, test = images.select(order[tenth:]), images.select(order[:tenth])
     train, held = hold_out_validation(rest, validation, default=tenth, seed=seed)
     return train, held, test
+
+
+def number_names(*labels: Tensor | None) -> tuple[str, ...]:
+    """Names of labels that are mere numbers: "0" up to the largest; none where there are no labels.
+
+    Example:
+        >>> number_names(torch.tensor([1, 0]), torch.tensor([2]))
+        ('0', '1', '2')
+        >>> number_names(None)
+        ()
+    """
+    largest = max((int(some.max()) for some in labels if some is not None), default=-1)
+    return tuple(str(label) for label in range(largest + 1))

@@ -1,7 +1,7 @@
 """Random generators named by several integers.
 
-torch's CPU generator keeps only the low 32 bits of a seed, so `seed * 2**32 + epoch` would be `epoch`.
-Keys are therefore mixed by NumPy's `SeedSequence`, whose output is the same in every version.
+torch's CPU generator keeps only the low 32 bits of a seed, so `seed * 2**32 + epoch` would be
+`epoch`. Keys are therefore mixed by NumPy's `SeedSequence`, the same in every version.
 """
 
 import numpy as np
@@ -9,7 +9,7 @@ import torch
 
 
 def rng_of(*keys: int) -> torch.Generator:
-    """A fresh CPU generator that depends on all of `keys` (integers, none negative) and their order.
+    """A fresh CPU generator that depends on all of `keys`, integers from 0, and their order.
 
     Example:
         >>> def draw(*keys: int) -> int:

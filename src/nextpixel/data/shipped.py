@@ -7,9 +7,10 @@ import torch
 
 from nextpixel.data import idx
 from nextpixel.data.config import DataConfig
-from nextpixel.data.parts import Images, Parts, split_images
+from nextpixel.data.parts import Images, Parts, number_names, split_images
 
 _FILES = resources.files("nextpixel.data") / "files"
+_MNIST = "{}-images.idx3-ubyte.xz"
 
 
 def load_mnist(config: DataConfig) -> Parts:
@@ -19,12 +20,11 @@ def load_mnist(config: DataConfig) -> Parts:
         ValueError: If `config.validation` leaves nothing to train on.
 
     References:
-        LeCun, Cortes, Burges, The MNIST database of handwritten digits.
+        LeCun, Cortes, Burges (1998), The MNIST database of handwritten digits.
     """
     with resources.as_file(_FILES / "mnist") as folder:
-        files = (folder / f"{part}-images.idx3-ubyte.xz" for part in ("train", "t10k"))
-        train, test = files
-        return idx.load_set(config, (train, test), default_validation=5000)
+        train, test = folder / _MNIST.format("train"), folder / _MNIST.format("t10k")
+        return idx.load_set(config, (train, test), validation=5000)
 
 
 def load_digits(config: DataConfig) -> Parts:
@@ -34,10 +34,11 @@ def load_digits(config: DataConfig) -> Parts:
         ValueError: If `config.validation` leaves nothing to train on.
 
     References:
-        Alpaydin, Kaynak (1998), Optical Recognition of Handwritten Digits, UCI Machine Learning Repository.
+        Alpaydin, Kaynak (1998), Optical Recognition of Handwritten Digits, UCI Machine Learning
+        Repository. https://doi.org/10.24432/C50P49
     """
     with (_FILES / "digits" / "digits.npz").open("rb") as file, np.load(file) as arrays:
         pixels, labels = torch.from_numpy(arrays["images"]), torch.from_numpy(arrays["labels"])
     images = Images(pixels.unsqueeze(1), labels.long())
     parts = split_images(images, config.validation, seed=config.seed)
-    return Parts(*parts, idx.class_names(images.labels), 17)
+    return Parts(*parts, number_names(images.labels), 17)
