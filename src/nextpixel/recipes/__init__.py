@@ -1,0 +1,19 @@
+"""Recipes: data, model and training under one name.
+
+A recipe is a YAML or TOML file; those of the package stand beside this module. Reading one costs no
+torch, building its model does.
+"""
+
+from nextpixel.recipes.build import build_recipe, check_model, model_of
+from nextpixel.recipes.recipe import Layer, ModelChoice, Recipe, names, read
+
+__all__ = [
+    "Layer",
+    "ModelChoice",
+    "Recipe",
+    "build_recipe",
+    "check_model",
+    "model_of",
+    "names",
+    "read",
+]

@@ -1,0 +1,145 @@
+"""What a recipe says, read strictly from a file and from settings laid over it."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from nextpixel import settings
+from nextpixel.data.config import DataConfig
+from nextpixel.errors import nearest
+from nextpixel.training.config import TrainConfig
+
+_FOLDER = Path(__file__).parent
+_SUFFIXES = (".yaml", ".yml", ".toml")
+_NOTES = ("title", "seed", "paper", "changes")
+_SECTIONS = ("data", "model", "train")
+
+
+class Layer(NamedTuple):
+    """Settings to lay over a recipe.
+
+    Attributes:
+        where: How an error names their source, such as a file.
+        sections: Settings of `data`, `model` and `train`.
+    """
+
+    where: str
+    sections: Mapping[str, object]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelChoice:
+    """A model by name, and the options that differ from its defaults."""
+
+    name: str
+    options: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """One way to train one model on one data set.
+
+    Attributes:
+        name: What it is asked for by: the file's name without its suffix.
+        title: What it trains, in one line.
+        seed: Number of the document in which the system was found.
+        paper: Where it was published.
+        changes: What differs from the seed, and why.
+        data: The data set.
+        model: The model.
+        train: How to train it.
+    """
+
+    name: str
+    title: str = ""
+    seed: str = ""
+    paper: str = ""
+    changes: str = ""
+    data: DataConfig
+    model: ModelChoice
+    train: TrainConfig
+
+    def as_dict(self) -> dict[str, Any]:
+        """The recipe as a file would say it, defaults included."""
+        notes: dict[str, Any] = {note: getattr(self, note) for note in _NOTES}
+        model = {"name": self.model.name, **self.model.options}
+        return notes | {"data": asdict(self.data), "model": model, "train": asdict(self.train)}
+
+    def to_yaml(self) -> str:
+        """The text of a YAML file that reads as this recipe."""
+        return yaml.safe_dump(self.as_dict(), sort_keys=False, allow_unicode=True, width=100)
+
+
+def names() -> list[str]:
+    """Names of the recipes that come with the package, sorted.
+
+    Example:
+        >>> "demo" in names()
+        True
+    """
+    return sorted(path.stem for path in _FOLDER.glob("*.yaml"))
+
+
+def read(name: str | Path, *layers: Layer) -> Recipe:
+    """Read a recipe.
+
+    Args:
+        name: One of `names()`, or the path of a YAML or TOML file.
+        *layers: Settings to lay over it; later ones win.
+
+    Raises:
+        ValueError: If there is no such recipe, or a setting is unknown, missing or of another type.
+
+    Example:
+        >>> quick = Layer("here", {"train": {"steps": "20"}})
+        >>> read("mnist2-residual", quick).train.steps
+        20
+        >>> read("mnist2-residul")
+        Traceback (most recent call last):
+            ...
+        ValueError: there is no recipe 'mnist2-residul'; did you mean 'mnist2-residual'?
+    """
+    path = _find(name)
+    where = str(name)
+    content = settings.read_file(path)
+    settings.check_keys(content, (*_NOTES, *_SECTIONS), where)
+    sections: dict[str, Any] = {}
+    for layer in (Layer(where, {key: content.get(key) for key in _SECTIONS}), *layers):
+        sections = _lay(sections, layer)
+    notes = {key: content[key] for key in _NOTES if key in content}
+    return Recipe(
+        name=path.stem,
+        **settings.check(Recipe, notes, where),
+        data=settings.build(DataConfig, sections["data"], f"{where}: data"),
+        model=_model(sections["model"], f"{where}: model"),
+        train=settings.build(TrainConfig, sections["train"], f"{where}: train"),
+    )
+
+
+def _find(name: str | Path) -> Path:
+    if isinstance(name, Path) or name.lower().endswith(_SUFFIXES):
+        return Path(name)
+    if name not in names():
+        raise ValueError(f"there is no recipe {name!r}; {nearest(name, names())}")
+    return _FOLDER / f"{name}.yaml"
+
+
+def _lay(sections: Mapping[str, Any], layer: Layer) -> dict[str, Any]:
+    settings.check_keys(layer.sections, _SECTIONS, layer.where)
+    new = {key: settings.section(layer.sections, key, layer.where) for key in _SECTIONS}
+    settings.check(DataConfig, new["data"], f"{layer.where}: data")
+    settings.check(TrainConfig, new["train"], f"{layer.where}: train")
+    old = dict(sections)
+    if new["model"].get("name", "") not in ("", old.get("model", {}).get("name")):
+        old["model"] = {}  # another model's options mean nothing to this one
+    return settings.merge(old, new)
+
+
+def _model(mapping: Mapping[str, Any], where: str) -> ModelChoice:
+    name = mapping.get("name")
+    if not isinstance(name, str):
+        raise ValueError(f"{where}: name must be that of a model, got {name!r}")
+    return ModelChoice(name=name, options={k: v for k, v in mapping.items() if k != "name"})

@@ -1,0 +1,130 @@
+"""Recipes are read strictly, and each of them builds its model."""
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+import yaml
+
+import nextpixel as npx
+from nextpixel import recipes, settings
+from nextpixel.recipes import Layer
+
+FROM_THE_SEEDS = [
+    "demo",
+    "mnist2-pixelcnn",
+    "mnist2-residual",
+    "mnist256-pixelcnn",
+    "mnist256-residual",
+    "shapes2-pixelcnn",
+]
+TINY = """
+data: {name: digits}
+model: {name: pixelcnn, features: 8, layers: 2, side: 3}
+train: {steps: 20}
+"""
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    path = tmp_path / "tiny.yaml"
+    path.write_text(TINY)
+    return path
+
+
+def test_the_systems_of_the_seeds_are_there():
+    assert set(FROM_THE_SEEDS) <= set(recipes.names())
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_a_recipe_says_where_it_comes_from_and_what_it_changes(name):
+    recipe = recipes.read(name)
+    assert recipe.name == name
+    for note in (recipe.title, recipe.seed, recipe.paper, recipe.changes):
+        assert note
+    assert "https://" in recipe.paper
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_the_model_of_a_recipe_can_be_built(name):
+    recipe = recipes.read(name)
+    levels = recipe.data.levels
+    model = recipes.model_of(recipe, shape=(1, 12, 12), levels=levels)
+    assert (model.name, model.levels) == (recipe.model.name, levels)
+
+
+def test_the_first_residual_recipe_is_trained_as_in_its_seed():
+    train = recipes.read("mnist256-residual").train
+    assert (train.learning_rate, train.schedule, train.decay) == (1e-3, "exponential", 0.999995)
+    assert (train.clip_norm, train.batch_size) == (1.0, 128)
+
+
+def test_a_recipe_is_a_file_of_its_own(tiny):
+    model = npx.build_recipe(tiny)
+    assert (model.shape, model.levels, model.config.features) == ((1, 8, 8), 17, 8)
+
+
+def test_what_a_recipe_says_as_a_mapping_is_a_recipe_again(tiny, tmp_path):
+    recipe = recipes.read(tiny, Layer("", {"train": {"betas": "0,0.99"}}))
+    again = tmp_path / "again.yaml"
+    again.write_text(recipe.to_yaml())
+    assert replace(recipes.read(again), name="tiny") == recipe
+
+
+def test_later_layers_win(tiny):
+    file = Layer("my.yaml", {"train": {"steps": 30, "seed": 3}, "data": {"limit": 50}})
+    words = Layer("command line", {"train": {"steps": "40"}, "model": {"features": "16"}})
+    recipe = recipes.read(tiny, file, words)
+    assert (recipe.train.steps, recipe.train.seed, recipe.data.limit) == (40, 3, 50)
+    model = recipes.model_of(recipe, shape=(1, 8, 8), levels=17)
+    assert model.config.features == 16
+
+
+def test_another_model_does_not_inherit_options(tiny):
+    recipe = recipes.read(tiny, Layer("", {"model": {"name": "residual-pixelcnn", "blocks": 1}}))
+    assert recipe.model.options == {"blocks": 1}
+
+
+WRONG = [
+    ({"titel": "x"}, r"tiny\.yaml: unknown key 'titel'; did you mean 'title'\?"),
+    ({"seed": 0}, r"tiny\.yaml: seed must be text, got 0"),
+    ({"data": {"nam": "digits"}}, r"tiny\.yaml: data: unknown key 'nam'; did you mean 'name'\?"),
+    ({"data": {"name": "digits", "levels": 1}}, r"data: levels must be 2 to 256, got 1"),
+    ({"data": None}, r"tiny\.yaml: data: name must be given"),
+    ({"model": None}, r"tiny\.yaml: model: name must be that of a model, got None"),
+    ({"train": {"steps": "x"}}, r"tiny\.yaml: train: steps must be an integer, got 'x'"),
+    ({"train": [1]}, r"tiny\.yaml: train must be a section of settings, got \[1\]"),
+]
+
+
+@pytest.mark.parametrize(("change", "text"), WRONG, ids=str)
+def test_a_wrong_recipe_names_file_and_key(tiny, change, text):
+    tiny.write_text(yaml.safe_dump(settings.read_file(tiny) | change))
+    with pytest.raises(ValueError, match=text):
+        recipes.read(tiny)
+
+
+def test_a_wrong_layer_is_named_itself(tiny):
+    layer = Layer("my.yaml", {"train": {"stepz": 1}})
+    with pytest.raises(ValueError, match=r"my\.yaml: train: unknown key 'stepz'"):
+        recipes.read(tiny, layer)
+
+
+@pytest.mark.parametrize(
+    ("model", "text"),
+    [
+        ({"name": "pixelcn"}, "there is no model 'pixelcn'; did you mean 'pixelcnn'"),
+        ({"featurs": 3}, "tiny: model: unknown key 'featurs'; did you mean 'features'"),
+        ({"features": "many"}, "tiny: model: features must be an integer, got 'many'"),
+    ],
+)
+def test_a_wrong_model_is_refused_before_data_is_read(tiny, model, text):
+    with pytest.raises(ValueError, match=text):
+        recipes.check_model(recipes.read(tiny, Layer("", {"model": model})))
+
+
+def test_reading_recipes_costs_no_torch():
+    code = "import sys; from nextpixel.recipes import read; read('demo'); print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
