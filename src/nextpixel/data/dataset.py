@@ -1,7 +1,7 @@
 """Splits that give levels, and the data set they make up.
 
-A split keeps the source's pixels, a byte each, and makes levels when asked, because `dynamic` levels
-are drawn anew each time. It knows nothing of files.
+A split keeps the source's pixels, a byte each, and makes levels when asked, because those of
+`dynamic` are drawn anew each time. It knows nothing of files.
 """
 
 import zlib

@@ -2,8 +2,8 @@
 
 A file is two zero bytes, a type (8: unsigned bytes, the only one read), the number of dimensions,
 each dimension as a big-endian 32-bit integer, and then the bytes. Images have three dimensions,
-labels one. Labels are found by name: those of `x-images-idx3-ubyte.gz` are in `x-labels-idx1-ubyte`,
-with or without `.gz` or `.xz`.
+labels one. Labels are found by name: those of `x-images-idx3-ubyte` are in `x-labels-idx1-ubyte`,
+both with or without `.gz` or `.xz`.
 """
 
 import gzip
@@ -26,6 +26,7 @@ from nextpixel.data.parts import (
 )
 from nextpixel.errors import NextPixelError
 
+_MAGIC = b"\0\0\x08"
 _PACKINGS = ("", ".gz", ".xz")
 
 
@@ -55,7 +56,7 @@ def read_idx(path: Path) -> Tensor:
 
 
 def _read_shape(path: Path, content: bytes) -> list[int]:
-    if content[:3] != b"\0\0\x08":
+    if content[:3] != _MAGIC:
         raise NextPixelError(f"{path}: not an IDX file of unsigned bytes")
     sizes = content[4 : 4 + 4 * content[3]] if len(content) > 3 else b""
     if not sizes or len(sizes) != 4 * content[3]:
@@ -69,6 +70,14 @@ def _unpack(path: Path) -> bytes:
         return unpack(path.read_bytes())
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise NextPixelError(f"{path}: cannot be read: {error}") from error
+
+
+def looks_like_idx(path: Path) -> bool:
+    """Whether a file's name or its first bytes are those of an IDX file."""
+    if path.suffix in _PACKINGS[1:] or "ubyte" in path.name or "idx" in path.suffix:
+        return True
+    with path.open("rb") as file:
+        return file.read(3) == _MAGIC
 
 
 def read_images(path: Path) -> Images:

@@ -2,7 +2,7 @@
 
 - `threshold`: 8-bit pixel v becomes 1 if v >= 128, else 0. K = 2.
 - `dynamic`: v becomes 1 with probability v / 255, drawn anew each time an image is read in training
-  and fixed by a seed in testing. K = 2. It has more entropy than `threshold`: never compare the two.
+  and fixed by a seed in testing. K = 2. Harder than `threshold`: never compare the two.
 - `quantized`: v becomes min(K - 1, floor(v K / 255)), 2 < K <= 256.
 - `levels`: the source has levels already; they are left as they are.
 """

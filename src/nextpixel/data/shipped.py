@@ -7,24 +7,42 @@ import torch
 
 from nextpixel.data import idx
 from nextpixel.data.config import DataConfig
-from nextpixel.data.parts import Images, Parts, number_names, split_images
+from nextpixel.data.parts import (
+    Images,
+    Parts,
+    hold_out_validation,
+    number_names,
+    split_images,
+)
+
+MNIST_VALIDATION = 5000
+"""Training images of MNIST held out where nothing else is asked for."""
 
 _FILES = resources.files("nextpixel.data") / "files"
-_MNIST = "{}-images.idx3-ubyte.xz"
 
 
-def load_mnist(config: DataConfig) -> Parts:
-    """MNIST, 8-bit (N, 1, 28, 28): 55,000 train, 5,000 validation and 10,000 test images.
-
-    Raises:
-        ValueError: If `config.validation` leaves nothing to train on.
+def read_mnist() -> tuple[Images, Images]:
+    """The 60,000 training and the 10,000 test images of MNIST, 8-bit, (N, 1, 28, 28), in order.
 
     References:
         LeCun, Cortes, Burges (1998), The MNIST database of handwritten digits.
     """
     with resources.as_file(_FILES / "mnist") as folder:
-        train, test = folder / _MNIST.format("train"), folder / _MNIST.format("t10k")
-        return idx.load_set(config, (train, test), validation=5000)
+        train = idx.read_images(folder / "train-images.idx3-ubyte.xz")
+        return train, idx.read_images(folder / "t10k-images.idx3-ubyte.xz")
+
+
+def load_mnist(config: DataConfig) -> Parts:
+    """MNIST in 55,000 train, 5,000 validation (chosen by the seed) and 10,000 test images.
+
+    Raises:
+        ValueError: If `config.validation` leaves nothing to train on.
+    """
+    train, test = read_mnist()
+    stay, held = hold_out_validation(
+        train, config.validation, default=MNIST_VALIDATION, seed=config.seed
+    )
+    return Parts(stay, held, test, number_names(test.labels), None)
 
 
 def load_digits(config: DataConfig) -> Parts:

@@ -1,36 +1,54 @@
 """Names and paths of data sets, and `load_data`, which turns one into levels.
 
-A named set is one entry of `_SETS`; a path goes to the reader of its kind.
+A named set is one entry of `_NAMED`; a path goes to the reader of its kind.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from nextpixel.data import idx, shipped
+from nextpixel.data import arrays, cifar, folder, idx, shapes, shipped
+from nextpixel.data.color_mnist import load_color_mnist
 from nextpixel.data.config import DataConfig
 from nextpixel.data.dataset import Dataset, Split
 from nextpixel.data.parts import Images, Parts
 from nextpixel.data.protocols import resolve
 from nextpixel.errors import NextPixelError, nearest
 
-Loader = Callable[[DataConfig], Parts]
-
 
 @dataclass(frozen=True)
-class _Set:
-    load: Loader
-    line: str
+class _Source:
+    load: Callable[[DataConfig], Parts]
+    line: str = ""
+    takes: tuple[str, ...] = ()  # options that only some sources know
 
 
-_SETS = {
-    "mnist": _Set(
+_NAMED = {
+    "mnist": _Source(
         shipped.load_mnist,
         "handwritten digits, 1x28x28, 8-bit, 60,000 + 10,000 images, 10 classes; CC BY-SA 3.0",
     ),
-    "digits": _Set(
+    "digits": _Source(
         shipped.load_digits,
         "small handwritten digits, 1x8x8, 17 levels, 1,797 images, 10 classes; CC BY 4.0",
+    ),
+    "shapes": _Source(
+        shapes.load_shapes,
+        "filled shapes, 1x20x20, 2 levels, 6,000 + 1,000 + 1,000 images, 4 classes; generated",
+    ),
+    "color-shapes": _Source(
+        shapes.load_color_shapes,
+        "colored shapes, 3x20x20, 4 levels, 6,000 + 1,000 + 1,000 images, 4 classes; generated",
+    ),
+    "color-mnist": _Source(
+        load_color_mnist,
+        "MNIST in color, 3x28x28, 4 levels, 60,000 + 10,000 images, 10 classes; CC BY-SA 3.0",
+    ),
+    "cifar10": _Source(
+        cifar.load_cifar10,
+        "small photographs, 3x32x32, 8-bit, 50,000 + 10,000 images, 10 classes; from your folder",
+        takes=("folder",),
     ),
 }
 
@@ -39,10 +57,10 @@ def names() -> list[str]:
     """Names of the data sets.
 
     Example:
-        >>> names()[:2]
-        ['mnist', 'digits']
+        >>> names()
+        ['mnist', 'digits', 'shapes', 'color-shapes', 'color-mnist', 'cifar10']
     """
-    return list(_SETS)
+    return list(_NAMED)
 
 
 def describe(name: str) -> str:
@@ -55,9 +73,9 @@ def describe(name: str) -> str:
         >>> describe("digits")
         'small handwritten digits, 1x8x8, 17 levels, 1,797 images, 10 classes; CC BY 4.0'
     """
-    if name not in _SETS:
-        raise ValueError(f"name must be a known data set, got {name!r}: {nearest(name, _SETS)}")
-    return _SETS[name].line
+    if name not in _NAMED:
+        raise ValueError(f"name must be a known data set, got {name!r}: {nearest(name, _NAMED)}")
+    return _NAMED[name].line
 
 
 def load_data(
@@ -98,30 +116,44 @@ def load_data(
 
 def load_config(config: DataConfig) -> Dataset:
     """Load the data set that a `DataConfig` describes; see `load_data`."""
-    return _to_dataset(config, _loader(config.name)(config))
+    source = _source(config.name)
+    for option in ("size", "folder"):
+        value = getattr(config, option)
+        if value is not None and option not in source.takes:
+            raise ValueError(f"{option} must be left out for {config.name}, got {value!r}")
+    return _to_dataset(config, source.load(config))
 
 
-def _loader(name: str) -> Loader:
-    if name in _SETS:
-        return _SETS[name].load
+def _source(name: str) -> _Source:
+    if name in _NAMED:
+        return _NAMED[name]
     path = Path(name).expanduser()
-    if path.exists():
-        return _path_loader(path)
-    if len(path.parts) > 1 or path.suffix or name.startswith(("~", ".")):
-        raise ValueError(
-            f"name must be a data set or an existing path, got {name!r}: no such file or folder"
-        )
+    if name and path.exists():
+        return _folder_source(path) if path.is_dir() else _file_source(path)
+    if len(path.parts) > 1 or path.suffix or name.startswith("~"):
+        raise ValueError(f"name must be a data set or a path, got {name!r}: no such file or folder")
     raise ValueError(
-        f"name must be a known data set or an existing path, got {name!r}: {nearest(name, _SETS)}"
+        f"name must be a known data set or a path, got {name!r}: {nearest(name, _NAMED)}"
     )
 
 
-def _path_loader(path: Path) -> Loader:
-    if path.is_dir():
-        files = idx.find_set(path)
-        if files is not None:
-            return lambda config: idx.load_set(config, files)
-    return lambda config: idx.load_file(config, path)
+def _folder_source(path: Path) -> _Source:
+    files = idx.find_set(path)
+    if files is not None:
+        return _Source(partial(idx.load_set, files=files))
+    if cifar.holds_cifar10(path):
+        return _Source(partial(cifar.load_folder, folder=path))
+    return _Source(partial(folder.load_folder, folder=path), takes=("size",))
+
+
+def _file_source(path: Path) -> _Source:
+    if path.suffix == ".npy":
+        return _Source(partial(arrays.load_array, path=path))
+    if idx.looks_like_idx(path):
+        return _Source(partial(idx.load_file, path=path))
+    raise NextPixelError(
+        f"{path}: no kind of data that is read: give a folder of pictures, a .npy or an IDX file"
+    )
 
 
 def _to_dataset(config: DataConfig, parts: Parts) -> Dataset:
