@@ -1,7 +1,7 @@
 """The one error of our own: a file or a job that failed through no fault of an argument.
 
-Wrong arguments are `ValueError` or `TypeError`. The command line answers those with exit status 2 and
-`NextPixelError` with exit status 1, each in one line.
+Wrong arguments are `ValueError` or `TypeError`. The command line answers those with exit status 2
+and `NextPixelError` with exit status 1, each in one line.
 """
 
 import difflib

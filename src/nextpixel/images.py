@@ -2,13 +2,13 @@ r"""Levels, and the two other things an image can be: 8-bit pixels, and the netw
 
 Levels are integers 0..K-1 and the public form everywhere. They meet the two others only here:
 
-- 8-bit pixels v: level = min(K - 1, floor(v K / 255)). At K = 2 that is "v at least 128", at K = 256 it is
-  v itself. `to_pixels` picks, of the pixels that have a level, the one nearest to its even share
-  255 level / (K - 1), so `quantize(to_pixels(level))` is the level again for every K.
+- 8-bit pixels v: level = min(K - 1, floor(v K / 255)). At K = 2 that is "v at least 128", at K =
+  256 it is v itself. `to_pixels` picks, of the pixels that have a level, the one nearest to its
+  even share 255 level / (K - 1), so `quantize(to_pixels(level))` is the level again for every K.
 - network scale x = 2 level / (K - 1) - 1, in [-1, 1].
 
-All arithmetic on pixels is in integers: truncated floats are a well known source of levels that are one
-too low.
+All arithmetic on pixels is in integers: truncated floats are a well known source of levels that
+    are one too low.
 """
 
 import torch

@@ -1,7 +1,8 @@
 r"""Scan order: the one definition of "before".
 
-An image of shape (C, H, W) is visited sub-pixel by sub-pixel: rows from the top, columns from the left,
-and at each pixel the colors in order (R, then G, then B). With steps numbered i = 0, 1, ..., the model is
+An image of shape (C, H, W) is visited sub-pixel by sub-pixel: rows from the top, columns from the
+left, and at each pixel the colors in order (R, then G, then B). With steps numbered i = 0, 1, ...,
+the model is
 
 .. math:: p(x) = \prod_i p(x_i \mid x_0, \ldots, x_{i-1}).
 
@@ -69,4 +70,4 @@ def to_sequence(images: Tensor) -> Tensor:
 def from_sequence(sequence: Tensor, shape: Shape) -> Tensor:
     """Undo `to_sequence`, (B, C * H * W) -> (B, C, H, W)."""
     colors, height, width = shape
-    return sequence.unflatten(1, (height, width, colors)).permute(0, 3, 1, 2)
+    return sequence.view(-1, height, width, colors).permute(0, 3, 1, 2)

@@ -1,7 +1,7 @@
 """What every head promises: a distribution over levels that sums to one, without floors.
 
-Probabilities stay logarithms of exact expressions (log-softmax, log-sigmoid): nothing is clamped, so a
-likelihood is never better or worse than what the network says.
+Probabilities stay logarithms of exact expressions (log-softmax, log-sigmoid): nothing is clamped,
+so a likelihood is never better or worse than what the network says.
 """
 
 from abc import ABC, abstractmethod
@@ -37,13 +37,14 @@ class Distribution(ABC):
     def entropy(self) -> Tensor:
         """Expected surprise in nats, shape S."""
         log_p = self.log_probabilities()
-        return torch.special.entr(log_p.exp()).sum(-1)
+        entropy: Tensor = torch.special.entr(log_p.exp()).sum(-1)
+        return entropy
 
     def draw(self, uniforms: Tensor, temperature: float = 1.0) -> Tensor:
         """Pick levels by the inverse of the cumulative distribution.
 
-        The level is the number of cumulative probabilities that do not exceed the uniform, computed in
-        float64, so that another implementation can be compared integer by integer.
+        The level is the number of cumulative probabilities that do not exceed the uniform,
+        computed in float64, so that another implementation can be compared integer by integer.
 
         Args:
             uniforms: In [0, 1), float64, shape S.
@@ -68,7 +69,7 @@ class Head(ABC):
 
     @abstractmethod
     def __call__(self, outputs: Tensor, colors: int) -> Distribution:
-        """Read outputs (B, colors * size, H, W), color by color, as a distribution over (B, C, H, W)."""
+        """Read outputs (B, C * size, H, W), color by color, as distributions over (B, C, H, W)."""
 
 
 def check_temperature(temperature: float) -> None:
@@ -83,4 +84,5 @@ def check_temperature(temperature: float) -> None:
 
 def split_colors(outputs: Tensor, colors: int) -> Tensor:
     """(B, colors * size, H, W) -> (B, colors, H, W, size)."""
-    return outputs.unflatten(1, (colors, -1)).movedim(2, -1)
+    batch, _, height, width = outputs.shape
+    return outputs.reshape(batch, colors, -1, height, width).movedim(2, -1)

@@ -1,8 +1,7 @@
 """Softmax over K levels: exact for any histogram; levels share no strength.
 
-References:
-    van den Oord, Kalchbrenner, Kavukcuoglu (2016), Pixel Recurrent Neural Networks, section 3: pixels as
-    discrete variables. https://arxiv.org/abs/1601.06759
+References: van den Oord, Kalchbrenner, Kavukcuoglu (2016), Pixel Recurrent Neural Networks,
+    section 3: pixels as discrete variables. https://arxiv.org/abs/1601.06759
 """
 
 from typing import Any

@@ -1,6 +1,6 @@
-r"""What every model is: a network whose output at a sub-pixel depends on earlier ones only, and a head.
+r"""What every model is: a network that sees the past only, and a head.
 
-Calling a model on levels returns the distribution of every sub-pixel given its past, all in one pass:
+Calling a model on levels returns the distribution of every sub-pixel given its past, in one pass:
 
 .. math:: \log p(x) = \sum_i \log p(x_i \mid x_0, \ldots, x_{i-1}).
 
@@ -17,11 +17,15 @@ from nextpixel.heads import Distribution, head_for
 from nextpixel.images import check_levels, to_network
 from nextpixel.order import Shape
 
+MODE_MATTERS = (nn.BatchNorm2d, nn.Dropout, nn.Dropout2d)
+"""Layers that compute something else in training mode."""
+
 
 class PixelModel(nn.Module, ABC):
     """Base of all models.
 
-    Subclasses set `name` and `Config`, build their layers, and give `network` and `reach`.
+    Subclasses set `name` and `Config`, build their layers, of which `last` gives the outputs, and
+    define `network` and `reach`.
 
     Args:
         shape: (C, H, W) of the images.
@@ -36,6 +40,7 @@ class PixelModel(nn.Module, ABC):
     name: ClassVar[str]
     Config: ClassVar[type]
     config: Any
+    last: nn.Module
 
     def __init__(self, shape: Shape, levels: int, *, edge: bool = True) -> None:
         super().__init__()
@@ -61,6 +66,13 @@ class PixelModel(nn.Module, ABC):
     def outputs(self) -> int:
         """Output planes of the network: the head's parameters, color by color."""
         return self.colors * self.head.size
+
+    def kernels(self) -> list[nn.Parameter]:
+        """Weights that an optimiser may read as matrices: kernels of hidden convolutions."""
+        last = set(map(id, self.last.parameters()))
+        return [
+            weight for weight in self.parameters() if weight.ndim == 4 and id(weight) not in last
+        ]
 
     @property
     @abstractmethod
@@ -103,6 +115,10 @@ class PixelModel(nn.Module, ABC):
         self.check(levels)
         if condition is not None:
             raise ValueError("condition must be None: the model was built without one")
+        return self.predict(levels)
+
+    def predict(self, levels: Tensor) -> Distribution:
+        """`forward` without its checks; differentiable where `levels` are floats."""
         return self.head(self.network(self.encode(levels)), self.colors)
 
     def log_prob(self, levels: Tensor, condition: Tensor | None = None) -> Tensor:
@@ -117,20 +133,21 @@ class PixelModel(nn.Module, ABC):
 
         Raises:
             TypeError: If `levels` are no integers.
-            ValueError: If their shape or range is not the model's, a condition is given, or the model is
-                in training mode and that changes what it computes.
+            ValueError: If their shape or range is not the model's, a condition is given, or the
+                model is in training mode and that changes what it computes.
         """
         if self.training and self.mode_matters:
             raise ValueError(
-                "log_prob must be taken in evaluation mode, got a model in training mode, where batch "
-                "statistics let a pixel see its future; call model.eval() first"
+                "log_prob must be taken in evaluation mode, got a model in training mode, where "
+                "batch norm lets a pixel see its future; call model.eval() first"
             )
-        return self(levels, condition).log_prob(levels).flatten(1).sum(1)
+        distribution: Distribution = self(levels, condition)
+        return distribution.log_prob(levels).flatten(1).sum(1)
 
     @property
     def mode_matters(self) -> bool:
-        """Whether training mode computes something else: batch norm does, and is not causal there."""
-        return any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in self.modules())
+        """Whether training mode computes something else, as batch norm does (not causally)."""
+        return any(isinstance(module, MODE_MATTERS) for module in self.modules())
 
     def check(self, levels: Tensor) -> None:
         """Refuse what is no batch of images of this model.

@@ -1,7 +1,8 @@
 """PixelCNN, plain: a stack of masked convolutions.
 
-Its field has a blind spot: what lies above and to the right, beyond the diagonal that the kernels of
-successive layers can climb, is never seen, however many layers there are (`nextpixel audit` draws it).
+Its field has a blind spot: what lies above and to the right, beyond the diagonal that the kernels
+    of successive layers can climb, is never seen, however many layers there are (`nextpixel audit`
+    draws it).
 
 References:
     van den Oord, Kalchbrenner, Kavukcuoglu (2016), Pixel Recurrent Neural Networks, section 3.5.
@@ -27,8 +28,8 @@ class PixelCNNConfig:
         layers: Masked convolutions with a kernel wider than one; the first has mask A.
         side: Width of their kernels; odd.
         pointwise: Hidden 1x1 convolutions after them, before the one that gives the outputs.
-        batch_norm: Batch norm after each hidden convolution. In training mode it lets pixels see their
-            future and the other images of the batch; in evaluation mode it is causal.
+        batch_norm: Batch norm after each hidden convolution. In training mode it lets pixels see
+            their future and the other images of the batch; in evaluation mode it is causal.
         bias: Whether hidden convolutions have a constant; a batch norm has its own.
         colors: "dependent" (G sees R of its pixel) or "independent".
         edge: See `PixelModel`.
@@ -55,6 +56,7 @@ class PixelCNN(PixelModel):
 
     name = "pixelcnn"
     Config = PixelCNNConfig
+    config: PixelCNNConfig
 
     def __init__(self, shape: Shape, levels: int, config: PixelCNNConfig) -> None:
         super().__init__(shape, levels, edge=config.edge)
@@ -72,9 +74,7 @@ class PixelCNN(PixelModel):
     def _layer(self, inputs: int, side: int, *, sees_self: bool = True) -> nn.Sequential:
         features, bias = self.config.features, self.config.bias
         layer = nn.Sequential(
-            MaskedConv2d(
-                inputs, features, side, groups=self.groups, sees_self=sees_self, bias=bias
-            )
+            MaskedConv2d(inputs, features, side, groups=self.groups, sees_self=sees_self, bias=bias)
         )
         if self.config.batch_norm:
             layer.append(nn.BatchNorm2d(features))

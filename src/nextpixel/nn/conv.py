@@ -12,9 +12,9 @@ from nextpixel.nn.masks import causal_mask, spread
 class MaskedConv2d(nn.Module):
     """Convolution whose output at a sub-pixel depends on no later one.
 
-    The kernel holds only the rows down to its centre, and the mask is applied to a copy in `forward`:
-    the weights themselves are never written to, so optimisers, averages and compilers see plain
-    parameters. Masked entries get zero gradient and never matter.
+    The kernel holds only the rows down to its centre, and the mask is applied to a copy in
+        `forward`: the weights themselves are never written to, so optimisers, averages and
+        compilers see plain parameters. Masked entries get zero gradient and never matter.
 
     Args:
         inputs: Input features.
@@ -27,9 +27,8 @@ class MaskedConv2d(nn.Module):
     Raises:
         ValueError: If `side` is even or a number of features cannot be split into the groups.
 
-    References:
-        van den Oord, Kalchbrenner, Kavukcuoglu (2016), Pixel Recurrent Neural Networks, section 3.4.
-        https://arxiv.org/abs/1601.06759
+    References: van den Oord, Kalchbrenner, Kavukcuoglu (2016), Pixel Recurrent Neural Networks,
+        section 3.4. https://arxiv.org/abs/1601.06759
     """
 
     mask: Tensor

@@ -1,9 +1,10 @@
-"""Masks: which taps of a kernel come before its centre. Pure functions of sizes; they know no layer.
+"""Masks: which taps of a kernel come before its centre. Pure functions; they know no layer.
 
-A kernel keeps only its rows down to the centre, since all rows below are in the future of every pixel:
-a "7x7" kernel is stored and computed as 4x7. Features form `groups` equal blocks. With one group the
-colors of a pixel are predicted independently of each other; with as many groups as colors, group g holds
-what is known once color g is known, and the centre tap is masked group by group.
+A kernel keeps only its rows down to the centre, since all rows below are in the future of every
+pixel: a "7x7" kernel is stored and computed as 4x7. Features form `groups` equal blocks. With one
+group the colors of a pixel are predicted independently of each other; with as many groups as
+colors, group g holds what is known once color g is known, and the centre tap is masked group by
+group.
 """
 
 import torch
@@ -18,8 +19,8 @@ def causal_mask(side: int, groups: int, *, sees_self: bool) -> Tensor:
         groups: Color groups; at the centre, group o sees the groups before it.
         sees_self: Whether group o also sees group o there: mask B, else mask A.
 
-    Returns:
-        Boolean mask of shape (groups, groups, (side + 1) / 2, side), indexed [out, in, row, column].
+    Returns: Boolean mask of shape (groups, groups, (side + 1) / 2, side), indexed [out, in, row,
+        column].
 
     Raises:
         ValueError: If `side` is even or not positive.
@@ -30,9 +31,8 @@ def causal_mask(side: int, groups: int, *, sees_self: bool) -> Tensor:
         >>> causal_mask(1, 3, sees_self=True)[..., 0, 0].int().tolist()
         [[1, 0, 0], [1, 1, 0], [1, 1, 1]]
 
-    References:
-        van den Oord, Kalchbrenner, Kavukcuoglu (2016), Pixel Recurrent Neural Networks, section 3.4 and
-        figure 2 (right): masks A and B. https://arxiv.org/abs/1601.06759
+    References: van den Oord, Kalchbrenner, Kavukcuoglu (2016), Pixel Recurrent Neural Networks,
+        section 3.4 and figure 2 (right): masks A and B. https://arxiv.org/abs/1601.06759
     """
     if side < 1 or side % 2 == 0:
         raise ValueError(f"side must be odd, so that the kernel has a centre, got {side}")

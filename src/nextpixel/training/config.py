@@ -1,4 +1,4 @@
-"""How to train: every knob of `fit`, its default, and what it means. Knows no network and imports no torch."""
+"""How to train: every knob of `fit`. Knows no network and imports no torch."""
 
 from dataclasses import dataclass
 
@@ -12,25 +12,31 @@ class TrainConfig:
 
     Attributes:
         steps: Number of updates after which training ends.
-        minutes: Wall-clock budget. Training ends, and the schedule with it, at whichever of `steps` and
-            `minutes` comes first. A run that follows the clock cannot be repeated bit for bit.
+        minutes: Wall-clock budget. Training ends, and the schedule with it, at whichever of
+            `steps` and `minutes` comes first. A run that follows the clock cannot be repeated bit
+            for bit.
         batch_size: Images an update.
-        optimizer: "adam", "adamw", or "muon" (orthogonalised momentum for kernels, Adam for the rest).
+        optimizer: "adam", "adamw", or "muon" (orthogonalised momentum for kernels, Adam for the
+            rest).
         learning_rate: Peak learning rate.
         adam_learning_rate: With "muon": the peak rate of the parameters that Adam updates.
         betas: Decay of Adam's first and second moment.
         weight_decay: Decoupled weight decay ("adamw", "muon").
         warmup: Updates over which the rate rises linearly from zero.
-        schedule: How the rate falls after that: "constant", "cosine" or "linear" to zero, or "exponential".
+        schedule: How the rate falls after that: "constant", "cosine" or "linear" to zero, or
+            "exponential".
         decay: Factor an update of the exponential schedule.
-        clip_norm: Largest global norm of the gradient; larger ones are scaled down. None: no clipping.
-        ema: Decay of an exponential moving average of the weights that is evaluated and kept in place of
+        clip_norm: Largest global norm of the gradient; larger ones are scaled down. None: no
+            clipping.
+        ema: Decay of an exponential moving average of the weights that is evaluated and kept in
+            place of
             the last weights. None: no average.
         seed: Of the initial weights, the order of images and every draw.
         threads: CPU threads of the run. None: torch's default.
         validate_every: Updates between evaluations on held-out images.
         validation_images: How many validation images those evaluations use.
-        test_images: How many test images they use, for the curve alone: nothing is ever chosen by it.
+        test_images: How many test images they use, for the curve alone: nothing is ever chosen by
+            it.
         preview_every: Updates between previews (samples from the same noise). 0: none.
         previews: Previews spread evenly over the run, by clock where `minutes` is set. 0: none.
         preview_count: Images in a preview.

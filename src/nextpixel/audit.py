@@ -1,0 +1,161 @@
+"""Who sees whom: the dependence of every step on every other, by exact derivatives in float64.
+
+A masked weight is exactly zero, so a step that a network must not see has a derivative of exactly
+    zero: no tolerance is involved, and one nonzero entry proves a leak. The reverse is a matter of
+    luck (a ReLU may be off for one image), so each dependence is looked for with several random
+    images and several random combinations of the outputs.
+
+The audit knows nothing of kernels or masks: it asks the finished model.
+"""
+
+import copy
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nextpixel.models import PixelModel
+from nextpixel.order import Shape, Step, from_sequence, index_of, step_at, to_sequence
+
+CHUNK = 16
+"""Derivatives taken at a time."""
+
+
+@dataclass(frozen=True, eq=False)
+class Audit:
+    """What an audit found.
+
+    Attributes:
+        shape: (C, H, W).
+        reach: Rows above, and columns to either side, that the model says a step can depend on.
+        sees: Boolean, shape (steps, steps): whether the prediction of step i depends on level j.
+    """
+
+    shape: Shape
+    reach: int
+    sees: Tensor
+
+    @property
+    def causal(self) -> bool:
+        """Whether no step sees itself or a later one."""
+        return not self.leaks()
+
+    def leaks(self) -> list[tuple[Step, Step]]:
+        """Pairs of a step and a step it must not see, in scan order."""
+        pairs = self.sees.triu().nonzero().tolist()
+        return [(step_at(i, self.shape), step_at(j, self.shape)) for i, j in pairs]
+
+    def coverage(self) -> Tensor:
+        """Share of its past that each step sees, float64, (C, H, W); NaN at the first step."""
+        past = torch.arange(len(self.sees), dtype=torch.float64)
+        return self._image(self.sees.tril(-1).sum(1) / past)
+
+    def field(self, step: Step) -> Tensor:
+        """Levels that the prediction of `step` depends on, boolean, shape (C, H, W)."""
+        return self._image(self.sees[index_of(step, self.shape)])
+
+    def blind(self, step: Step) -> Tensor:
+        """Past levels within `reach` that `step` does not see, boolean, shape (C, H, W)."""
+        _, height, width = self.shape
+        past = self._image(torch.arange(len(self.sees)) < index_of(step, self.shape))
+        near_row = (torch.arange(height) - step.row).abs() <= self.reach
+        near_column = (torch.arange(width) - step.column).abs() <= self.reach
+        near = near_row.unsqueeze(1) & near_column
+        return past & near & ~self.field(step)
+
+    def centre(self) -> Step:
+        """The step in the middle of the image, of its last color."""
+        colors, height, width = self.shape
+        return Step(height // 2, width // 2, colors - 1)
+
+    def _image(self, values: Tensor) -> Tensor:
+        """(steps,) -> (C, H, W)."""
+        return from_sequence(values.unsqueeze(0), self.shape)[0]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The findings as plain values, for JSON."""
+        coverage, centre = self.coverage(), self.centre()
+        return {
+            "causal": self.causal,
+            "leaks": len(self.leaks()),
+            "steps": len(self.sees),
+            "mean_coverage": coverage.nanmean().item(),
+            "least_coverage": coverage.nan_to_num(nan=1.0).min().item(),
+            "centre": list(centre),
+            "centre_seen": int(self.field(centre).sum()),
+            "centre_past": index_of(centre, self.shape),
+            "centre_blind": int(self.blind(centre).sum()),
+        }
+
+    def summary(self) -> str:
+        """A few lines for people."""
+        found = self.as_dict()
+        lines = [
+            "causal: no step sees itself or a later one"
+            if self.causal
+            else f"NOT causal: {found['leaks']} pairs of steps leak"
+        ]
+        lines += [
+            f"  the step at {tuple(step)} sees {tuple(seen)}" for step, seen in self.leaks()[:3]
+        ]
+        lines.append(
+            f"past seen by a step: {found['mean_coverage']:.1%} on average, "
+            f"{found['least_coverage']:.1%} at least"
+        )
+        lines.append(
+            f"centre {tuple(self.centre())}: sees {found['centre_seen']} of {found['centre_past']} "
+            f"past levels; blind to {found['centre_blind']} within its nominal field"
+        )
+        return "\n".join(lines)
+
+
+def audit(
+    model: PixelModel,
+    *,
+    probes: int = 2,
+    seed: int = 0,
+    on_progress: Callable[[int], None] | None = None,
+) -> Audit:
+    """Find out which steps the prediction of each step depends on.
+
+    Args:
+        model: The model; its weights, dtype and mode are left as they are.
+        probes: Random images to try.
+        seed: Of the random images and output combinations.
+        on_progress: Called with the number of derivatives taken so far.
+
+    Returns:
+        The findings.
+    """
+    rng = torch.Generator().manual_seed(seed)
+    twin = copy.deepcopy(model).cpu().double().eval().requires_grad_(requires_grad=False)
+    count = math.prod(model.shape)
+    sees = torch.zeros(count, count, dtype=torch.bool)
+    for probe in range(probes):
+        levels = torch.randint(0, model.levels, (1, *model.shape), generator=rng).double()
+        outputs = _outputs(twin, levels.requires_grad_(), rng)
+        for first in range(0, count, CHUNK):
+            chunk = torch.arange(first, min(first + CHUNK, count))
+            sees[chunk] |= _derivatives(outputs, levels, chunk) != 0
+            if on_progress is not None:
+                on_progress(probe * count + first + len(chunk))
+    return Audit(model.shape, model.reach, sees)
+
+
+def _outputs(model: PixelModel, levels: Tensor, rng: torch.Generator) -> Tensor:
+    """One number for each step, shape (steps,): a random combination of its log-probabilities."""
+    log_p = model.predict(levels).log_probabilities()
+    weights = torch.randn(log_p.shape, generator=rng, dtype=log_p.dtype)
+    return to_sequence((log_p * weights).sum(-1))[0]
+
+
+def _derivatives(outputs: Tensor, levels: Tensor, chunk: Tensor) -> Tensor:
+    """Derivatives of the outputs in `chunk`, shape (steps in the chunk, steps)."""
+    chosen = torch.nn.functional.one_hot(chunk, len(outputs)).to(outputs.dtype)
+    (found,) = torch.autograd.grad(
+        outputs, levels, chosen, retain_graph=True, is_grads_batched=True
+    )
+    return to_sequence(found[:, 0])

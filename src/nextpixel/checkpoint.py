@@ -1,0 +1,199 @@
+"""Models on disk: a folder with `model.safetensors` and `config.json`, both strict.
+
+`config.json` holds all that is needed to build the model again, and what is known of it: its data,
+its
+training, its figures. Nothing is guessed on loading: a missing or unknown key, a missing, unknown
+    or misshapen tensor, or a newer format is an error. Files are replaced whole, so a full disk or
+    a crash leaves the previous ones.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load as tensors_from
+from safetensors.torch import save as tensors_to
+from torch import Tensor
+
+from nextpixel.errors import NextPixelError
+from nextpixel.models import PixelModel
+from nextpixel.models.registry import build_from
+
+FORMAT = 1
+WEIGHTS, CONFIG = "model.safetensors", "config.json"
+SHIPPED = Path(__file__).parent / "shipped"
+
+
+def shipped_names() -> list[str]:
+    """Names of the models that come with the package, sorted."""
+    return sorted(path.parent.name for path in SHIPPED.glob(f"*/{CONFIG}"))
+
+
+def save(
+    model: PixelModel,
+    folder: str | Path,
+    *,
+    data: Mapping[str, Any] | None = None,
+    training: Mapping[str, Any] | None = None,
+    evaluation: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a model to a folder, which is made if need be.
+
+    Args:
+        model: The model.
+        folder: Where to.
+        data: What it was trained on (name, protocol, ...), kept for `nextpixel evaluate`.
+        training: How it was trained.
+        evaluation: Its measured figures.
+
+    Raises:
+        NextPixelError: If the folder cannot be written. What it held before stays as it was.
+    """
+    folder = Path(folder)
+    config = {
+        "format": FORMAT,
+        "model": {
+            "name": model.name,
+            "shape": list(model.shape),
+            "levels": model.levels,
+            "options": asdict(model.config),
+        },
+        "data": dict(data or {}),
+        "training": dict(training or {}),
+        "evaluation": dict(evaluation or {}),
+    }
+    tensors = {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
+    replace_file(folder / WEIGHTS, tensors_to(tensors))
+    replace_file(folder / CONFIG, (json.dumps(config, indent=2) + "\n").encode())
+
+
+def load(folder: str | Path) -> PixelModel:
+    """Read a model, in evaluation mode, on the CPU.
+
+    Args:
+        folder: A folder that `save` or `nextpixel train` wrote, or the name of a shipped model.
+
+    Returns:
+        The model.
+
+    Raises:
+        ValueError: If there is no such folder or shipped model.
+        NextPixelError: If a file in it is missing, damaged, foreign or of a newer format.
+    """
+    folder = find(folder)
+    config = read_config(folder)
+    where = str(folder / CONFIG)
+    try:
+        described = config["model"]
+        model = build_from(
+            described["name"],
+            shape=described["shape"],
+            levels=described["levels"],
+            options=described["options"],
+            where=f"{where}: model.options",
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        text = f"lacks {error}" if isinstance(error, KeyError) else str(error)
+        raise NextPixelError(f"{where} describes no model of this version: {text}") from error
+    _fill(model, read_tensors(folder / WEIGHTS), folder / WEIGHTS)
+    return model
+
+
+def find(folder: str | Path) -> Path:
+    """The folder of a model, given that folder or the name of a shipped model.
+
+    Raises:
+        ValueError: If there is neither.
+    """
+    if (SHIPPED / str(folder) / CONFIG).is_file() and not Path(folder).exists():
+        return SHIPPED / str(folder)
+    if not Path(folder).exists():
+        known = ", ".join(shipped_names()) or "none"
+        raise ValueError(
+            f"there is no model {str(folder)!r}: neither a folder nor a shipped model ({known})"
+        )
+    return Path(folder)
+
+
+def read_config(folder: str | Path) -> dict[str, Any]:
+    """What `config.json` says.
+
+    Raises:
+        NextPixelError: If it is missing, no JSON object, or of a newer format.
+    """
+    path = Path(folder) / CONFIG
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise NextPixelError(f"{folder} is no model folder: it has no {CONFIG}") from error
+    except (OSError, ValueError) as error:
+        raise NextPixelError(f"{path} cannot be read as JSON: {error}") from error
+    if not isinstance(config, dict) or not isinstance(config.get("format"), int):
+        raise NextPixelError(f"{path} is no description of a nextpixel model")
+    if config["format"] != FORMAT:
+        raise NextPixelError(
+            f"{path} has format {config['format']}, and this version reads format {FORMAT}; "
+            "update nextpixel to read newer models"
+        )
+    return config
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Tensors of a safetensors file.
+
+    Raises:
+        NextPixelError: If it is missing or no whole safetensors file.
+    """
+    try:
+        return tensors_from(path.read_bytes())
+    except OSError as error:
+        raise NextPixelError(f"{path} cannot be read: {error.strerror}") from error
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise NextPixelError(f"{path} is no whole safetensors file: {error}") from error
+
+
+def _fill(model: PixelModel, tensors: Mapping[str, Tensor], path: Path) -> None:
+    expected = model.state_dict()
+    faults = [f"lacks {name}" for name in expected.keys() - tensors.keys()]
+    faults += [f"has an unknown {name}" for name in tensors.keys() - expected.keys()]
+    faults += [
+        f"{name} has shape {tuple(tensors[name].shape)}, not {tuple(expected[name].shape)}"
+        for name in expected.keys() & tensors.keys()
+        if tensors[name].shape != expected[name].shape
+    ]
+    if faults:
+        raise NextPixelError(f"{path} does not fit its {CONFIG}: {'; '.join(sorted(faults)[:3])}")
+    dtypes = {tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()}
+    for dtype in dtypes:
+        model.to(dtype)
+    model.load_state_dict(dict(tensors))
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        NextPixelError: If it cannot be written; what was there before stays.
+    """
+    partial = path.with_name(path.name + ".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        _remove(partial)
+        raise NextPixelError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        return  # the folder itself is gone or closed: there is nothing of ours left to remove

@@ -1,0 +1,119 @@
+"""Exact likelihoods of whole sets: nats per image, bits per dimension, and how sure they are.
+
+Every image counts once, whatever the batches are; nothing is dropped. The model is evaluated in
+evaluation mode, and the protocol that made the levels is part of the result, since figures of
+different protocols cannot be compared.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nextpixel.data import Split
+from nextpixel.models import PixelModel
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Likelihood of a set of images.
+
+    Attributes:
+        nats: Mean negative log-probability of an image.
+        standard_error: Of `nats`, from the spread over images; NaN for a single image.
+        bits_per_dim: `nats` / (ln 2 x sub-pixels).
+        n: Images.
+        protocol: How the levels were made ("threshold", "dynamic", "quantized", "levels").
+        data: Name of the set.
+    """
+
+    nats: float
+    standard_error: float
+    bits_per_dim: float
+    n: int
+    protocol: str
+    data: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same as plain values, for JSON; NaN becomes None."""
+        values = asdict(self)
+        return {name: None if value != value else value for name, value in values.items()}
+
+    def __str__(self) -> str:
+        """One line for people."""
+        return (
+            f"{self.nats:.2f} +- {self.standard_error:.2f} nats per image, "
+            f"{self.bits_per_dim:.4f} bits/dim "
+            f"({self.n:,} images of {self.data}, protocol {self.protocol})"
+        )
+
+
+def evaluate(
+    model: PixelModel,
+    images: Split | Tensor,
+    *,
+    batch_size: int = 100,
+    on_progress: Callable[[int], None] | None = None,
+) -> Evaluation:
+    """Measure the exact likelihood of images.
+
+    Args:
+        model: The model; its mode is restored afterwards.
+        images: A part of a data set, or levels of shape (N, C, H, W).
+        batch_size: Images a pass.
+        on_progress: Called with the number of images done so far.
+
+    Returns:
+        The figures.
+
+    Raises:
+        TypeError: If the levels are no integers.
+        ValueError: If there are no images, or they do not fit the model.
+    """
+    surprise = -log_probs(model, images, batch_size=batch_size, on_progress=on_progress)
+    n, dimensions = len(surprise), math.prod(model.shape)
+    nats = surprise.mean().item()
+    return Evaluation(
+        nats=nats,
+        standard_error=surprise.std().item() / math.sqrt(n) if n > 1 else math.nan,
+        bits_per_dim=nats / (math.log(2) * dimensions),
+        n=n,
+        protocol=images.protocol if isinstance(images, Split) else "levels",
+        data=images.name if isinstance(images, Split) else "levels given",
+    )
+
+
+def log_probs(
+    model: PixelModel,
+    images: Split | Tensor,
+    *,
+    batch_size: int = 100,
+    on_progress: Callable[[int], None] | None = None,
+) -> Tensor:
+    """Log-probability of every image in nats, float64, shape (N,); errors as in `evaluate`."""
+    levels = images.levels if isinstance(images, Split) else images
+    if len(levels) == 0:
+        raise ValueError("images must hold at least one image, got none")
+    parts: list[Tensor] = []
+    device = next(model.parameters()).device
+    with evaluation_mode(model), torch.inference_mode():
+        for batch in torch.split(levels, batch_size):
+            parts.append(model.log_prob(batch.to(device)).double().cpu())
+            if on_progress is not None:
+                on_progress(sum(map(len, parts)))
+    return torch.cat(parts)
+
+
+@contextmanager
+def evaluation_mode(model: nn.Module) -> Iterator[None]:
+    """Put a model in evaluation mode for a while."""
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)

@@ -1,0 +1,17 @@
+"""Models: one file per paper, and the registry that builds them by name."""
+
+from nextpixel.models.base import PixelModel
+from nextpixel.models.pixelcnn import PixelCNN, PixelCNNConfig
+from nextpixel.models.registry import build, model_class, names
+from nextpixel.models.residual import ResidualPixelCNN, ResidualPixelCNNConfig
+
+__all__ = [
+    "PixelCNN",
+    "PixelCNNConfig",
+    "PixelModel",
+    "ResidualPixelCNN",
+    "ResidualPixelCNNConfig",
+    "build",
+    "model_class",
+    "names",
+]

@@ -1,0 +1,85 @@
+"""Models by name. A new model is a new file and one line here."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from nextpixel.errors import nearest
+from nextpixel.models.base import PixelModel
+from nextpixel.models.pixelcnn import PixelCNN
+from nextpixel.models.residual import ResidualPixelCNN
+from nextpixel.settings import build as build_settings
+
+MODELS: tuple[type[PixelModel], ...] = (PixelCNN, ResidualPixelCNN)
+
+
+def names() -> list[str]:
+    """Names that `build` knows, sorted.
+
+    Example:
+        >>> names()
+        ['pixelcnn', 'residual-pixelcnn']
+    """
+    return sorted(model.name for model in MODELS)
+
+
+def model_class(name: str) -> type[PixelModel]:
+    """The class of a model.
+
+    Raises:
+        ValueError: If there is no model of that name.
+    """
+    for model in MODELS:
+        if model.name == name:
+            return model
+    raise ValueError(f"there is no model {name!r}; {nearest(name, names())}")
+
+
+def build(
+    name: str,
+    *,
+    shape: Sequence[int],
+    levels: int,
+    seed: int = 0,
+    **options: object,
+) -> PixelModel:
+    """Build an untrained model, in evaluation mode.
+
+    Args:
+        name: One of `names()`.
+        shape: (C, H, W) of the images.
+        levels: K, 2 to 256.
+        seed: Of the initial weights: the same seed gives the same weights.
+        **options: Fields of the model's `Config`.
+
+    Returns:
+        The model.
+
+    Raises:
+        ValueError: If there is no such model or option, or a value cannot be meant.
+
+    Example:
+        >>> model = build("pixelcnn", shape=(1, 8, 8), levels=2, features=8, layers=2)
+        >>> model.log_prob(torch.zeros(3, 1, 8, 8, dtype=torch.int64)).shape
+        torch.Size([3])
+    """
+    return build_from(name, shape=shape, levels=levels, seed=seed, options=options)
+
+
+def build_from(
+    name: str,
+    *,
+    shape: Sequence[int],
+    levels: int,
+    seed: int = 0,
+    options: Mapping[str, object],
+    where: str = "model",
+) -> PixelModel:
+    """`build` with the options as a mapping; `where` names their source in errors."""
+    chosen: Any = model_class(name)
+    config: Any = build_settings(chosen.Config, options, where=where)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model: PixelModel = chosen(tuple(shape), levels, config)
+    return model.eval()

@@ -1,0 +1,135 @@
+"""PixelCNN with residual blocks, optionally with a learned map that tells each pixel where it is.
+
+References: van den Oord, Kalchbrenner, Kavukcuoglu (2016), Pixel Recurrent Neural Networks, table
+    1 and figure 5: 7x7 mask A, blocks of 2h features (1x1 to h, masked k x k, 1x1 back to 2h), two
+    1x1 layers. https://arxiv.org/abs/1601.06759
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nextpixel.models.base import PixelModel
+from nextpixel.models.options import color_groups
+from nextpixel.nn import MaskedConv2d
+from nextpixel.order import Shape
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResidualPixelCNNConfig:
+    """Options of `ResidualPixelCNN`.
+
+    Attributes:
+        features: Features on the residual path (2h in the paper).
+        inner: Features inside a "bottleneck" block (h in the paper).
+        blocks: Residual blocks.
+        first_side: Width of the first kernel, which has mask A; odd.
+        side: Width of the kernels in the blocks; odd.
+        block: Convolutions of a block: "bottleneck" is the paper's 1x1, k x k, 1x1; "single" is one
+            k x k convolution from `features` to `features`, faster on CPUs for its size.
+        head_features: Features between the two last 1x1 convolutions.
+        position: Whether a learned map (features, H, W) is added after the first layer. It is the
+            same for all images, so it leaks nothing; the model then takes images of one size only.
+        colors: "dependent" (G sees R of its pixel) or "independent".
+        edge: See `PixelModel`.
+    """
+
+    features: int = 128
+    inner: int = 64
+    blocks: int = 15
+    first_side: int = 7
+    side: int = 3
+    block: str = "bottleneck"
+    head_features: int = 128
+    position: bool = False
+    colors: str = "dependent"
+    edge: bool = True
+
+
+class ResidualBlock(nn.Module):
+    """x + conv(ReLU(...)): every convolution follows a ReLU, and the sum has none.
+
+    Args:
+        config: Sizes of the block.
+        groups: Color groups of its features.
+    """
+
+    def __init__(self, config: ResidualPixelCNNConfig, groups: int) -> None:
+        super().__init__()
+        layers = [
+            MaskedConv2d(inputs, outputs, side, groups=groups, sees_self=True)
+            for inputs, outputs, side in self.sizes(config)
+        ]
+        with torch.no_grad():  # keeps the sum of many blocks from growing
+            layers[-1].weight.mul_(1 / math.sqrt(config.blocks))
+        self.layers = nn.ModuleList(layers)
+
+    @staticmethod
+    def sizes(config: ResidualPixelCNNConfig) -> list[tuple[int, int, int]]:
+        """Inputs, outputs and side of each convolution.
+
+        Raises:
+            ValueError: If there is no such block.
+        """
+        features, inner, side = config.features, config.inner, config.side
+        if config.block == "bottleneck":
+            return [(features, inner, 1), (inner, inner, side), (inner, features, 1)]
+        if config.block == "single":
+            return [(features, features, side)]
+        raise ValueError(f"block must be 'bottleneck' or 'single', got {config.block!r}")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, features, H, W) -> the same."""
+        change = x
+        for layer in self.layers:
+            change = layer(F.relu(change))
+        return x + change
+
+
+class ResidualPixelCNN(PixelModel):
+    """A masked k x k convolution, residual blocks, and two 1x1 convolutions.
+
+    Args:
+        shape: (C, H, W).
+        levels: K.
+        config: Sizes and switches.
+    """
+
+    name = "residual-pixelcnn"
+    Config = ResidualPixelCNNConfig
+    config: ResidualPixelCNNConfig
+
+    def __init__(self, shape: Shape, levels: int, config: ResidualPixelCNNConfig) -> None:
+        super().__init__(shape, levels, edge=config.edge)
+        self.config = config
+        groups = color_groups(config.colors, shape[0])
+        features = config.features
+        self.first = MaskedConv2d(
+            self.inputs, features, config.first_side, groups=groups, sees_self=False
+        )
+        self.position = nn.Parameter(torch.zeros(features, *shape[1:])) if config.position else None
+        self.blocks = nn.ModuleList(ResidualBlock(config, groups) for _ in range(config.blocks))
+        self.squash = MaskedConv2d(features, config.head_features, 1, groups=groups, sees_self=True)
+        self.last = MaskedConv2d(
+            config.head_features, self.outputs, 1, groups=groups, sees_self=True
+        )
+        nn.init.zeros_(self.last.weight)  # training starts from the uniform distribution
+
+    @property
+    def reach(self) -> int:
+        """Rows above, and columns to either side, that a step can depend on at most."""
+        return self.config.first_side // 2 + self.config.blocks * (self.config.side // 2)
+
+    def network(self, x: Tensor, corner: tuple[int, int] = (0, 0)) -> Tensor:
+        """(B, inputs, h, w) -> (B, outputs, h, w)."""
+        x = self.first(x)
+        if self.position is not None:
+            (row, column), (height, width) = corner, x.shape[2:]
+            x = x + self.position[:, row : row + height, column : column + width]
+        for block in self.blocks:
+            x = block(x)
+        outputs: Tensor = self.last(F.relu(self.squash(F.relu(x))))
+        return outputs

@@ -1,0 +1,61 @@
+"""Completion: keep the known sub-pixels, draw the others.
+
+In scan order a missing pixel is drawn given what comes before it. Pixels known *after* it are
+kept, but
+cannot inform it: the top of a digit shapes its bottom, not the other way round.
+"""
+
+import torch
+from torch import Tensor
+
+from nextpixel.models import PixelModel
+from nextpixel.sampling.draw import draw_uniforms, fill
+from nextpixel.sampling.scan import OnRow
+
+
+def complete(
+    model: PixelModel,
+    levels: Tensor,
+    known: Tensor,
+    *,
+    rng: torch.Generator,
+    temperature: float = 1.0,
+    method: str = "recompute",
+    batch_size: int = 100,
+    on_row: OnRow | None = None,
+) -> Tensor:
+    """Draw the unknown part of images.
+
+    Args:
+        model: The model; its mode is restored afterwards.
+        levels: Integers 0..K-1, shape (B, C, H, W). Unknown entries may hold any level.
+        known: Boolean, of a shape that broadcasts to (B, C, H, W), such as (H, W).
+        rng: Source of the uniforms, on the CPU.
+        temperature: Above 0; see `sample`.
+        method: See `sample`.
+        batch_size: Images at a time.
+        on_row: See `sample`.
+
+    Returns:
+        Levels, uint8, shape (B, C, H, W), equal to `levels` where `known`.
+
+    Raises:
+        TypeError: If `levels` are no integers or `known` is not boolean.
+        ValueError: If shapes or ranges are not the model's.
+    """
+    model.check(levels)
+    if not isinstance(known, Tensor) or known.dtype != torch.bool:
+        raise TypeError(
+            f"known must be a boolean tensor, got {getattr(known, 'dtype', type(known))}"
+        )
+    try:
+        known = known.expand(levels.shape)
+    except RuntimeError as error:
+        expected = tuple(levels.shape)
+        raise ValueError(
+            f"known must broadcast to shape {expected}, got {tuple(known.shape)}"
+        ) from error
+    uniforms = draw_uniforms(len(levels), model.shape, rng)
+    return fill(
+        model, levels, known, uniforms, temperature, method, batch_size=batch_size, on_row=on_row
+    )

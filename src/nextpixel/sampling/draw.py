@@ -1,0 +1,127 @@
+"""Drawing images from a model, exactly: each sub-pixel from its distribution given its past."""
+
+import math
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from nextpixel.errors import nearest
+from nextpixel.heads.base import check_temperature
+from nextpixel.likelihood import evaluation_mode
+from nextpixel.models import PixelModel
+from nextpixel.order import Shape, Step, from_sequence
+from nextpixel.sampling.recompute import Recompute
+from nextpixel.sampling.scan import Choose, OnRow, Predict, State, scan
+
+METHODS: dict[str, Callable[[PixelModel, Tensor], State]] = {"recompute": Recompute}
+"""Ways to predict a step, by name; all give the same levels."""
+
+
+def sample(
+    model: PixelModel,
+    count: int,
+    *,
+    rng: torch.Generator,
+    temperature: float = 1.0,
+    method: str = "recompute",
+    batch_size: int = 100,
+    on_row: OnRow | None = None,
+) -> Tensor:
+    """Draw images.
+
+    Image i depends on the i-th row of uniforms of `rng` only, not on how many are drawn at once.
+
+    Args:
+        model: The model; its mode is restored afterwards.
+        count: How many.
+        rng: Source of the uniforms, on the CPU.
+        temperature: Above 0; below 1 prefers likely levels, 1 samples the model itself.
+        method: One of `METHODS`.
+        batch_size: Images at a time.
+        on_row: Called with the number of rows done and the levels so far (of the images at hand).
+
+    Returns:
+        Levels, uint8, shape (count, C, H, W).
+
+    Raises:
+        ValueError: If `count`, `temperature` or `method` cannot be meant.
+
+    Example:
+        >>> from nextpixel import models
+        >>> model = models.build("pixelcnn", shape=(1, 4, 4), levels=2, features=4, layers=1)
+        >>> sample(model, 3, rng=torch.Generator().manual_seed(0)).shape
+        torch.Size([3, 1, 4, 4])
+    """
+    if count < 1:
+        raise ValueError(f"count must be at least 1, got {count}")
+    uniforms = draw_uniforms(count, model.shape, rng)
+    start = torch.zeros(count, *model.shape, dtype=torch.int64)
+    known = torch.zeros(count, *model.shape, dtype=torch.bool)
+    return fill(
+        model, start, known, uniforms, temperature, method, batch_size=batch_size, on_row=on_row
+    )
+
+
+def draw_uniforms(count: int, shape: Shape, rng: torch.Generator) -> Tensor:
+    """One uniform in [0, 1) for every sub-pixel, float64, shape (count, C, H, W).
+
+    They are drawn image by image, in scan order.
+    """
+    sequence = torch.rand(count, math.prod(shape), generator=rng, dtype=torch.float64)
+    return from_sequence(sequence, shape)
+
+
+def fill(
+    model: PixelModel,
+    levels: Tensor,
+    known: Tensor,
+    uniforms: Tensor,
+    temperature: float,
+    method: str,
+    *,
+    batch_size: int,
+    on_row: OnRow | None,
+) -> Tensor:
+    """Keep `levels` where `known`, draw the rest by `uniforms`; all of shape (B, C, H, W).
+
+    Returns:
+        Levels, uint8, shape (B, C, H, W).
+
+    Raises:
+        ValueError: If `temperature`, `method` or `batch_size` cannot be meant.
+    """
+    check_temperature(temperature)
+    if method not in METHODS:
+        raise ValueError(f"there is no method {method!r}; {nearest(method, METHODS)}")
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+    device = next(model.parameters()).device
+    parts = []
+    with evaluation_mode(model), torch.inference_mode():
+        for part in _parts(len(levels), batch_size):
+            state = METHODS[method](model, levels[part].to(device))
+            choose = _chooser(
+                state.levels, known[part].to(device), uniforms[part].to(device), temperature
+            )
+            parts.append(scan(state, choose, on_row).to("cpu", torch.uint8))
+    return torch.cat(parts)
+
+
+def _parts(count: int, size: int) -> Iterator[slice]:
+    return (slice(first, first + size) for first in range(0, count, size))
+
+
+def _chooser(levels: Tensor, known: Tensor, uniforms: Tensor, temperature: float) -> Choose:
+    given = levels.clone()
+    needed = (~known).any(0)
+
+    def choose(step: Step, predict: Predict) -> Tensor:
+        row, column, color = step
+        here = (slice(None), color, row, column)
+        if not needed[color, row, column]:
+            return given[here]
+        drawn = predict().draw(uniforms[here], temperature)
+        return torch.where(known[here], given[here], drawn)
+
+    return choose

@@ -1,0 +1,41 @@
+"""The plain way to predict a step: run the network again on what is written.
+
+It is the oracle that faster states are tested against. The one economy is exact: only the window of
+rows and columns that the step can depend on is computed, since the network gives the same there.
+"""
+
+from torch import Tensor
+
+from nextpixel.heads import Distribution
+from nextpixel.models import PixelModel
+from nextpixel.order import Step
+
+
+class Recompute:
+    """State of a scan that runs a forward pass for each pixel and color.
+
+    Args:
+        model: The model, in evaluation mode.
+        levels: Where to start, integers of shape (B, C, H, W); entries that are not written yet
+            may hold any level. It is copied.
+    """
+
+    def __init__(self, model: PixelModel, levels: Tensor) -> None:
+        self.model = model
+        self.levels = levels.long().clone()
+        self.x = model.encode(self.levels)
+
+    def predict(self, step: Step) -> Distribution:
+        """Distribution of a step given all before it, batch shape (B,)."""
+        top, left = max(0, step.row - self.model.reach), max(0, step.column - self.model.reach)
+        right = step.column + self.model.reach + 1
+        window = self.x[:, :, top : step.row + 1, left:right]
+        outputs = self.model.network(window, (top, left))[:, :, -1:, step.column - left, None]
+        return self.model.head(outputs, self.model.colors)[:, step.color, 0, 0]
+
+    def write(self, step: Step, chosen: Tensor) -> None:
+        """Write levels, shape (B,), at a step."""
+        row, column, color = step
+        self.levels[:, color, row, column] = chosen
+        pixel = self.levels[:, :, row : row + 1, column : column + 1]
+        self.x[:, :, row : row + 1, column : column + 1] = self.model.encode(pixel)

@@ -1,0 +1,88 @@
+"""What a run leaves behind while it goes on: metrics, resume points, models.
+
+`metrics.csv` has a row per evaluation. `resume/state.pt` has all that an exact resume needs:
+weights, average, optimisers, position in the data, best so far. Rows written after the last resume
+point are taken back on resuming, so that the file ends as that of a run that was never stopped
+(but for its seconds).
+"""
+
+import csv
+import io
+import pickle
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nextpixel.checkpoint import replace_file
+from nextpixel.errors import NextPixelError
+
+STATE = Path("resume") / "state.pt"
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """One row of `metrics.csv`; likelihoods in nats per image.
+
+    Attributes:
+        step: Updates done.
+        epoch: Passes over the training images begun.
+        seconds: Wall-clock time of training so far.
+        images: Training images seen so far.
+        learning_rate: Of the last update.
+        train_nats: Mean training loss since the last row, in training mode: batch norm and dropout
+            make it something else than a likelihood.
+        validation_nats: Likelihood of validation images.
+        test_nats: Likelihood of test images, for the curve alone; empty if none were asked for.
+    """
+
+    step: int
+    epoch: int
+    seconds: float
+    images: int
+    learning_rate: float
+    train_nats: float
+    validation_nats: float
+    test_nats: float | None = None
+
+
+def write_metrics(path: Path, rows: list[Metrics]) -> None:
+    """Write `metrics.csv` whole.
+
+    Raises:
+        NextPixelError: If it cannot be written.
+    """
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [field.name for field in fields(Metrics)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(row) for row in rows)
+    replace_file(path, text.getvalue().encode())
+
+
+def write_state(folder: Path, state: dict[str, Any]) -> None:
+    """Write a resume point; the previous one stays until this one is complete.
+
+    Raises:
+        NextPixelError: If it cannot be written.
+    """
+    content = io.BytesIO()
+    torch.save(state, content)
+    replace_file(folder / STATE, content.getvalue())
+
+
+def read_state(folder: Path) -> dict[str, Any]:
+    """Read the resume point of a run.
+
+    Raises:
+        NextPixelError: If there is none or it is damaged.
+    """
+    path = folder / STATE
+    if not path.is_file():
+        raise NextPixelError(f"{folder} holds no run to resume: it has no {STATE}")
+    try:
+        state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise NextPixelError(f"{path} is damaged: {first}") from error
+    return state

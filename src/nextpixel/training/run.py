@@ -1,0 +1,131 @@
+"""The folder of one run: which files it has, and whether it may be used."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from nextpixel import checkpoint
+from nextpixel.data import Dataset
+from nextpixel.models import PixelModel
+from nextpixel.training.config import TrainConfig
+from nextpixel.training.record import STATE, Metrics, read_state, write_metrics, write_state
+
+FREE_TO_CHANGE = (
+    "steps",
+    "minutes",
+    "threads",
+    "validate_every",
+    "validation_images",
+    "test_images",
+    "preview_every",
+    "previews",
+    "preview_count",
+    "save_every",
+)
+"""Settings that a resumed run may change; the others make it another run."""
+
+
+class Run:
+    """Files of a run; without a folder, nothing is written.
+
+    Args:
+        folder: Where, or None.
+        model: The model; its settings identify the run.
+        data: Its name, protocol and sizes identify the run.
+        config: Its settings identify the run, but for `FREE_TO_CHANGE`.
+        description: Of the data, for `config.json`.
+        resume: Whether a run is expected to be there, or must not be.
+
+    Raises:
+        ValueError: If the folder holds another run, or there is no folder to resume.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path | None,
+        model: PixelModel,
+        data: Dataset,
+        config: TrainConfig,
+        description: dict[str, Any],
+        *,
+        resume: bool,
+    ) -> None:
+        self.folder = None if folder is None else Path(folder)
+        self.description = {**description, "protocol": data.protocol}
+        self.training = asdict(config)
+        self.identity = _identity(model, data, config)
+        if self.folder is None:
+            if resume:
+                raise ValueError("out must be the folder of a run to resume, got none")
+            return
+        if not resume and self.folder.exists() and holds_run(self.folder):
+            raise ValueError(
+                f"{self.folder} already holds a run; resume it, or choose another folder"
+            )
+
+    def read(self) -> dict[str, Any]:
+        """The resume point.
+
+        Raises:
+            ValueError: If it is another run's.
+            NextPixelError: If it is missing or damaged.
+        """
+        if self.folder is None:
+            raise ValueError("out must be the folder of a run to resume, got none")
+        saved = read_state(self.folder)
+        identity = json.loads(saved["identity"])
+        for name, value in self.identity.items():
+            if identity.get(name) != value:
+                raise ValueError(
+                    f"{self.folder} holds another run: its {name} is {identity.get(name)!r}, "
+                    f"this one's is {value!r}"
+                )
+        state: dict[str, Any] = saved["state"]
+        return state
+
+    def write(self, state: dict[str, Any]) -> None:
+        """Write the resume point."""
+        if self.folder is not None:
+            write_state(self.folder, {"identity": json.dumps(self.identity), "state": state})
+
+    def write_metrics(self, rows: list[Metrics]) -> None:
+        """Write `metrics.csv`."""
+        if self.folder is not None:
+            write_metrics(self.folder / "metrics.csv", rows)
+
+    def write_model(self, model: PixelModel, figures: dict[str, Any]) -> None:
+        """Write the best weights: the folder itself is the model."""
+        if self.folder is not None:
+            self._save(model, self.folder, figures)
+
+    def write_last(self, model: PixelModel, figures: dict[str, Any]) -> None:
+        """Write the last weights."""
+        if self.folder is not None:
+            self._save(model, self.folder / "last", figures)
+
+    def _save(self, model: PixelModel, folder: Path, figures: dict[str, Any]) -> None:
+        checkpoint.save(model, folder, data=self.description, training={**self.training, **figures})
+
+
+def holds_run(folder: Path) -> bool:
+    """Whether a folder has the files of a run or a model in it."""
+    return any((folder / name).exists() for name in (STATE, "metrics.csv", checkpoint.CONFIG))
+
+
+def _identity(model: PixelModel, data: Dataset, config: TrainConfig) -> dict[str, Any]:
+    settings = {
+        f"train.{name}": list(value) if isinstance(value, tuple) else value
+        for name, value in asdict(config).items()
+        if name not in FREE_TO_CHANGE
+    }
+    options = {f"model.{name}": value for name, value in asdict(model.config).items()}
+    return {
+        "model": model.name,
+        **options,
+        "data": data.name,
+        "protocol": data.protocol,
+        "levels": data.level_count,
+        "training images": len(data.train),
+        **settings,
+    }

@@ -1,0 +1,59 @@
+"""What a run borrows from the process, and gives back: the number of threads and two signals."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import torch
+
+
+class StopRequest:
+    """Whether Ctrl-C or SIGTERM has asked the run to stop."""
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+
+    @property
+    def requested(self) -> bool:
+        """Whether to stop."""
+        return self.signal is not None
+
+    def note(self, number: int, frame: FrameType | None) -> None:
+        """Signal handler: only remember, so that an update is never cut in two."""
+        del frame
+        if self.signal is not None:  # asked twice: stop now, the last resume point stands
+            raise KeyboardInterrupt
+        self.signal = number
+
+    def act(self) -> None:
+        """Stop as the signal asked to.
+
+        Raises:
+            KeyboardInterrupt: After Ctrl-C.
+            SystemExit: After SIGTERM, with status 128 + 15.
+        """
+        if self.signal == signal.SIGINT:
+            raise KeyboardInterrupt
+        raise SystemExit(128 + (self.signal or 0))
+
+
+@contextmanager
+def surroundings(threads: int | None) -> Iterator[StopRequest]:
+    """Use so many threads, and turn signals into a request; restore both afterwards."""
+    stop = StopRequest()
+    threads_before = torch.get_num_threads()
+    watched = [signal.SIGINT, signal.SIGTERM]
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    handlers = {number: signal.getsignal(number) for number in watched} if in_main_thread else {}
+    try:
+        if threads is not None:
+            torch.set_num_threads(threads)
+        for number in handlers:
+            signal.signal(number, stop.note)
+        yield stop
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        torch.set_num_threads(threads_before)
