@@ -125,6 +125,7 @@ def test_a_wrong_model_is_refused_before_data_is_read(tiny, model, text):
 
 
 def test_reading_recipes_costs_no_torch():
-    code = "import sys; from nextpixel.recipes import read; read('demo'); print('torch' in sys.modules)"
+    code = "import sys; from nextpixel import recipes; recipes.read('demo'); "
+    code += "print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -1,0 +1,11 @@
+"""Pictures: of levels, of a completion, of a training run, of a receptive field.
+
+Every function here returns a Pillow image, except those that write one; none of them draws from a
+model. matplotlib is imported when a plot is made, never before.
+"""
+
+from nextpixel.gallery.files import animation, save
+from nextpixel.gallery.plots import curves, receptive_field
+from nextpixel.gallery.tiles import grid, sheet
+
+__all__ = ["animation", "curves", "grid", "receptive_field", "save", "sheet"]

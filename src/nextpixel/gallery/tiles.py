@@ -1,0 +1,146 @@
+"""Images side by side: a grid of them, and the sheet original | occluded | completions.
+
+Small images are enlarged by repeating pixels, so that a level stays a level to the eye.
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from nextpixel.images import to_pixels
+
+Pixels = NDArray[np.uint8]
+
+SEPARATOR = (128, 128, 128)
+UNKNOWN = (60, 110, 190)
+"""Tint of pixels that are to be completed."""
+
+_GAP = 2
+_CAPTION = 18  # height in pixels of a line of text
+
+
+def grid(
+    levels: Tensor, level_count: int, *, columns: int | None = None, scale: int | None = None
+) -> Image.Image:
+    """Lay images out in rows with thin separators.
+
+    Args:
+        levels: Integers 0..K-1, shape (N, C, H, W) with 1 or 3 colors.
+        level_count: K.
+        columns: Images a row; None makes it about square.
+        scale: Side of the square that shows one pixel; None enlarges small images to about 64.
+
+    Returns:
+        The picture.
+
+    Raises:
+        ValueError: If there is no image to show, or it has neither 1 nor 3 colors.
+
+    Example:
+        >>> import torch
+        >>> grid(torch.zeros(6, 1, 8, 8, dtype=torch.uint8), 2, columns=3, scale=1).size
+        (32, 22)
+    """
+    tiles = _enlarge(_to_colors(levels, level_count), scale or _scale(levels, 64))
+    columns = columns or math.ceil(math.sqrt(len(tiles)))
+    if columns < 1:
+        raise ValueError(f"columns must be at least 1, got {columns}")
+    rows = [tiles[start : start + columns] for start in range(0, len(tiles), columns)]
+    width = min(columns, len(tiles))
+    return Image.fromarray(_frame([_join(row, width) for row in rows]))
+
+
+def sheet(originals: Tensor, known: Tensor, completions: Tensor, level_count: int) -> Image.Image:
+    """Show what was given and what was made of it: original | occluded | completions, a row each.
+
+    Args:
+        originals: Levels, shape (N, C, H, W).
+        known: Boolean, broadcastable to `originals`; a pixel with an unknown color is tinted.
+        completions: Levels, shape (N, S, C, H, W): S completions of each.
+        level_count: K.
+
+    Returns:
+        The picture, with captions.
+
+    Raises:
+        ValueError: If there is nothing to show, or the shapes do not fit.
+    """
+    if completions.ndim != 5 or completions[:, 0].shape != originals.shape:
+        raise ValueError(
+            f"completions must be (N, S, C, H, W) for originals {tuple(originals.shape)}, "
+            f"got {tuple(completions.shape)}"
+        )
+    scale = _scale(originals, 72)
+    whole = _to_colors(originals, level_count)
+    seen = known.expand_as(originals).all(1).cpu().numpy()[..., None]
+    occluded = np.where(seen, whole, np.array(UNKNOWN, np.uint8))
+    made = _to_colors(completions.flatten(0, 1), level_count)
+    made = made.reshape(*completions.shape[:2], *made.shape[1:])
+    rows = [
+        _join(_enlarge(np.stack([whole[n], occluded[n], *made[n]]), scale), 2 + made.shape[1])
+        for n in range(len(whole))
+    ]
+    picture = Image.fromarray(_frame(rows))
+    step = originals.shape[-1] * scale + _GAP
+    return _caption_columns(picture, {0: "original", 1: "occluded", 2: "completions"}, step)
+
+
+def caption(picture: Image.Image, text: str) -> Image.Image:
+    """Write a line of text under a picture."""
+    out = Image.new("RGB", (picture.width, picture.height + _CAPTION), "white")
+    out.paste(picture, (0, 0))
+    ImageDraw.Draw(out).text((4, picture.height + 2), text, fill="black", font=_font())
+    return out
+
+
+def _caption_columns(picture: Image.Image, texts: dict[int, str], step: int) -> Image.Image:
+    out = Image.new("RGB", (picture.width, picture.height + _CAPTION), "white")
+    out.paste(picture, (0, _CAPTION))
+    draw = ImageDraw.Draw(out)
+    for column, text in texts.items():
+        draw.text((_GAP + column * step, 2), text, fill="black", font=_font())
+    return out
+
+
+def _font() -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
+    return ImageFont.load_default(size=12)
+
+
+def _to_colors(levels: Tensor, level_count: int) -> Pixels:
+    """(N, C, H, W) levels -> (N, H, W, 3) pixels."""
+    if levels.ndim != 4 or not len(levels) or levels.shape[1] not in (1, 3):
+        raise ValueError(
+            "levels must be at least one image of 1 or 3 colors, shape (N, C, H, W), "
+            f"got {tuple(levels.shape)}"
+        )
+    pixels = to_pixels(levels.cpu(), level_count).expand(-1, 3, -1, -1)
+    return pixels.permute(0, 2, 3, 1).contiguous().numpy()
+
+
+def _scale(levels: Tensor, side: int) -> int:
+    return max(1, round(side / max(levels.shape[-2:])))
+
+
+def _enlarge(tiles: Pixels, scale: int) -> Pixels:
+    return tiles.repeat(scale, axis=1).repeat(scale, axis=2)
+
+
+def _separator(height: int, width: int) -> Pixels:
+    return np.full((height, width, 3), SEPARATOR, np.uint8)
+
+
+def _join(tiles: Pixels, columns: int) -> Pixels:
+    """(n, h, w, 3) tiles -> one row of `columns` cells with a separator after each."""
+    height, width = tiles.shape[1:3]
+    cells = [*tiles, *[_separator(height, width)] * (columns - len(tiles))]
+    return np.concatenate([part for cell in cells for part in (cell, _separator(height, _GAP))], 1)
+
+
+def _frame(rows: list[Pixels]) -> Pixels:
+    """Rows of cells -> the picture, separators all around."""
+    line = _separator(_GAP, rows[0].shape[1])
+    body = np.concatenate([line, *(part for row in rows for part in (row, line))])
+    return np.concatenate([_separator(len(body), _GAP), body], 1)
