@@ -10,7 +10,7 @@ LEVELS = 4
 """K of each color."""
 
 _COLORS = LEVELS**3
-_CHUNK = 4096  # images painted at a time, so that integers wider than a byte stay few
+_CHUNK = 1024  # images painted at a time, so that integers wider than a byte stay few
 
 
 def draw_colors(count: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -45,8 +45,12 @@ def paint(coverage: Tensor, ink: Tensor, paper: Tensor) -> Tensor:
         >>> paint(coverage, torch.tensor([[3, 0, 1]]), torch.tensor([[0, 0, 3]]))[0, :, 0].tolist()
         [[0, 3, 2], [0, 0, 0], [3, 1, 2]]
     """
-    chunks = zip(*(torch.split(part, _CHUNK) for part in (coverage, ink, paper)), strict=True)
-    return torch.cat([_mix(*chunk) for chunk in chunks])
+    count, _, height, width = coverage.shape
+    levels = torch.empty(count, 3, height, width, dtype=torch.uint8)
+    for start in range(0, count, _CHUNK):
+        part = slice(start, start + _CHUNK)
+        levels[part] = _mix(coverage[part], ink[part], paper[part])
+    return levels
 
 
 def _mix(coverage: Tensor, ink: Tensor, paper: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """A folder of pictures, where each sub-folder is a class; no sub-folders mean no labels.
 
-Sub-folders `train` and `test` are the splits where both exist, and `validation` where it exists too,
+Sub-folders `train` and `test` are the splits where both exist, and `validation` if there is one,
 else validation images are held out of `train`. A folder without them is split 80/10/10 by the seed.
 Pictures are read in the order of their names. They have one color if all are gray, else three.
 """
@@ -62,7 +62,7 @@ def list_pictures(folder: Path) -> list[_Picture]:
     entries = sorted(folder.iterdir(), key=lambda path: path.name)
     classes = [path for path in entries if path.is_dir() and not path.name.startswith(".")]
     loose = _pictures_in(folder)
-    inside = [(path, part.name) for part in classes for path in _pictures_in(part)]
+    inside: list[_Picture] = [(path, part.name) for part in classes for path in _pictures_in(part)]
     if loose and inside:
         raise NextPixelError(f"{loose[0]}: lies beside sub-folders of pictures, in no class")
     if not loose and not inside:

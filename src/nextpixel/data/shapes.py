@@ -2,12 +2,13 @@ r"""Generated sets of filled shapes, 20x20: `shapes` in 2 levels and `color-shap
 
 A shape is a square, a disc, a triangle or a cross of side s, 5 to 14, anywhere in the frame. Kind,
 side and place are drawn uniformly, the place from the :math:`(21 - s)^2` that there are, and no two
-choices give the same image. So the entropy, which no model's mean nats an image undercuts, is known:
+choices give the same image. So the entropy, which no model's mean nats can undercut, is known:
 
 .. math:: H = \log 4 + \log 10 + \frac{2}{10} \sum_{s=5}^{14} \log(21 - s) = 8.507
 
-nats for `shapes`; the :math:`64 \cdot 63` pairs of ink and paper add 8.302 for `color-shapes`. There
-are only 5,620 shapes, so most test images occur in training too: the test is of the distribution.
+nats for `shapes`; the :math:`64 \cdot 63` pairs of ink and paper add 8.302 for `color-shapes`.
+There are only 5,620 shapes, so most test images occur in training too: the test is of the whole
+distribution, not of unseen images.
 """
 
 import math
