@@ -1,0 +1,65 @@
+"""One tiny setting of every kind of model: the registry that the laws run over.
+
+A new model is a new line here; `test_every_registered_model_has_a_case` fails until it is.
+"""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from nextpixel import models
+from nextpixel.models import PixelModel
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model to build: its name, its options, colors and levels."""
+
+    model: str
+    options: dict[str, Any] = field(default_factory=dict)
+    colors: int = 1
+    levels: int = 2
+
+    def build(self, height: int, width: int) -> PixelModel:
+        """The model in float64 with weights far from zero, so that every dependence shows."""
+        shape = (self.colors, height, width)
+        model = models.build(self.model, shape=shape, levels=self.levels, **self.options)
+        return disturb(model.double())
+
+    def with_levels(self, levels: int) -> "Case":
+        return replace(self, levels=levels)
+
+
+PLAIN = {"features": 6, "layers": 3, "side": 3, "pointwise": 1}
+RESIDUAL = {"features": 6, "inner": 3, "blocks": 2, "first_side": 3, "head_features": 6}
+
+CASES = {
+    "plain": Case("pixelcnn", PLAIN),
+    "plain-batch-norm": Case("pixelcnn", {**PLAIN, "batch_norm": True, "bias": False}, levels=3),
+    "plain-no-edge": Case("pixelcnn", {**PLAIN, "edge": False}, levels=4),
+    "plain-dependent-colors": Case("pixelcnn", PLAIN, colors=3),
+    "plain-independent-colors": Case("pixelcnn", {**PLAIN, "colors": "independent"}, colors=3),
+    "plain-two-colors": Case("pixelcnn", PLAIN, colors=2, levels=3),
+    "residual": Case("residual-pixelcnn", RESIDUAL),
+    "residual-position": Case(
+        "residual-pixelcnn", {**RESIDUAL, "block": "single", "position": True}, levels=3
+    ),
+    "residual-dependent-colors": Case("residual-pixelcnn", RESIDUAL, colors=3),
+}
+
+
+def disturb(model: PixelModel) -> PixelModel:
+    """Random weights of a size that lets every path through the network carry weight."""
+    rng = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            noise = torch.randn(parameter.shape, generator=rng, dtype=parameter.dtype)
+            parameter.copy_(0.4 * noise)
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.running_mean.uniform_(-1, 1, generator=rng)
+                module.running_var.uniform_(0.5, 2, generator=rng)
+                module.weight.add_(1)
+    return model

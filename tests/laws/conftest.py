@@ -1,0 +1,23 @@
+"""Fixtures of the laws: every case of the registry, in the sizes that the laws can afford."""
+
+import pytest
+
+from nextpixel.models import PixelModel
+from tests.laws.cases import CASES, Case
+
+
+@pytest.fixture(params=CASES.values(), ids=CASES.keys())
+def case(request: pytest.FixtureRequest) -> Case:
+    return request.param
+
+
+@pytest.fixture
+def model(case: Case) -> PixelModel:
+    """5x6 pixels, float64."""
+    return case.build(5, 6)
+
+
+@pytest.fixture
+def tiny_model(case: Case) -> PixelModel:
+    """2x2 pixels of two levels, float64: few enough images to count them all."""
+    return case.with_levels(2).build(2, 2)
