@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from nextpixel.models.base import PixelModel
-from nextpixel.models.options import color_groups
+from nextpixel.models.options import check_counts, color_groups
 from nextpixel.nn import MaskedConv2d
 from nextpixel.order import Shape
 
@@ -43,6 +43,11 @@ class PixelCNNConfig:
     bias: bool = True
     colors: str = "dependent"
     edge: bool = True
+
+    def __post_init__(self) -> None:
+        """Check the sizes."""
+        check_counts(self, "features", "layers", "side")
+        check_counts(self, "pointwise", least=0)
 
 
 class PixelCNN(PixelModel):

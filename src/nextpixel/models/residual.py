@@ -13,9 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nextpixel.models.base import PixelModel
-from nextpixel.models.options import color_groups
+from nextpixel.models.options import check_choice, check_counts, color_groups
 from nextpixel.nn import MaskedConv2d
 from nextpixel.order import Shape
+
+BLOCKS = ("bottleneck", "single")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +50,11 @@ class ResidualPixelCNNConfig:
     colors: str = "dependent"
     edge: bool = True
 
+    def __post_init__(self) -> None:
+        """Check the sizes and choices."""
+        check_counts(self, "features", "inner", "blocks", "first_side", "side", "head_features")
+        check_choice("block", self.block, BLOCKS)
+
 
 class ResidualBlock(nn.Module):
     """x + conv(ReLU(...)): every convolution follows a ReLU, and the sum has none.
@@ -69,17 +76,11 @@ class ResidualBlock(nn.Module):
 
     @staticmethod
     def sizes(config: ResidualPixelCNNConfig) -> list[tuple[int, int, int]]:
-        """Inputs, outputs and side of each convolution.
-
-        Raises:
-            ValueError: If there is no such block.
-        """
+        """Inputs, outputs and side of each convolution."""
         features, inner, side = config.features, config.inner, config.side
         if config.block == "bottleneck":
             return [(features, inner, 1), (inner, inner, side), (inner, features, 1)]
-        if config.block == "single":
-            return [(features, features, side)]
-        raise ValueError(f"block must be 'bottleneck' or 'single', got {config.block!r}")
+        return [(features, features, side)]
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, features, H, W) -> the same."""

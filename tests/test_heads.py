@@ -1,0 +1,93 @@
+"""Heads: exact distributions, whatever the parameters."""
+
+import math
+
+import pytest
+import torch
+
+from nextpixel.heads import Bernoulli, BernoulliHead, Categorical, CategoricalHead, head_for
+
+EXTREME = torch.tensor([-1e4, -90.0, -1.0, 0.0, 1e-8, 40.0, 1e4], dtype=torch.float64)
+
+
+def random_logits(*shape: int, scale: float = 3.0) -> torch.Tensor:
+    return scale * torch.randn(*shape, generator=torch.Generator().manual_seed(0)).double()
+
+
+@pytest.mark.parametrize("scale", [0.0, 1.0, 100.0, 1e4])
+@pytest.mark.parametrize("levels", [2, 5, 256])
+def test_probabilities_sum_to_one_for_any_logits(levels, scale):
+    distribution = Categorical(random_logits(7, levels, scale=scale))
+    total = distribution.log_probabilities().logsumexp(-1)
+    torch.testing.assert_close(total, torch.zeros_like(total), rtol=0, atol=1e-12)
+
+
+def test_both_levels_sum_to_one_for_any_logit():
+    total = Bernoulli(EXTREME).log_probabilities().logsumexp(-1)
+    torch.testing.assert_close(total, torch.zeros_like(total), rtol=0, atol=1e-12)
+
+
+def test_an_unlikely_level_has_no_floor():
+    assert Bernoulli(torch.tensor([-1e4])).log_prob(torch.tensor([1])).item() == -1e4
+    logits = torch.tensor([[0.0, -1e4, 0.0]])
+    surprise = -Categorical(logits).log_prob(torch.tensor([1])).item()
+    assert surprise == pytest.approx(1e4 + math.log(2))
+
+
+@pytest.mark.parametrize("distribution", [Bernoulli(EXTREME), Categorical(random_logits(7, 4))])
+def test_log_prob_is_the_entry_of_log_probabilities(distribution):
+    levels = torch.arange(7) % distribution.level_count
+    expected = distribution.log_probabilities().gather(-1, levels.unsqueeze(-1)).squeeze(-1)
+    torch.testing.assert_close(distribution.log_prob(levels), expected, rtol=0, atol=1e-12)
+
+
+def test_a_bernoulli_is_the_categorical_of_two_levels():
+    both = torch.stack([torch.zeros_like(EXTREME), EXTREME], -1)
+    torch.testing.assert_close(
+        Bernoulli(EXTREME).log_probabilities(), Categorical(both).log_probabilities()
+    )
+
+
+def test_entropy_is_the_expected_surprise():
+    assert Categorical(torch.zeros(1, 8)).entropy().item() == pytest.approx(math.log(8))
+    assert Bernoulli(torch.tensor([-1e4, 1e4])).entropy().tolist() == [0.0, 0.0]
+
+
+def test_a_uniform_is_inverted_at_the_cumulative_probabilities():
+    """p = 1/4, 1/2, 1/4: the steps are at 0.25 and 0.75, and belong to the upper level."""
+    logits = torch.tensor([0.25, 0.5, 0.25]).double().log().expand(5, 3)
+    uniforms = torch.tensor([0.0, 0.2499, 0.2501, 0.7499, 0.7501]).double()
+    assert Categorical(logits).draw(uniforms).tolist() == [0, 0, 1, 1, 2]
+
+
+def test_a_level_of_probability_zero_is_never_drawn():
+    logits = torch.tensor([[-1e6, 0.0, -1e6]]).double().expand(3, 3)
+    uniforms = torch.tensor([0.0, 0.5, 1 - 2**-53], dtype=torch.float64)
+    assert Categorical(logits).draw(uniforms).tolist() == [1, 1, 1]
+
+
+def test_temperature_sharpens_and_flattens():
+    logits = torch.tensor([[0.0, 2.0]]).double().expand(1000, 2)
+    uniforms = torch.linspace(0, 1 - 1e-9, 1000).double()
+    ones = [Categorical(logits).draw(uniforms, t).sum().item() for t in (0.25, 1.0, 4.0)]
+    expected = [1000 * torch.sigmoid(torch.tensor(2.0 / t)).item() for t in (0.25, 1.0, 4.0)]
+    assert ones == pytest.approx(expected, abs=1.5)
+
+
+def test_outputs_are_read_color_by_color():
+    outputs = torch.arange(2 * 6).float().view(1, 12, 1, 1)
+    logits = CategoricalHead(6)(outputs, colors=2).logits
+    assert logits.shape == (1, 2, 1, 1, 6)
+    assert logits[0, 1, 0, 0].tolist() == [6, 7, 8, 9, 10, 11]
+    assert BernoulliHead()(torch.zeros(3, 2, 4, 5), colors=2).logit.shape == (3, 2, 4, 5)
+
+
+def test_indexing_gives_a_part():
+    logits = random_logits(2, 3, 4, 5)
+    part = Categorical(logits)[:, 1, 2]
+    assert torch.equal(part.logits, logits[:, 1, 2])
+    assert torch.equal(Bernoulli(EXTREME)[2:4].logit, EXTREME[2:4])
+
+
+def test_two_levels_take_one_logit_and_more_take_k():
+    assert [head_for(levels).size for levels in (2, 3, 256)] == [1, 3, 256]

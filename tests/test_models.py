@@ -1,0 +1,112 @@
+"""Building models, and what they say to arguments that cannot be meant."""
+
+import pytest
+import torch
+
+from nextpixel import models
+from nextpixel.models import PixelCNN, ResidualPixelCNN
+
+BUILD = {"shape": (1, 4, 4), "levels": 2}
+
+
+@pytest.fixture
+def model():
+    return models.build("pixelcnn", features=4, layers=2, side=3, **BUILD)
+
+
+def test_the_same_seed_gives_the_same_weights_and_leaves_the_global_one_alone():
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    first, second, other = (
+        models.build("pixelcnn", features=4, seed=seed, **BUILD) for seed in (1, 1, 2)
+    )
+    assert torch.equal(torch.rand(1), expected)
+    weights = [next(iter(m.parameters())) for m in (first, second, other)]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_training_starts_from_the_uniform_distribution(name):
+    model = models.build(name, shape=(1, 6, 6), levels=5)
+    levels = torch.zeros(2, 1, 6, 6, dtype=torch.int64)
+    expected = torch.full((2,), -36 * torch.tensor(5.0).log())
+    torch.testing.assert_close(model.log_prob(levels).detach(), expected)
+
+
+def test_models_are_built_in_evaluation_mode(model):
+    assert not model.training
+
+
+def test_seed_000_net_has_its_layers():
+    options = {"layers": 8, "side": 7, "pointwise": 0, "batch_norm": True, "bias": False}
+    model = models.build("pixelcnn", shape=(1, 28, 28), levels=256, edge=False, **options)
+    assert isinstance(model, PixelCNN)
+    shapes = [tuple(weight.shape) for weight in model.parameters() if weight.ndim == 4]
+    assert shapes == [(64, 1, 4, 7), *[(64, 64, 4, 7)] * 7, (256, 64, 1, 1)]
+    assert model.reach == 24
+
+
+def test_seed_001_net_has_its_blocks():
+    model = models.build("residual-pixelcnn", shape=(1, 28, 28), levels=2, edge=False)
+    assert isinstance(model, ResidualPixelCNN)
+    assert len(model.blocks) == 15
+    block = [tuple(layer.weight.shape) for layer in model.blocks[0].layers]
+    assert block == [(64, 128, 1, 1), (64, 64, 2, 3), (128, 64, 1, 1)]
+    assert model.reach == 3 + 15
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"name": "pixelcnm"}, "there is no model 'pixelcnm'; did you mean 'pixelcnn'"),
+        ({"layerz": 3}, "unknown key 'layerz'; did you mean 'layers'"),
+        ({"layers": "many"}, "layers must be an integer, got 'many'"),
+        ({"colors": "mixed"}, "colors must be one of dependent, independent, got 'mixed'"),
+        ({"levels": 1}, "levels must be 2 to 256, got 1"),
+        ({"levels": 257}, "levels must be 2 to 256, got 257"),
+        ({"shape": (28, 28)}, r"shape must be \(colors, height, width\)"),
+        ({"shape": (1, 0, 4)}, r"shape must be \(colors, height, width\), each at least 1"),
+        ({"side": 4}, "side must be odd"),
+        ({"shape": (3, 4, 4), "features": 64}, "outputs must be a multiple of the 3 color groups"),
+        ({"layers": 0}, "layers must be at least 1, got 0"),
+        ({"features": 0}, "features must be at least 1, got 0"),
+        (
+            {"name": "residual-pixelcnn", "block": "triple"},
+            "block must be one of bottleneck, single",
+        ),
+        ({"name": "residual-pixelcnn", "blocks": -1}, "blocks must be at least 1, got -1"),
+    ],
+)
+def test_build_refuses_what_cannot_be_meant(change, text):
+    arguments = {"name": "pixelcnn", **BUILD, **change}
+    with pytest.raises(ValueError, match=text):
+        models.build(arguments.pop("name"), **arguments)
+
+
+def test_levels_of_another_kind_or_shape_or_range_are_refused(model):
+    with pytest.raises(
+        TypeError, match=r"levels must be a tensor of integers 0..1, got torch.float32"
+    ):
+        model(torch.zeros(1, 1, 4, 4))
+    with pytest.raises(TypeError, match=r"levels must be a tensor of integers 0..1, got ndarray"):
+        model(torch.zeros(1, 1, 4, 4, dtype=torch.int64).numpy())
+    with pytest.raises(
+        ValueError, match=r"levels must have shape \(B, 1, 4, 4\), got \(1, 1, 4, 5\)"
+    ):
+        model(torch.zeros(1, 1, 4, 5, dtype=torch.int64))
+    with pytest.raises(ValueError, match=r"levels must have shape \(B, 1, 4, 4\), got \(1, 4, 4\)"):
+        model(torch.zeros(1, 4, 4, dtype=torch.int64))
+    with pytest.raises(ValueError, match=r"levels must be 0..1, got 0..2"):
+        model(torch.full((1, 1, 4, 4), 2).tril())
+    with pytest.raises(ValueError, match="condition must be None"):
+        model(torch.zeros(1, 1, 4, 4, dtype=torch.int64), torch.zeros(1))
+
+
+def test_kernels_are_all_hidden_convolutions(model):
+    assert [tuple(kernel.shape) for kernel in model.kernels()] == [
+        (4, 2, 2, 3),
+        (4, 4, 2, 3),
+        (4, 4, 1, 1),
+    ]
