@@ -50,7 +50,7 @@ def _to_pixels(path: Path, array: _Array) -> Tensor:
             f"{path}: must hold integers, got {array.dtype}; scale them to 0..255, round, and save "
             "them as uint8"
         )
-    if array.ndim not in (3, 4):
+    if array.ndim not in (3, 4) or not array.size:
         raise NextPixelError(
             f"{path}: must have shape (N, H, W), (N, C, H, W) or (N, H, W, 3), got {array.shape}"
         )

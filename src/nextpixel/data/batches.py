@@ -72,7 +72,7 @@ class Batches:
 
     def _enter(self, *, epoch: int, position: int) -> None:
         self._epoch, self._position = epoch, position
-        self._order = torch.randperm(self.count, generator=rng_of(self.seed, epoch))
+        self._order = torch.randperm(self.count, generator=rng_of(self.seed, "epoch", epoch))
 
 
 def _check_least(name: str, value: int, least: int) -> None:

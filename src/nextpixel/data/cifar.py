@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from nextpixel.data.config import DataConfig
+from nextpixel.data.config import DataConfig, to_path
 from nextpixel.data.parts import Images, Parts, hold_out_validation
 from nextpixel.errors import NextPixelError
 
@@ -54,7 +54,7 @@ def load_cifar10(config: DataConfig) -> Parts:
     """
     if config.folder is None:
         raise ValueError(f"folder must be where the files of cifar10 lie, got None; {_REMEDY}")
-    folder = Path(config.folder).expanduser()
+    folder = to_path(config.folder)
     inner = folder / "cifar-10-batches-bin"
     return load_folder(config, inner if inner.is_dir() else folder)
 

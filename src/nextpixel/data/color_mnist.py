@@ -13,8 +13,6 @@ from nextpixel.data.parts import Images, Parts, hold_out, number_names
 from nextpixel.data.seeds import rng_of
 from nextpixel.data.shipped import MNIST_VALIDATION, read_mnist
 
-_TRAIN, _TEST = 0, 1  # keys of the colors of the two files
-
 
 def load_color_mnist(config: DataConfig) -> Parts:
     """Colored MNIST, 4 levels, (N, 3, 28, 28), divided as `mnist` is.
@@ -26,9 +24,9 @@ def load_color_mnist(config: DataConfig) -> Parts:
     held = MNIST_VALIDATION if config.validation is None else config.validation
     stay, away = hold_out(len(train), held, seed=config.seed)
     return Parts(
-        _color(train, stay[: config.limit], rng_of(config.seed, _TRAIN)),
-        _color(train, away[: config.limit], rng_of(config.seed, _TRAIN)),
-        _color(test, torch.arange(len(test))[: config.limit], rng_of(config.seed, _TEST)),
+        _color(train, stay[: config.limit], rng_of(config.seed, "color", "train")),
+        _color(train, away[: config.limit], rng_of(config.seed, "color", "train")),
+        _color(test, torch.arange(len(test))[: config.limit], rng_of(config.seed, "color", "test")),
         number_names(test.labels),
         LEVELS,
     )

@@ -4,6 +4,7 @@ This module imports no torch, so that the command line can show its options at o
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from nextpixel.errors import nearest
 
@@ -66,3 +67,9 @@ def _check_number(name: str, value: object, least: int, most: int | None) -> Non
     if value < least or (most is not None and value > most):
         allowed = f"at least {least}" if most is None else f"{least} to {most}"
         raise ValueError(f"{name} must be {allowed}, got {value}")
+
+
+def to_path(name: str) -> Path:
+    """The path that a user's word means; a leading `~/` is the home folder."""
+    path = Path(name)
+    return path.expanduser() if path.parts[:1] == ("~",) else path

@@ -4,7 +4,6 @@ A split keeps the source's pixels, a byte each, and makes levels when asked, bec
 `dynamic` are drawn anew each time. It knows nothing of files.
 """
 
-import zlib
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -57,7 +56,7 @@ class Split:
     def levels(self) -> Tensor:
         """Levels of all images, uint8, (N, C, H, W); for `dynamic`, the draw fixed by the seed."""
         part = self.name.rpartition("/")[2]
-        rng = rng_of(self.seed, zlib.crc32(part.encode()))
+        rng = rng_of(self.seed, "dynamic", part)
         count, protocol = self.level_count, self.protocol
         chunks = torch.split(self.pixels, _CHUNK)
         return torch.cat([to_levels(chunk, count, protocol, rng) for chunk in chunks])
@@ -72,7 +71,7 @@ class Split:
         """
         if self.protocol == "dynamic" and rng is None:
             return self.levels[indices].long()
-        rng = rng_of(self.seed) if rng is None else rng
+        rng = torch.Generator() if rng is None else rng
         return to_levels(self.pixels[indices], self.level_count, self.protocol, rng).long()
 
     def take(self, count: int) -> "Split":

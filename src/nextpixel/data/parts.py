@@ -11,8 +11,6 @@ from torch import Tensor
 from nextpixel.data.seeds import rng_of
 from nextpixel.order import Shape
 
-_TEST, _VALIDATION = 0, 1  # keys of the two independent shuffles
-
 
 @dataclass(frozen=True, eq=False)
 class Images:
@@ -83,7 +81,7 @@ def hold_out(count: int, held: int, *, seed: int) -> tuple[Tensor, Tensor]:
         raise ValueError(
             f"validation must leave images to train on: at most {count - 1}, got {held}"
         )
-    order = torch.randperm(count, generator=rng_of(seed, _VALIDATION))
+    order = torch.randperm(count, generator=rng_of(seed, "hold out"))
     return order[held:], order[:held]
 
 
@@ -117,7 +115,7 @@ def split_images(
     if len(images) < 3:
         raise ValueError(f"a set to split must have at least 3 images, got {len(images)}")
     tenth = max(1, len(images) // 10)
-    order = torch.randperm(len(images), generator=rng_of(seed, _TEST))
+    order = torch.randperm(len(images), generator=rng_of(seed, "split"))
     rest, test = images.select(order[tenth:]), images.select(order[:tenth])
     train, held = hold_out_validation(rest, validation, default=tenth, seed=seed)
     return train, held, test

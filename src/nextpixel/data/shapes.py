@@ -59,7 +59,7 @@ def entropy(*, colored: bool) -> float:
 
 
 def _draw(part: str, config: DataConfig, *, colored: bool) -> Images:
-    rng = rng_of(config.seed, list(_COUNTS).index(part))
+    rng = rng_of(config.seed, "shapes", part)
     asked = config.validation if part == "validation" else None
     count = _COUNTS[part] if asked is None else asked
     kind = torch.randint(len(KINDS), (count,), generator=rng)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from nextpixel.data import arrays, cifar, folder, idx, shapes, shipped
 from nextpixel.data.color_mnist import load_color_mnist
-from nextpixel.data.config import DataConfig
+from nextpixel.data.config import DataConfig, to_path
 from nextpixel.data.dataset import Dataset, Split
 from nextpixel.data.parts import Images, Parts
 from nextpixel.data.protocols import resolve
@@ -127,7 +127,7 @@ def load_config(config: DataConfig) -> Dataset:
 def _source(name: str) -> _Source:
     if name in _NAMED:
         return _NAMED[name]
-    path = Path(name).expanduser()
+    path = to_path(name)
     if name and path.exists():
         return _folder_source(path) if path.is_dir() else _file_source(path)
     if len(path.parts) > 1 or path.suffix or name.startswith("~"):
