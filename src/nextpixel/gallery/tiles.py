@@ -23,7 +23,12 @@ _CAPTION = 18  # height in pixels of a line of text
 
 
 def grid(
-    levels: Tensor, level_count: int, *, columns: int | None = None, scale: int | None = None
+    levels: Tensor,
+    level_count: int,
+    *,
+    columns: int | None = None,
+    scale: int | None = None,
+    known: Tensor | None = None,
 ) -> Image.Image:
     """Lay images out in rows with thin separators.
 
@@ -32,6 +37,7 @@ def grid(
         level_count: K.
         columns: Images a row; None makes it about square.
         scale: Side of the square that shows one pixel; None enlarges small images to about 64.
+        known: Boolean, broadcastable to `levels`; a pixel with an unknown color is tinted.
 
     Returns:
         The picture.
@@ -44,7 +50,7 @@ def grid(
         >>> grid(torch.zeros(6, 1, 8, 8, dtype=torch.uint8), 2, columns=3, scale=1).size
         (32, 22)
     """
-    tiles = _enlarge(_to_colors(levels, level_count), scale or _scale(levels, 64))
+    tiles = _enlarge(_to_colors(levels, level_count, known), scale or _scale(levels, 64))
     columns = columns or math.ceil(math.sqrt(len(tiles)))
     if columns < 1:
         raise ValueError(f"columns must be at least 1, got {columns}")
@@ -75,8 +81,7 @@ def sheet(originals: Tensor, known: Tensor, completions: Tensor, level_count: in
         )
     scale = _scale(originals, 72)
     whole = _to_colors(originals, level_count)
-    seen = known.expand_as(originals).all(1).cpu().numpy()[..., None]
-    occluded = np.where(seen, whole, np.array(UNKNOWN, np.uint8))
+    occluded = _to_colors(originals, level_count, known)
     made = _to_colors(completions.flatten(0, 1), level_count)
     made = made.reshape(*completions.shape[:2], *made.shape[1:])
     rows = [
@@ -109,15 +114,19 @@ def _font() -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
     return ImageFont.load_default(size=12)
 
 
-def _to_colors(levels: Tensor, level_count: int) -> Pixels:
-    """(N, C, H, W) levels -> (N, H, W, 3) pixels."""
+def _to_colors(levels: Tensor, level_count: int, known: Tensor | None = None) -> Pixels:
+    """(N, C, H, W) levels -> (N, H, W, 3) pixels, tinted where a color is unknown."""
     if levels.ndim != 4 or not len(levels) or levels.shape[1] not in (1, 3):
         raise ValueError(
             "levels must be at least one image of 1 or 3 colors, shape (N, C, H, W), "
             f"got {tuple(levels.shape)}"
         )
     pixels = to_pixels(levels.cpu(), level_count).expand(-1, 3, -1, -1)
-    return pixels.permute(0, 2, 3, 1).contiguous().numpy()
+    colors: Pixels = pixels.permute(0, 2, 3, 1).contiguous().numpy()
+    if known is None:
+        return colors
+    seen = known.expand_as(levels).all(1).cpu().numpy()[..., None]
+    return np.where(seen, colors, np.array(UNKNOWN, np.uint8))
 
 
 def _scale(levels: Tensor, side: int) -> int:

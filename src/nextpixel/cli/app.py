@@ -1,0 +1,128 @@
+"""The command itself: which commands there are, options from files, and exit statuses.
+
+Status 0: done. 1: the job failed. 2: bad arguments. 128 + signal: interrupted. A failure is one
+line on standard error, without a traceback unless `--debug` asks for it. Commands are imported when
+they are called, so that `nextpixel --help` costs no torch.
+"""
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, CycloptsError, Group, Parameter
+
+import nextpixel
+from nextpixel.cli.options import OptionFile
+from nextpixel.errors import NextPixelError
+
+_HERE = "nextpixel.cli"
+_BROKEN_PIPE = 128 + 13  # a number, since not every system has the signal
+_COMMANDS = {
+    "train": ("train:train", "Train the model of a recipe, or go on with a run that was stopped."),
+    "evaluate": ("evaluate:evaluate", "Measure the exact likelihood of a data set."),
+    "sample": ("sample:sample", "Draw images from a model."),
+    "complete": (
+        "complete:complete",
+        "Draw the missing part of images.\n\n"
+        "A missing pixel is drawn given the pixels before it, row by row from the top left. Those "
+        "known after it in that order are kept, but cannot inform it: a known top shapes the "
+        "bottom of a digit, a known bottom does not shape its top.",
+    ),
+    "audit": (
+        "audit:audit",
+        "Prove that no pixel sees itself or a later one; status 1 if one does.",
+    ),
+    "recipes": ("listing:recipes", "List the recipes, or show one."),
+    "models": ("listing:models", "List the models that can be built, with their options."),
+    "data": ("listing:data", "List the data sets."),
+}
+
+app = App(
+    name="nextpixel",
+    help="Exact autoregressive image models: train, score, sample, complete, audit.",
+    version=nextpixel.__version__,
+)
+_OPTIONS = Group("Options", sort_key=1)
+for _name, (_path, _help) in _COMMANDS.items():
+    app.command(f"{_HERE}.{_path}", name=_name, help=_help, group_parameters=_OPTIONS)
+app.meta.group_parameters = Group("For every command", sort_key=9)
+
+
+@app.meta.default
+def launch(
+    *words: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
+    config: Path | None = None,
+    debug: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Run one command.
+
+    Args:
+        *words: The command and its own options.
+        config: YAML or TOML file of options; those on the command line win.
+        debug: Show the traceback of an error.
+
+    Returns:
+        The exit status.
+    """
+    del debug  # `main` looks for it, since it must hold before anything is parsed
+    file = OptionFile.read(config)
+    app.config = (file,)
+    command, bound, hidden = app.parse_args(words, exit_on_error=False, print_error=False)
+    if "file" in hidden:
+        bound.arguments["file"] = file
+    return int(command(*bound.args, **bound.kwargs) or 0)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        argv: Words after `nextpixel`; None takes those of the process.
+
+    Returns:
+        The exit status.
+    """
+    words = sys.argv[1:] if argv is None else list(argv)
+    try:
+        status = app.meta(
+            words, exit_on_error=False, print_error=False, result_action="return_value"
+        )
+        sys.stdout.flush()
+        return int(status or 0)
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 1
+    except BaseException as error:
+        if "--debug" in words:
+            traceback.print_exc()
+        return _status(error)
+
+
+def _status(error: BaseException) -> int:
+    """Say what went wrong, in one line, and give the exit status for it."""
+    if isinstance(error, BrokenPipeError):
+        _forget_stdout()
+        return _BROKEN_PIPE
+    if isinstance(error, KeyboardInterrupt):
+        print("nextpixel: interrupted", file=sys.stderr)
+        return 128 + signal.SIGINT
+    if isinstance(error, NextPixelError | OSError | MemoryError):
+        _complain(str(error) or type(error).__name__)
+        return 1
+    if isinstance(error, CycloptsError | ValueError | TypeError):
+        _complain(str(error))
+        return 2
+    _complain(f"{type(error).__name__}: {error} (--debug shows where)")
+    return 1
+
+
+def _complain(text: str) -> None:
+    print(f"nextpixel: error: {' '.join(text.split())}", file=sys.stderr)
+
+
+def _forget_stdout() -> None:
+    """Whoever read our output has left: do not let Python complain about it at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,63 @@
+"""`nextpixel complete`: draw the missing part of images."""
+
+from pathlib import Path
+
+import torch
+
+import nextpixel as npx
+from nextpixel import gallery
+from nextpixel.cli.inputs import check_out, read_images, read_known, write_array
+from nextpixel.cli.progress import counting
+
+
+def complete(
+    model: str,
+    /,
+    *,
+    images: str,
+    known: str,
+    out: Path,
+    count: int = 3,
+    images_count: int = 10,
+    temperature: float = 1.0,
+    seed: int = 0,
+    method: str = "recompute",
+) -> None:
+    """Draw the missing part of images.
+
+    Args:
+        model: Folder of a model, or the name of a shipped one.
+        images: Picture, folder of pictures, .npy, or a data set (its test images).
+        known: What is given: top, bottom, left, right, or a mask picture that is white where known.
+        out: File to write: .png (original | occluded | completions) or .npy (images, completions,
+            colors, height, width).
+        count: Completions of each image.
+        images_count: Take only the first so many images.
+        temperature: Above 0; below 1 prefers likely levels, 1 samples the model itself.
+        seed: The same seed draws the same completions.
+        method: How a pixel is predicted; all methods draw the same completions.
+    """
+    check_out(out, (".png", ".npy"))
+    if count < 1:
+        raise ValueError(f"count must be at least 1, got {count}")
+    loaded = npx.load(model)
+    mask = read_known(known, loaded)
+    originals = read_images(images, model, loaded, images_count)
+    many = originals.repeat_interleave(count, 0)
+    with counting(loaded.shape[1], "row") as tell:
+        made = npx.complete(
+            loaded,
+            many,
+            mask,
+            rng=torch.Generator().manual_seed(seed),
+            temperature=temperature,
+            method=method,
+            batch_size=len(many),
+            on_row=lambda row, _: tell(row),
+        )
+    completions = made.view(len(originals), count, *loaded.shape)
+    if out.suffix.lower() == ".npy":
+        write_array(completions, out)
+    else:
+        gallery.save(gallery.sheet(originals, mask, completions, loaded.levels), out)
+    print(f"{count} completions of each of {len(originals)} images in {out}")

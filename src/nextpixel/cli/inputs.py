@@ -1,0 +1,185 @@
+"""What the commands are given: models, data sets, images, masks, names of files to write."""
+
+import os
+from dataclasses import fields, replace
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nextpixel import checkpoint, settings
+from nextpixel.data import Dataset, load_config
+from nextpixel.data.config import DataConfig
+from nextpixel.data.folder import list_pictures
+from nextpixel.data.pictures import ENDINGS, read_picture
+from nextpixel.errors import NextPixelError, nearest
+from nextpixel.images import quantize
+from nextpixel.models import PixelModel
+
+SIDES = ("top", "bottom", "left", "right")
+
+
+def check_out(path: Path, endings: tuple[str, ...]) -> None:
+    """Refuse a file that cannot be written, before any work is done.
+
+    Raises:
+        ValueError: If its name has another ending.
+        NextPixelError: If its folder cannot be made or written.
+    """
+    if path.suffix.lower() not in endings:
+        raise ValueError(f"out must end in {' or '.join(endings)}, got {str(path)!r}")
+    check_folder(path.parent)
+
+
+def check_folder(folder: Path) -> None:
+    """Make a folder to write in.
+
+    Raises:
+        NextPixelError: If it cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise NextPixelError(f"cannot write {folder}: {error.strerror}") from error
+    if not os.access(folder, os.W_OK):
+        raise NextPixelError(f"cannot write {folder}: no permission")
+
+
+def data_of(folder: str, model: PixelModel, name: str | None) -> Dataset:
+    """The data set to measure a model on.
+
+    Args:
+        folder: The model's folder, whose `config.json` says what it was trained on.
+        model: The model.
+        name: Another data set or path; None takes the one it was trained on, made the same way.
+
+    Raises:
+        ValueError: If there is no such data set, or its images are not the model's.
+        NextPixelError: If a file cannot be read.
+    """
+    data = load_config(_data_config(folder, model, name))
+    if data.shape != model.shape:
+        raise ValueError(
+            f"data must have images of shape {model.shape} for this model, "
+            f"got {data.shape} of {data.name}"
+        )
+    return data
+
+
+def _data_config(folder: str, model: PixelModel, name: str | None) -> DataConfig:
+    path = checkpoint.find(folder)
+    trained = checkpoint.read_config(path).get("data") or {}
+    if name is not None and name != trained.get("name"):
+        return DataConfig(name=name, levels=model.levels)
+    if "name" not in trained:
+        raise ValueError(f"data must be given, since {path} does not say what it was trained on")
+    known = {field.name for field in fields(DataConfig)}
+    kept = {key: value for key, value in trained.items() if key in known}
+    config = settings.build(DataConfig, kept, f"{path / checkpoint.CONFIG}: data")
+    return replace(config, limit=None, levels=model.levels)
+
+
+def read_images(source: str, folder: str, model: PixelModel, count: int) -> Tensor:
+    """The first images of a picture, a folder of pictures, a `.npy` or a data set's test images.
+
+    Args:
+        source: Path, or name of a data set.
+        folder: The model's folder.
+        model: Its shape and K are those asked for.
+        count: How many at most.
+
+    Returns:
+        Levels, uint8, shape (N, C, H, W).
+
+    Raises:
+        ValueError: If there is no such source, or its images are not the model's.
+        NextPixelError: If a file cannot be read.
+    """
+    if count < 1:
+        raise ValueError(f"images-count must be at least 1, got {count}")
+    path = Path(source)
+    if path.suffix.lower() == ".npy":
+        images = _read_array(path, model.levels)
+    elif path.suffix.lower() in ENDINGS:
+        images = _read_pictures([path], model)
+    elif path.is_dir():
+        images = _read_pictures([picture for picture, _ in list_pictures(path)][:count], model)
+    else:
+        images = data_of(folder, model, source).test.take(count).levels
+    model.check(images)
+    return images[:count]
+
+
+def _read_array(path: Path, levels: int) -> Tensor:
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise NextPixelError(f"{path}: cannot be read as an array: {error}") from error
+    whole = isinstance(array, np.ndarray) and array.dtype.kind in "biu" and array.ndim in (3, 4)
+    if not whole or not array.size or array.min() < 0 or array.max() > 255:
+        raise NextPixelError(
+            f"{path}: must hold levels or 8-bit pixels, integers of shape (N, H, W) or (N, C, H, W)"
+        )
+    images = torch.from_numpy(array.astype(np.uint8))
+    images = images.unsqueeze(1) if images.ndim == 3 else images
+    return images if int(images.max()) < levels else quantize(images, levels)
+
+
+def _read_pictures(paths: list[Path], model: PixelModel) -> Tensor:
+    return torch.stack([_read_picture(path, model) for path in paths])
+
+
+def _read_picture(path: Path, model: PixelModel) -> Tensor:
+    colors, height, width = model.shape
+    pixels = torch.from_numpy(read_picture(path, None))
+    found = (1 if pixels.ndim == 2 else 3, *pixels.shape[:2])
+    if found[1:] != (height, width) or (found[0] == 3 and colors == 1):
+        raise ValueError(f"{path} must have shape {model.shape} for this model, got {found}")
+    planes = pixels.permute(2, 0, 1) if pixels.ndim == 3 else pixels.expand(colors, -1, -1)
+    return quantize(planes, model.levels)
+
+
+def read_known(known: str, model: PixelModel) -> Tensor:
+    """Which pixels are given: half of the image, or the white ones of a mask picture.
+
+    Args:
+        known: "top", "bottom", "left", "right", or the path of a picture of the image's size.
+        model: Its shape is the image's.
+
+    Returns:
+        Boolean, shape (H, W).
+
+    Raises:
+        ValueError: If it is neither, or of another size.
+        NextPixelError: If the picture cannot be read.
+    """
+    _, height, width = model.shape
+    if known in SIDES:
+        mask = torch.zeros(height, width, dtype=torch.bool)
+        rows = {"top": slice(height // 2), "bottom": slice(height // 2, None)}
+        columns = {"left": slice(width // 2), "right": slice(width // 2, None)}
+        mask[rows.get(known, slice(None)), columns.get(known, slice(None))] = True
+        return mask
+    if Path(known).suffix.lower() not in ENDINGS:
+        text = f"known must be {', '.join(SIDES)} or the path of a mask picture, got {known!r}"
+        raise ValueError(f"{text}; {nearest(known, SIDES)}")
+    pixels = torch.from_numpy(read_picture(Path(known), None))
+    if pixels.shape[:2] != (height, width):
+        raise ValueError(
+            f"known must be {width} x {height} pixels for this model, "
+            f"got {pixels.shape[1]} x {pixels.shape[0]} in {known}"
+        )
+    return (pixels >= 128) if pixels.ndim == 2 else (pixels >= 128).all(2)
+
+
+def write_array(levels: Tensor, path: Path) -> None:
+    """Write levels as a `.npy` of uint8.
+
+    Raises:
+        NextPixelError: If the file cannot be written.
+    """
+    buffer = BytesIO()
+    np.save(buffer, levels.to(torch.uint8).numpy(), allow_pickle=False)
+    checkpoint.replace_file(path, buffer.getvalue())

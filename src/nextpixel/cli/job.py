@@ -1,0 +1,118 @@
+"""A training run with its pictures: fit, preview, plot, measure."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+import nextpixel as npx
+from nextpixel import checkpoint, gallery
+from nextpixel.cli.inputs import check_folder
+from nextpixel.cli.progress import counting, training
+from nextpixel.data import Dataset, load_config
+from nextpixel.likelihood import Evaluation
+from nextpixel.models import PixelModel
+from nextpixel.recipes import Recipe, model_of
+from nextpixel.training.run import holds_run
+
+_PREVIEW_SEED = 0
+
+
+def run_recipe(recipe: Recipe, out: Path, *, resume: bool) -> None:
+    """Train a recipe into a folder, and print what came of it.
+
+    Raises:
+        ValueError: If the folder holds another run, or a setting is wrong.
+        NextPixelError: If the job fails.
+    """
+    check_run(out, resume=resume)
+    data = load_config(recipe.data)
+    model = model_of(recipe, shape=data.shape, levels=data.level_count)
+    with training() as show, _hint(out):
+        result = npx.fit(
+            model,
+            data,
+            recipe.train,
+            out=out,
+            resume=resume,
+            description=asdict(recipe.data),
+            on_progress=show,
+            on_preview=previewer(out / "samples", recipe.train.preview_count),
+        )
+    draw(out)
+    found = measure(model, data, out)
+    speed = result.images / max(result.seconds, 1e-9)
+    print(f"trained {recipe.name}: {result.steps:,} steps, {speed:,.0f} images/s")
+    print(f"test: {found}")
+    print(f"in {out}: {', '.join(sorted(path.name for path in out.iterdir()))}")
+
+
+@contextmanager
+def _hint(out: Path) -> Iterator[None]:
+    """Say how to go on with a run that is stopped by a signal."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        print(f"stopped; --resume --out {out} goes on", file=sys.stderr)
+        raise
+
+
+def check_run(out: Path, *, resume: bool) -> None:
+    """Refuse a folder that holds a run, unless to go on with it; before any data is read.
+
+    Raises:
+        ValueError: If it holds one, or must and does not.
+        NextPixelError: If there can be no such folder.
+    """
+    if resume and not out.is_dir():
+        raise ValueError(f"out must be the folder of a run to resume, got {str(out)!r}")
+    if not resume and out.is_dir() and holds_run(out):
+        raise ValueError(
+            f"{out} already holds a run; go on with it by --resume, or choose another --out"
+        )
+    check_folder(out)
+
+
+def previewer(folder: Path, count: int) -> Callable[[PixelModel, int], None]:
+    """A callback that draws images from the same noise each time, into a picture per step."""
+
+    def preview(model: PixelModel, step: int) -> None:
+        rng = torch.Generator().manual_seed(_PREVIEW_SEED)
+        levels = npx.sample(model, count, rng=rng)
+        gallery.save(gallery.grid(levels, model.levels), folder / f"{step:08d}.png")
+
+    return preview
+
+
+def draw(out: Path) -> None:
+    """Draw `curves.png`, and `training.gif` of the previews there are."""
+    gallery.save(gallery.curves(out / "metrics.csv"), out / "curves.png")
+    previews = sorted((out / "samples").glob("*.png"))
+    if previews:
+        captions = [f"step {int(path.stem):,}" for path in previews]
+        frames = [_read(path) for path in previews]
+        gallery.animation(frames, out / "training.gif", captions=captions)
+
+
+def _read(path: Path) -> Image.Image:
+    with Image.open(path) as picture:
+        return picture.convert("RGB")
+
+
+def measure(model: PixelModel, data: Dataset, out: Path) -> Evaluation:
+    """Evaluate on all test images, and add the figures to `config.json`."""
+    with counting(len(data.test), "image") as count:
+        found = npx.evaluate(model, data.test, on_progress=count)
+    known = checkpoint.read_config(out)
+    npx.save(
+        model,
+        out,
+        data=known["data"],
+        training=known["training"],
+        evaluation=found.as_dict(),
+    )
+    return found

@@ -1,0 +1,88 @@
+"""`nextpixel sample`: draw images into a picture, an array, or an animation of the scan."""
+
+import itertools
+import math
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+import nextpixel as npx
+from nextpixel import gallery
+from nextpixel.cli.inputs import check_out, write_array
+from nextpixel.cli.progress import counting
+from nextpixel.models import PixelModel
+
+
+def sample(
+    model: str,
+    /,
+    *,
+    out: Path,
+    count: int = 16,
+    temperature: float = 1.0,
+    seed: int = 0,
+    method: str = "recompute",
+    columns: int | None = None,
+    batch_size: int = 100,
+) -> None:
+    """Draw images from a model.
+
+    Args:
+        model: Folder of a model, or the name of a shipped one.
+        out: File to write: .png (a grid), .npy (levels, one array) or .gif (the scan, row by row).
+        count: How many images.
+        temperature: Above 0; below 1 prefers likely levels, 1 samples the model itself.
+        seed: The same seed draws the same images.
+        method: How a pixel is predicted; all methods draw the same images.
+        columns: Images a row of the grid; by default about as many as rows.
+        batch_size: Images drawn at a time.
+    """
+    check_out(out, (".png", ".npy", ".gif"))
+    if columns is not None and columns < 1:
+        raise ValueError(f"columns must be at least 1, got {columns}")
+    loaded = npx.load(model)
+    animated = out.suffix.lower() == ".gif"
+    size = max(1, count) if animated else batch_size  # a frame shows all images at once
+    frames: list[Tensor] = []
+    rows = itertools.count(1)
+    with counting(loaded.shape[1] * math.ceil(count / max(1, size)), "row") as tell:
+
+        def on_row(row: int, levels: Tensor) -> None:
+            del row  # of a batch; there may be several
+            tell(next(rows))
+            if animated:
+                frames.append(levels.to(torch.uint8))
+
+        levels = npx.sample(
+            loaded,
+            count,
+            rng=torch.Generator().manual_seed(seed),
+            temperature=temperature,
+            method=method,
+            batch_size=size,
+            on_row=on_row,
+        )
+    _write(levels, frames, loaded, out, columns)
+    print(f"{count} images of {loaded.name} in {out}")
+
+
+def _write(
+    levels: Tensor, frames: list[Tensor], model: PixelModel, out: Path, columns: int | None
+) -> None:
+    if out.suffix.lower() == ".npy":
+        write_array(levels, out)
+    elif out.suffix.lower() == ".png":
+        gallery.save(gallery.grid(levels, model.levels, columns=columns), out)
+    else:
+        _write_scan(frames, model, out, columns)
+
+
+def _write_scan(frames: list[Tensor], model: PixelModel, out: Path, columns: int | None) -> None:
+    rows = torch.arange(model.shape[1]).unsqueeze(1)
+    pictures = [
+        gallery.grid(levels, model.levels, columns=columns, known=rows <= row)
+        for row, levels in enumerate(frames)
+    ]
+    captions = [f"row {row + 1}" for row in range(len(frames))]
+    gallery.animation(pictures, out, captions=captions, milliseconds=120)
