@@ -1,7 +1,5 @@
 """Levels, 8-bit pixels and the network's scale: the conversions are exact."""
 
-from fractions import Fraction
-
 import pytest
 import torch
 
@@ -12,17 +10,13 @@ ALL_K = range(2, 257)
 
 
 def rule(levels):
-    """The seeds' rule in exact fractions: floor(v / 255 * K), the top pixel clipped."""
-    return [min(levels - 1, int(Fraction(v, 255) * levels)) for v in range(256)]
+    """The seeds' rule in exact integers: floor(v / 255 * K), the top pixel clipped."""
+    return [min(levels - 1, v * levels // 255) for v in range(256)]
 
 
-def nearest_own(levels):
-    """Of the pixels that have each level, the one nearest to the level's even share."""
-    own = {
-        level: [v for v, got in enumerate(rule(levels)) if got == level] for level in range(levels)
-    }
-    shares = [Fraction(255 * level, levels - 1) for level in range(levels)]
-    return [min(abs(v - share) for v in own[level]) for level, share in enumerate(shares)]
+def distances(k):
+    """(K - 1) times the distance of every pixel to the even share of every level: (K, 256)."""
+    return (ALL_PIXELS * (k - 1) - 255 * torch.arange(k).unsqueeze(1)).abs()
 
 
 def test_quantize_is_the_floor_rule_for_every_pixel_and_k():
@@ -43,9 +37,11 @@ def test_quantize_undoes_to_pixels():
 def test_to_pixels_is_the_pixel_nearest_to_the_even_share_among_those_of_the_level():
     wrong = []
     for k in ALL_K:
-        pixels = to_pixels(torch.arange(k), k).tolist()
-        distance = [abs(v - Fraction(255 * level, k - 1)) for level, v in enumerate(pixels)]
-        wrong += [k] if distance != nearest_own(k) else []
+        levels = torch.arange(k)
+        foreign = quantize(ALL_PIXELS, k) != levels.unsqueeze(1)
+        nearest = distances(k).masked_fill(foreign, 10**6).amin(1)
+        chosen = distances(k)[levels, to_pixels(levels, k).long()]
+        wrong += [] if torch.equal(chosen, nearest) else [k]
     assert wrong == []
 
 
