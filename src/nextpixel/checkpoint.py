@@ -67,8 +67,8 @@ def save(
         "evaluation": dict(evaluation or {}),
     }
     tensors = {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
-    replace_file(folder / WEIGHTS, tensors_to(tensors))
-    replace_file(folder / CONFIG, (json.dumps(config, indent=2) + "\n").encode())
+    text = json.dumps(config, indent=2) + "\n"
+    replace_files({folder / WEIGHTS: tensors_to(tensors), folder / CONFIG: text.encode()})
 
 
 def load(folder: str | Path) -> PixelModel:
@@ -96,7 +96,7 @@ def load(folder: str | Path) -> PixelModel:
             options=described["options"],
             where=f"{where}: model.options",
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
         text = f"lacks {error}" if isinstance(error, KeyError) else str(error)
         raise NextPixelError(f"{where} describes no model of this version: {text}") from error
     _fill(model, read_tensors(folder / WEIGHTS), folder / WEIGHTS)
@@ -128,7 +128,7 @@ def read_config(folder: str | Path) -> dict[str, Any]:
     path = Path(folder) / CONFIG
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise NextPixelError(f"{folder} is no model folder: it has no {CONFIG}") from error
     except (OSError, ValueError) as error:
         raise NextPixelError(f"{path} cannot be read as JSON: {error}") from error
@@ -165,9 +165,17 @@ def _fill(model: PixelModel, tensors: Mapping[str, Tensor], path: Path) -> None:
         for name in expected.keys() & tensors.keys()
         if tensors[name].shape != expected[name].shape
     ]
+    faults += [
+        f"{name} has numbers of type {tensors[name].dtype}"
+        for name in expected.keys() & tensors.keys()
+        if tensors[name].is_floating_point() != expected[name].is_floating_point()
+    ]
     if faults:
         raise NextPixelError(f"{path} does not fit its {CONFIG}: {'; '.join(sorted(faults)[:3])}")
     dtypes = {tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()}
+    if len(dtypes) > 1:
+        found = ", ".join(sorted(map(str, dtypes)))
+        raise NextPixelError(f"{path} mixes number types ({found}), and a model has one")
     for dtype in dtypes:
         model.to(dtype)
     model.load_state_dict(dict(tensors))
@@ -179,17 +187,36 @@ def replace_file(path: Path, content: bytes) -> None:
     Raises:
         NextPixelError: If it cannot be written; what was there before stays.
     """
-    partial = path.with_name(path.name + ".partial")
+    replace_files({path: content})
+
+
+def replace_files(contents: Mapping[Path, bytes]) -> None:
+    """Write files that belong together: all are whole on the disk before the first is replaced.
+
+    Raises:
+        NextPixelError: If one cannot be written; what was there before stays, of all of them.
+    """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
+        for path, content in contents.items():
+            _write(_partial(path), content)
+        for path in contents:
+            _partial(path).replace(path)
     except OSError as error:
-        _remove(partial)
+        for written in contents:
+            _remove(_partial(written))
         raise NextPixelError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(path.name + ".partial")
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _remove(path: Path) -> None:

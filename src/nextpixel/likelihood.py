@@ -72,7 +72,7 @@ def evaluate(
 
     Raises:
         TypeError: If the levels are no integers.
-        ValueError: If there are no images, or they do not fit the model.
+        ValueError: If there are no images, they do not fit the model, or `batch_size` is below 1.
     """
     surprise = -log_probs(model, images, batch_size=batch_size, on_progress=on_progress)
     n, dimensions = len(surprise), math.prod(model.shape)
@@ -95,9 +95,9 @@ def log_probs(
     on_progress: Callable[[int], None] | None = None,
 ) -> Tensor:
     """Log-probability of every image in nats, float64, shape (N,); errors as in `evaluate`."""
-    levels = images.levels if isinstance(images, Split) else images
-    if len(levels) == 0:
-        raise ValueError("images must hold at least one image, got none")
+    levels = _levels_for(model, images)
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     parts: list[Tensor] = []
     device = next(model.parameters()).device
     with evaluation_mode(model), torch.inference_mode():
@@ -108,12 +108,26 @@ def log_probs(
     return torch.cat(parts)
 
 
+def _levels_for(model: PixelModel, images: Split | Tensor) -> Tensor:
+    if isinstance(images, Split) and images.level_count != model.levels:
+        raise ValueError(
+            f"images must have the model's {model.levels} levels, got {images.name} with "
+            f"{images.level_count}"
+        )
+    levels = images.levels if isinstance(images, Split) else images
+    model.check(levels)
+    if len(levels) == 0:
+        raise ValueError("images must hold at least one image, got none")
+    return levels
+
+
 @contextmanager
 def evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """Put a model in evaluation mode for a while."""
-    was_training = model.training
+    """Put a model in evaluation mode for a while; each of its layers gets its own mode back."""
+    modes = {module: module.training for module in model.modules()}
     model.eval()
     try:
         yield
     finally:
-        model.train(was_training)
+        for module, training in modes.items():
+            module.training = training

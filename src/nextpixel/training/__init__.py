@@ -1,6 +1,25 @@
-"""Training: `fit` a model to a data set, and go on exactly where a stopped run was."""
+"""Training: `fit` a model to a data set, and go on exactly where a stopped run was.
 
-from nextpixel.training.config import TrainConfig
-from nextpixel.training.loop import Progress, Result, fit
+The names below are imported when first used, so that `training.config` alone costs no torch.
+"""
 
-__all__ = ["Progress", "Result", "TrainConfig", "fit"]
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nextpixel.training.config import TrainConfig as TrainConfig
+    from nextpixel.training.loop import Progress as Progress
+    from nextpixel.training.loop import Result as Result
+    from nextpixel.training.loop import fit as fit
+
+_HOMES = {"Progress": "loop", "Result": "loop", "TrainConfig": "config", "fit": "loop"}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

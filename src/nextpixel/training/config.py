@@ -1,5 +1,6 @@
 """How to train: every knob of `fit`. Knows no network and imports no torch."""
 
+import math
 from dataclasses import dataclass
 
 OPTIMIZERS = ("adam", "adamw", "muon")
@@ -29,8 +30,7 @@ class TrainConfig:
         clip_norm: Largest global norm of the gradient; larger ones are scaled down. None: no
             clipping.
         ema: Decay of an exponential moving average of the weights that is evaluated and kept in
-            place of
-            the last weights. None: no average.
+            place of the last weights. None: no average.
         seed: Of the initial weights, the order of images and every draw.
         threads: CPU threads of the run. None: torch's default.
         validate_every: Updates between evaluations on held-out images.
@@ -70,42 +70,72 @@ class TrainConfig:
         """Check every value once, here.
 
         Raises:
+            TypeError: If a number is of another type.
             ValueError: If a value cannot be meant.
         """
         _check_choice("optimizer", self.optimizer, OPTIMIZERS)
         _check_choice("schedule", self.schedule, SCHEDULES)
-        for name in ("steps", "batch_size", "validate_every", "validation_images", "save_every"):
-            _check(name, getattr(self, name), at_least=1)
-        for name in ("warmup", "test_images", "preview_every", "previews", "weight_decay"):
-            _check(name, getattr(self, name), at_least=0)
-        for name in ("learning_rate", "adam_learning_rate", "minutes", "clip_norm", "decay"):
+        for name in _FROM_ONE:
+            _check_integer(name, getattr(self, name), at_least=1)
+        for name in _FROM_ZERO:
+            _check_integer(name, getattr(self, name), at_least=0)
+        for name in ("learning_rate", "adam_learning_rate", "minutes", "clip_norm"):
             _check(name, getattr(self, name), above=0)
-        _check("threads", self.threads, at_least=1)
-        _check("preview_count", self.preview_count, at_least=1)
-        for name in ("ema", "betas"):
-            value = getattr(self, name)
-            for share in value if isinstance(value, tuple) else (value,):
-                _check(name, share, at_least=0, below=1)
+        _check("weight_decay", self.weight_decay, at_least=0)
+        _check("decay", self.decay, above=0, at_most=1)
+        _check("ema", self.ema, at_least=0, below=1)
+        if not isinstance(self.betas, tuple) or len(self.betas) != 2:
+            raise ValueError(f"betas must be two numbers, got {self.betas!r}")
+        for beta in self.betas:
+            _check("betas", beta, at_least=0, below=1)
+
+
+_FROM_ONE = (
+    "steps",
+    "batch_size",
+    "threads",
+    "validate_every",
+    "validation_images",
+    "preview_count",
+    "save_every",
+)
+_OPTIONAL = ("minutes", "clip_norm", "ema", "threads")
+_FROM_ZERO = ("warmup", "seed", "test_images", "preview_every", "previews")
+
+
+def _check_integer(name: str, value: object, *, at_least: int) -> None:
+    if value is None and name in _OPTIONAL:
+        return
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} must be an integer, got {value!r}")
+    _check(name, value, at_least=at_least)
 
 
 def _check(
     name: str,
-    value: float | None,
+    value: object,
     *,
     at_least: float | None = None,
+    at_most: float | None = None,
     above: float | None = None,
     below: float | None = None,
 ) -> None:
-    if value is None:
+    if value is None and name in _OPTIONAL:
         return
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{name} must be a number, got {value!r}")
     bounds = []
     if at_least is not None:
         bounds.append((value >= at_least, f"at least {at_least}"))
+    if at_most is not None:
+        bounds.append((value <= at_most, f"at most {at_most}"))
     if above is not None:
         bounds.append((value > above, f"above {above}"))
     if below is not None:
         bounds.append((value < below, f"below {below}"))
-    if not all(holds for holds, _ in bounds):  # also catches NaN
+    if not math.isfinite(value):
+        bounds.append((False, "finite"))
+    if not all(holds for holds, _ in bounds):
         raise ValueError(f"{name} must be {' and '.join(text for _, text in bounds)}, got {value}")
 
 

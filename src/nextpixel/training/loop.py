@@ -22,7 +22,7 @@ from torch import nn
 from nextpixel.data import Batches, Dataset, Split
 from nextpixel.data.seeds import rng_of
 from nextpixel.errors import NextPixelError
-from nextpixel.likelihood import evaluate
+from nextpixel.likelihood import evaluate, evaluation_mode
 from nextpixel.models import PixelModel
 from nextpixel.training.config import TrainConfig
 from nextpixel.training.ema import make_average
@@ -113,8 +113,8 @@ def fit(
 
     Raises:
         ValueError: If model and data do not fit, or `out` cannot be used.
-        NextPixelError: If the loss is not finite (the last good weights are kept), the resume
-            point is missing or damaged, or a file cannot be written.
+        NextPixelError: If the loss is not finite (the best weights and the resume point before it
+            stay), the resume point is missing or damaged, or a file cannot be written.
         KeyboardInterrupt: After Ctrl-C, once the resume point is written.
         SystemExit: After SIGTERM, with status 143, once the resume point is written.
     """
@@ -127,10 +127,12 @@ def fit(
     run = Run(out, model, data, config, description or {"name": data.name}, resume=resume)
     with surroundings(config.threads) as stop:
         trainer = _Trainer(model, data, config, run, on_progress, on_preview)
-        if resume:
-            trainer.restore(run.read())
-        trainer.work(stop)
-    return trainer.finish()
+        trainer.begin(resume=resume)
+        try:
+            trainer.work(stop)
+        finally:
+            trainer.finish()
+    return trainer.result()
 
 
 class _Trainer:
@@ -177,21 +179,30 @@ class _Trainer:
             return by_steps
         return max(by_steps, self.seconds / (60 * self.config.minutes))
 
+    def begin(self, *, resume: bool) -> None:
+        """Go back to the resume point, or write the first: if that fails, it fails at once."""
+        if resume:
+            self.restore(self.run.read())
+        else:
+            self.save()
+
     def work(self, stop: StopRequest) -> None:
         """Update until the run is over or a signal asks to stop."""
         self.started = time.monotonic()
-        while (share := self.share) < 1:
+        while (share := self.share) < 1 and not stop.requested:
             self.model.train()
             self.update(share)
-            self.look(share)
-            if stop.requested:
-                self.save()
-                stop.act()
-        self.model.eval()
+            self.look()
+        if not stop.requested:
+            self.end()
+        self.save()
+        stop.act()
+
+    def end(self) -> None:
+        """The last look of a run that was not stopped."""
         if not self.rows or self.rows[-1].step != self.step:
             self.validate()
-        self.preview(1.0)
-        self.save()
+        self.preview()
 
     def update(self, share: float) -> None:
         """One batch, one step of the optimisers."""
@@ -219,10 +230,10 @@ class _Trainer:
         if math.isfinite(nats) and bool(norm.isfinite()):
             return
         what = "loss" if not math.isfinite(nats) else "gradient"
-        self.save()
         raise NextPixelError(
-            f"the {what} is not finite at step {self.step + 1}; the weights before it are kept. "
-            "Try a lower learning_rate, a longer warmup or a smaller clip_norm"
+            f"the {what} is not finite at step {self.step + 1}; the best weights and the resume "
+            "point before it stay. Try a lower learning_rate, a longer warmup or a smaller "
+            "clip_norm"
         )
 
     def note(self, nats: float, images: int) -> None:
@@ -234,11 +245,11 @@ class _Trainer:
                 Progress(self.step, min(1.0, self.share), self.images, self.seconds, self.running)
             )
 
-    def look(self, share: float) -> None:
+    def look(self) -> None:
         """Validate, preview and save when they are due."""
         if self.step % self.config.validate_every == 0:
             self.validate()
-        self.preview(share)
+        self.preview()
         if self.step % self.config.save_every == 0:
             self.save()
 
@@ -268,14 +279,15 @@ class _Trainer:
         """Nats per image of the first images of a split."""
         return evaluate(self.kept, split.take(count)).nats
 
-    def preview(self, share: float) -> None:
+    def preview(self) -> None:
         """Call for a preview if one is due."""
         by_steps = self.config.preview_every and self.step // self.config.preview_every
-        by_share = int(min(1.0, share) * self.config.previews)
+        by_share = int(min(1.0, self.share) * self.config.previews)
         due = max(by_steps, by_share)
         if due > self.previews and self.on_preview is not None:
             self.previews = due
-            self.on_preview(self.kept, self.step)
+            with evaluation_mode(self.kept):
+                self.on_preview(self.kept, self.step)
 
     def save(self) -> None:
         """Write the resume point and the last weights."""
@@ -313,12 +325,15 @@ class _Trainer:
         self.rows = [Metrics(**row) for row in state["rows"]]
         self.run.write_metrics(self.rows)
 
-    def finish(self) -> Result:
-        """Leave the model with its best weights, in evaluation mode."""
+    def finish(self) -> None:
+        """Leave the model with its best weights, in evaluation mode, however the run ended."""
         if self.best["weights"] is not None:
             self.model.load_state_dict(self.best["weights"])
         channels_last(self.model, undo=True)
         self.model.eval()
+
+    def result(self) -> Result:
+        """How the run ended."""
         return Result(self.step, self.images, self.seconds, self.best["step"], self.best["nats"])
 
 

@@ -69,7 +69,10 @@ class Muon(torch.optim.Optimizer):
                     self._update(kernel, kernel.grad, group)
 
     def _update(self, kernel: Tensor, gradient: Tensor, group: dict[str, float]) -> None:
-        momentum = self.state[kernel].setdefault("momentum", torch.zeros_like(kernel))
+        state = self.state[kernel]
+        if not state:
+            state["momentum"] = torch.zeros_like(kernel)
+        momentum: Tensor = state["momentum"]
         momentum.mul_(group["momentum"]).add_(gradient)
         nesterov = gradient + group["momentum"] * momentum
         matrix = nesterov.flatten(1)

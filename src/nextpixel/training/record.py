@@ -8,7 +8,7 @@ point are taken back on resuming, so that the file ends as that of a run that wa
 
 import csv
 import io
-import pickle
+import zipfile
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ class Metrics:
 
     Attributes:
         step: Updates done.
-        epoch: Passes over the training images begun.
+        epoch: Passes over the training images that were over before the last update.
         seconds: Wall-clock time of training so far.
         images: Training images seen so far.
         learning_rate: Of the last update.
@@ -81,8 +81,19 @@ def read_state(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         raise NextPixelError(f"{folder} holds no run to resume: it has no {STATE}")
     try:
+        _check_sums(path)
         state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+    except Exception as error:  # a foreign pickle can raise anything
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise NextPixelError(f"{path} is damaged: {first}") from error
+    if not isinstance(state, dict) or state.keys() != {"identity", "state"}:
+        raise NextPixelError(f"{path} is no resume point of nextpixel")
     return state
+
+
+def _check_sums(path: Path) -> None:
+    # torch writes a zip archive with checksums, but does not look at them.
+    with zipfile.ZipFile(path) as archive:
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise ValueError(f"the checksum of {damaged} is wrong")

@@ -1,15 +1,19 @@
 """The folder of one run: which files it has, and whether it may be used."""
 
 import json
+import zlib
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from nextpixel import checkpoint
-from nextpixel.data import Dataset
+from nextpixel.data import Dataset, Split
 from nextpixel.models import PixelModel
 from nextpixel.training.config import TrainConfig
 from nextpixel.training.record import STATE, Metrics, read_state, write_metrics, write_state
+
+FORMAT = 1
+"""Of resume points: raised when what they hold changes."""
 
 FREE_TO_CHANGE = (
     "steps",
@@ -32,7 +36,7 @@ class Run:
     Args:
         folder: Where, or None.
         model: The model; its settings identify the run.
-        data: Its name, protocol and sizes identify the run.
+        data: Its name, protocol and images identify the run.
         config: Its settings identify the run, but for `FREE_TO_CHANGE`.
         description: Of the data, for `config.json`.
         resume: Whether a run is expected to be there, or must not be.
@@ -114,18 +118,29 @@ def holds_run(folder: Path) -> bool:
 
 
 def _identity(model: PixelModel, data: Dataset, config: TrainConfig) -> dict[str, Any]:
+    options = {f"model.{name}": value for name, value in asdict(model.config).items()}
     settings = {
-        f"train.{name}": list(value) if isinstance(value, tuple) else value
+        f"train.{name}": value
         for name, value in asdict(config).items()
         if name not in FREE_TO_CHANGE
     }
-    options = {f"model.{name}": value for name, value in asdict(model.config).items()}
-    return {
+    identity: dict[str, Any] = {
+        "resume format": FORMAT,
         "model": model.name,
         **options,
+        "number type": str(next(model.parameters()).dtype),
         "data": data.name,
         "protocol": data.protocol,
         "levels": data.level_count,
-        "training images": len(data.train),
+        "training set": _mark(data.train),
+        "validation set": _mark(data.validation),
         **settings,
     }
+    as_saved: dict[str, Any] = json.loads(json.dumps(identity))
+    return as_saved
+
+
+def _mark(split: Split) -> str:
+    """What tells the images of a split from others."""
+    checksum = zlib.crc32(split.pixels.contiguous().numpy().data)
+    return f"{len(split)} images with checksum {checksum:08x}"

@@ -23,12 +23,11 @@ class StopRequest:
     def note(self, number: int, frame: FrameType | None) -> None:
         """Signal handler: only remember, so that an update is never cut in two."""
         del frame
-        if self.signal is not None:  # asked twice: stop now, the last resume point stands
-            raise KeyboardInterrupt
+        self.act()  # asked twice: stop now, the last resume point stands
         self.signal = number
 
     def act(self) -> None:
-        """Stop as the signal asked to.
+        """Stop as the signal asked to, if one did.
 
         Raises:
             KeyboardInterrupt: After Ctrl-C.
@@ -36,7 +35,8 @@ class StopRequest:
         """
         if self.signal == signal.SIGINT:
             raise KeyboardInterrupt
-        raise SystemExit(128 + (self.signal or 0))
+        if self.signal is not None:
+            raise SystemExit(128 + self.signal)
 
 
 @contextmanager
