@@ -50,6 +50,7 @@ _OPTIONS = Group("Options", sort_key=1)
 for _name, (_path, _help) in _COMMANDS.items():
     app.command(f"{_HERE}.{_path}", name=_name, help=_help, group_parameters=_OPTIONS)
 app.meta.group_parameters = Group("For every command", sort_key=9)
+app.meta.suppress_keyboard_interrupt = False  # `main` answers it
 
 
 @app.meta.default
@@ -70,8 +71,11 @@ def launch(
     """
     del debug  # `main` looks for it, since it must hold before anything is parsed
     file = OptionFile.read(config)
-    app.config = (file,)
-    command, bound, hidden = app.parse_args(words, exit_on_error=False, print_error=False)
+    app.config = (file,)  # asked by cyclopts while it parses
+    try:
+        command, bound, hidden = app.parse_args(words, exit_on_error=False, print_error=False)
+    finally:
+        app.config = ()
     if "file" in hidden:
         bound.arguments["file"] = file
     return int(command(*bound.args, **bound.kwargs) or 0)

@@ -133,7 +133,7 @@ def _read_pictures(paths: list[Path], model: PixelModel) -> Tensor:
 
 def _read_picture(path: Path, model: PixelModel) -> Tensor:
     colors, height, width = model.shape
-    pixels = torch.from_numpy(read_picture(path, None))
+    pixels = torch.tensor(read_picture(path, None))
     found = (1 if pixels.ndim == 2 else 3, *pixels.shape[:2])
     if found[1:] != (height, width) or (found[0] == 3 and colors == 1):
         raise ValueError(f"{path} must have shape {model.shape} for this model, got {found}")
@@ -165,7 +165,7 @@ def read_known(known: str, model: PixelModel) -> Tensor:
     if Path(known).suffix.lower() not in ENDINGS:
         text = f"known must be {', '.join(SIDES)} or the path of a mask picture, got {known!r}"
         raise ValueError(f"{text}; {nearest(known, SIDES)}")
-    pixels = torch.from_numpy(read_picture(Path(known), None))
+    pixels = torch.tensor(read_picture(Path(known), None))
     if pixels.shape[:2] != (height, width):
         raise ValueError(
             f"known must be {width} x {height} pixels for this model, "
