@@ -4,6 +4,7 @@ Every pixel is predicted from the pixels before it, so a model gives the exact p
 image. The parts, in the order in which data passes them; each imports only from those before it:
 
     settings     files and words -> frozen dataclasses, strictly
+    lanes        work spread over threads
     order        the scan: what comes before what
     images       levels <-> 8-bit pixels <-> the network's scale
     data         named sets, folders and files -> levels in splits

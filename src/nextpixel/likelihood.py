@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from nextpixel.data import Split
+from nextpixel.lanes import Lanes
 from nextpixel.models import PixelModel
 
 
@@ -100,9 +101,15 @@ def log_probs(
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     parts: list[Tensor] = []
     device = next(model.parameters()).device
-    with evaluation_mode(model), torch.inference_mode():
-        for batch in torch.split(levels, batch_size):
-            parts.append(model.log_prob(batch.to(device)).double().cpu())
+
+    @torch.inference_mode()
+    def score(batch: Tensor) -> Tensor:
+        return model.log_prob(batch.to(device)).double().cpu()
+
+    lanes = Lanes(1 if device.type == "cuda" else None)
+    with evaluation_mode(model):
+        for part in lanes.map(score, torch.split(levels, batch_size)):
+            parts.append(part)
             if on_progress is not None:
                 on_progress(sum(map(len, parts)))
     return torch.cat(parts)

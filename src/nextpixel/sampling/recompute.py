@@ -4,9 +4,11 @@ It is the oracle that faster states are tested against. The one economy is exact
 rows and columns that the step can depend on is computed, since the network gives the same there.
 """
 
+import torch
 from torch import Tensor
 
 from nextpixel.heads import Distribution
+from nextpixel.lanes import Lanes
 from nextpixel.models import PixelModel
 from nextpixel.order import Step
 
@@ -24,13 +26,21 @@ class Recompute:
         self.model = model
         self.levels = levels.long().clone()
         self.x = model.encode(self.levels)
+        self.lanes = Lanes(1 if self.x.is_cuda else None)
 
     def predict(self, step: Step) -> Distribution:
         """Distribution of a step given all before it, batch shape (B,)."""
         top, left = max(0, step.row - self.model.reach), max(0, step.column - self.model.reach)
         right = step.column + self.model.reach + 1
         window = self.x[:, :, top : step.row + 1, left:right]
-        outputs = self.model.network(window, (top, left))[:, :, -1:, step.column - left, None]
+        column = step.column - left
+
+        @torch.inference_mode()
+        def run(share: Tensor) -> Tensor:
+            return self.model.network(share, (top, left))[:, :, -1:, column : column + 1]
+
+        shares = torch.tensor_split(window, min(self.lanes.count, len(window)))
+        outputs = torch.cat(list(self.lanes.map(run, shares)))
         return self.model.head(outputs, self.model.colors)[:, step.color, 0, 0]
 
     def write(self, step: Step, chosen: Tensor) -> None:

@@ -26,6 +26,7 @@ from nextpixel.likelihood import evaluate, evaluation_mode
 from nextpixel.models import PixelModel
 from nextpixel.training.config import TrainConfig
 from nextpixel.training.ema import make_average
+from nextpixel.training.gradient import Gradient
 from nextpixel.training.optimizers import make_optimizers, rate_factor, set_rates
 from nextpixel.training.record import Metrics
 from nextpixel.training.run import Run
@@ -151,6 +152,7 @@ class _Trainer:
         self.on_progress, self.on_preview = on_progress, on_preview
         channels_last(model)
         self.optimizers = make_optimizers(model, config)
+        self.gradient = Gradient(model)
         self.average = None if config.ema is None else make_average(model, config.ema)
         self.batches = Batches(len(data.train), config.batch_size, seed=config.seed)
         self.step = self.images = self.previews = 0
@@ -208,11 +210,7 @@ class _Trainer:
         """One batch, one step of the optimisers."""
         rng = rng_of(self.config.seed, self.step)
         levels = self.data.train.draw(self.batches.next(), rng).to(_device(self.model))
-        loss = -self.model(levels).log_prob(levels).mean()
-        for optimizer in self.optimizers:
-            optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nats = loss.item() * math.prod(self.model.shape)
+        nats = self.gradient.set(levels)
         self.guard(nats)
         set_rates(self.optimizers, rate_factor(self.config, self.step, share))
         for optimizer in self.optimizers:

@@ -1,0 +1,43 @@
+"""Work spread over threads, each of which runs torch on one core.
+
+torch's own threads wait for each other after every operation. For small layers that costs as much
+as the work, and far more when another process wants a core. Images are independent of each other,
+so here each thread takes a share of them through the whole network, and they meet once.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import torch
+
+Item = TypeVar("Item")
+Outcome = TypeVar("Outcome")
+
+
+class Lanes:
+    """Threads that share out a list of jobs.
+
+    Whether gradients are recorded is a thread's own affair in torch: jobs enter
+    `torch.inference_mode` themselves.
+
+    Args:
+        count: Threads; None takes as many as torch would use. One thread works in place.
+    """
+
+    def __init__(self, count: int | None = None) -> None:
+        self.count = count or torch.get_num_threads()
+        self._pool: ThreadPoolExecutor | None = None
+        if self.count > 1:
+            self._pool = ThreadPoolExecutor(
+                self.count, "lane", initializer=torch.set_num_threads, initargs=(1,)
+            )
+
+    def map(self, job: Callable[[Item], Outcome], items: Iterable[Item]) -> Iterator[Outcome]:
+        """Outcomes of a job for each item, in order.
+
+        Example:
+            >>> list(Lanes(2).map(abs, [-1, 2, -3]))
+            [1, 2, 3]
+        """
+        return map(job, items) if self._pool is None else self._pool.map(job, items)
