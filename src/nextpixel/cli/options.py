@@ -53,6 +53,7 @@ class OptionFile:
             ValueError: If the file has a key that the command does not know, or a wrong type.
         """
         del app, commands
+        _check_sections(arguments)
         known = {argument.field_info.name: argument for argument in arguments if not argument.keys}
         self.sections = self._take_sections() if "file" in known else {}
         options = {name: argument for name, argument in known.items() if argument.parse}
@@ -69,6 +70,20 @@ class OptionFile:
     def _take_sections(self) -> dict[str, Any]:
         found = [key for key in SECTIONS if key in self.content]
         return {key: settings.section(self.content, key, self.where) for key in found}
+
+
+def _check_sections(arguments: "ArgumentCollection") -> None:
+    """Refuse a section that is given as one word, which cyclopts would take for its first field."""
+    for argument in arguments:
+        for token in argument.tokens:
+            if argument.children:
+                example = argument.children[0].name
+                raise ValueError(
+                    f"{argument.name} must be given setting by setting, as in {example}, "
+                    f"got {token.value!r}"
+                )
+            if len(token.keys) > 1:
+                raise ValueError(f"{argument.name} has no sections, got {'.'.join(token.keys)}")
 
 
 def words_of(config: type) -> type:
