@@ -1,0 +1,41 @@
+"""Every example runs in its quick form."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_runs_in_its_quick_form(path, tmp_path):
+    done = subprocess.run(
+        [sys.executable, str(path), "--quick"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+
+
+def test_the_demo_writes_all_that_it_names(tmp_path):
+    demo = next(path for path in EXAMPLES if path.stem == "demo")
+    done = subprocess.run(
+        [sys.executable, str(demo), "--quick", "--out", "here"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+    )
+    named = [
+        line.split(":")[0].strip() for line in done.stdout.split("is in here:")[1].splitlines()
+    ]
+    assert len([name for name in named if name]) == 6
+    assert all((tmp_path / name).is_file() for name in named if name)
+    assert "nats per image" in done.stdout
+    assert "protocol threshold" in done.stdout
