@@ -75,7 +75,8 @@ def test_colors_depend_on_the_seed_and_on_the_file():
     assert torch.equal(first.test.pixels, again.test.pixels)
     assert not torch.equal(first.test.pixels, other.test.pixels)
     train = {**by_label(first.train), **by_label(first.validation)}
-    assert not all(torch.equal(train[label], first.test.pixels[label]) for label in range(100))
+    inks = torch.stack([train[label] for label in range(100)])[..., 1], first.test.pixels[..., 1]
+    assert (inks[0] == inks[1]).flatten(1).all(1).sum() < 10
 
 
 @pytest.mark.usefixtures("mnist")

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from nextpixel.data.config import PROTOCOLS, DataConfig
+from nextpixel.data.config import DataConfig
 
 
 def test_a_name_is_all_that_is_needed():
@@ -13,7 +13,7 @@ def test_a_name_is_all_that_is_needed():
     assert (config.levels, config.protocol, config.limit, config.seed) == (None, None, None, 0)
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", ["threshold", "dynamic", "quantized", "levels"])
 def test_every_protocol_is_accepted(protocol):
     assert DataConfig(name="mnist", protocol=protocol).protocol == protocol
 

@@ -45,7 +45,7 @@ def test_labels_beside_the_images_are_found(tmp_path, images, packings):
     assert got.labels.dtype == torch.int64
 
 
-@pytest.mark.parametrize("name", ["x-images-idx3-ubyte", "plain-idx3-ubyte"])
+@pytest.mark.parametrize("name", ["x-images-idx3-ubyte", "plain-idx3-ubyte", "plain.idx"])
 def test_images_without_labels_have_none(tmp_path, name):
     assert read_images(write(tmp_path / name, idx(7, 2, 2))).labels is None
 

@@ -60,6 +60,12 @@ def test_shapes_look_as_they_should(kind, picture):
     assert ["".join(".#"[level] for level in row) for row in image.tolist()] == picture
 
 
+def test_a_disc_of_even_side_is_round_too():
+    numbers = (torch.tensor([number]) for number in (KINDS.index("disc"), 6, 0, 0))
+    rows = paint_shapes(*numbers)[0, 0, :6].sum(1)
+    assert rows.tolist() == [4, 6, 6, 6, 6, 4]
+
+
 @pytest.mark.parametrize(("name", "shape", "levels"), [("shapes", 1, 2), ("color-shapes", 3, 4)])
 def test_the_sets_have_their_sizes(name, shape, levels):
     data = load_data(name)
