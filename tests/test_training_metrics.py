@@ -1,0 +1,101 @@
+"""metrics.csv has a row for each evaluation, and its figures are what they say."""
+
+import csv
+import math
+
+import pytest
+import torch
+
+import nextpixel as npx
+from nextpixel.data import Batches
+from tests import runs
+
+ADAM = {"optimizer": "adam", "ema": None, "clip_norm": None, "warmup": 0, "schedule": "constant"}
+FROZEN = {**ADAM, "learning_rate": 1e-30}  # too small to change a weight in float32
+
+
+def disturbed_model(**options):
+    """A tiny model that is far from uniform."""
+    model = runs.make_model(**options)
+    rng = torch.Generator().manual_seed(5)
+    for parameter in model.parameters():
+        parameter.data.copy_(0.5 * torch.randn(parameter.shape, generator=rng))
+    return model
+
+
+def test_the_loss_is_that_of_the_batch_before_its_update(tmp_path):
+    # The last layer starts at zero, so that the first loss is that of 36 fair coins.
+    runs.run(tmp_path, steps=1, **ADAM)
+    assert float(runs.rows(tmp_path)[0]["train_nats"]) == pytest.approx(36 * math.log(2), rel=1e-6)
+
+
+def test_metrics_have_a_row_for_each_evaluation_and_one_for_the_end(tmp_path):
+    runs.run(tmp_path, steps=17, validate_every=7)
+    rows = runs.rows(tmp_path)
+    assert [row["step"] for row in rows] == ["7", "14", "17"]
+    # 48 images in batches of 10, 10, 10, 10, 8: an epoch is five updates.
+    assert [row["images"] for row in rows] == ["68", "136", "164"]
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+
+
+def test_metrics_have_no_second_row_for_the_last_step(tmp_path):
+    runs.run(tmp_path, steps=14, validate_every=7)
+    assert [row["step"] for row in runs.rows(tmp_path)] == ["7", "14"]
+
+
+def test_metrics_have_the_columns_of_the_contract(tmp_path):
+    runs.run(tmp_path, steps=1)
+    with (tmp_path / "metrics.csv").open() as file:
+        header = next(csv.reader(file))
+    assert header == (
+        "step,epoch,seconds,images,learning_rate,train_nats,validation_nats,test_nats".split(",")
+    )
+
+
+def test_seconds_of_metrics_grow(tmp_path):
+    runs.run(tmp_path, steps=10, validate_every=5)
+    with (tmp_path / "metrics.csv").open() as file:
+        seconds = [float(row["seconds"]) for row in csv.DictReader(file)]
+    assert 0 <= seconds[0] <= seconds[1] < 60
+
+
+def test_train_nats_weigh_short_batches_by_their_images(tmp_path):
+    data = runs.make_data(protocol="threshold")
+    model = disturbed_model(batch_norm=False)
+    expected = npx.evaluate(model, data.train).nats
+    runs.run(tmp_path, model=model, data=data, steps=5, validate_every=5, **FROZEN)
+    assert float(runs.rows(tmp_path)[0]["train_nats"]) == pytest.approx(expected, rel=1e-6)
+
+
+def test_train_nats_begin_anew_after_each_row(tmp_path):
+    data = runs.make_data(protocol="threshold", count=20)
+    losses, model = [], disturbed_model(batch_norm=False)
+    batches = Batches(20, 10, seed=runs.CONFIG.seed)
+    for _ in range(2):
+        losses.append(npx.evaluate(model, data.train.draw(batches.next())).nats)
+    runs.run(tmp_path, model=model, data=data, steps=2, validate_every=1, **FROZEN)
+    found = [float(row["train_nats"]) for row in runs.rows(tmp_path)]
+    assert found == pytest.approx(losses, rel=1e-6)
+
+
+@pytest.mark.parametrize("ema", [None, 0.9], ids=["weights", "average"])
+def test_the_last_row_is_the_likelihood_of_the_last_weights(tmp_path, ema):
+    data = runs.make_data()
+    runs.run(tmp_path, data=data, steps=10, ema=ema)
+    last, row = npx.load(tmp_path / "last"), runs.rows(tmp_path)[-1]
+    expected = npx.evaluate(last, data.validation.take(12)).nats
+    assert float(row["validation_nats"]) == pytest.approx(expected, rel=1e-6)
+    expected = npx.evaluate(last, data.test.take(5)).nats
+    assert float(row["test_nats"]) == pytest.approx(expected, rel=1e-6)
+
+
+def test_test_nats_stay_empty_where_none_are_asked_for(tmp_path):
+    runs.run(tmp_path, steps=2, test_images=0)
+    assert runs.rows(tmp_path)[-1]["test_nats"] == ""
+
+
+def test_learning_rates_of_the_run_are_those_of_its_schedule(tmp_path):
+    changes = {**ADAM, "learning_rate": 0.5, "schedule": "linear", "warmup": 2}
+    runs.run(tmp_path, steps=4, validate_every=1, **changes)
+    rates = [float(row["learning_rate"]) for row in runs.rows(tmp_path)]
+    assert rates == [0.25, 0.375, 0.25, 0.125]
