@@ -153,6 +153,13 @@ def test_a_foreign_file_is_refused_by_name(tmp_path):
         load_data(tmp_path / "a.npy")
 
 
+def test_a_damaged_header_is_refused_by_name(tmp_path):
+    path = save(tmp_path / "a.npy", counting(5, 2, 2))
+    path.write_bytes(path.read_bytes().replace(b"2), }", b"2 , }"))
+    with pytest.raises(NextPixelError, match=r"a\.npy: not a whole \.npy file of numbers"):
+        load_data(path)
+
+
 def test_a_header_that_promises_more_than_there_is_is_refused(tmp_path):
     with (tmp_path / "a.npy").open("wb") as file:
         header = {"descr": "|u1", "fortran_order": False, "shape": (10**13, 28, 28)}

@@ -5,6 +5,7 @@ Labels are read where they lie beside it: those of `faces.npy` are in `faces-lab
 """
 
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 import torch
@@ -16,6 +17,8 @@ from nextpixel.data.parts import Images, Parts, number_names, split_images
 from nextpixel.errors import NextPixelError
 
 _Array = NDArray[np.generic]
+
+_DAMAGE = (OSError, ValueError, EOFError, OverflowError, TokenError)  # of NumPy's reader
 
 
 def load_array(config: DataConfig, path: Path) -> Parts:
@@ -40,7 +43,7 @@ def _read(path: Path) -> _Array:
     try:
         # Mapping checks the whole header against the file's length before anything is read.
         return np.lib.format.open_memmap(path, mode="r")
-    except (OSError, ValueError, EOFError) as error:
+    except _DAMAGE as error:
         raise NextPixelError(f"{path}: not a whole .npy file of numbers: {error}") from error
 
 
