@@ -1,10 +1,9 @@
 """Models on disk: a folder with `model.safetensors` and `config.json`, both strict.
 
 `config.json` holds all that is needed to build the model again, and what is known of it: its data,
-its
-training, its figures. Nothing is guessed on loading: a missing or unknown key, a missing, unknown
-    or misshapen tensor, or a newer format is an error. Files are replaced whole, so a full disk or
-    a crash leaves the previous ones.
+its training, its figures. Nothing is guessed on loading: a missing or unknown key, a missing,
+unknown or misshapen tensor, or a newer format is an error. Files are replaced whole, so a full disk
+or a crash leaves the previous ones.
 """
 
 import json
@@ -22,9 +21,17 @@ from torch import Tensor
 from nextpixel.errors import NextPixelError
 from nextpixel.models import PixelModel
 from nextpixel.models.registry import build_from
+from nextpixel.settings import check_keys
 
 FORMAT = 1
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
+SECTIONS: dict[str, tuple[str, ...]] = {
+    "model": ("name", "shape", "levels", "options"),
+    "data": (),
+    "training": (),
+    "evaluation": (),
+}
+"""Of `config.json`, and the keys that they must have; () means any."""
 SHIPPED = Path(__file__).parent / "shipped"
 
 
@@ -88,6 +95,7 @@ def load(folder: str | Path) -> PixelModel:
     config = read_config(folder)
     where = str(folder / CONFIG)
     try:
+        _check_sections(config)
         described = config["model"]
         model = build_from(
             described["name"],
@@ -101,6 +109,16 @@ def load(folder: str | Path) -> PixelModel:
         raise NextPixelError(f"{where} describes no model of this version: {text}") from error
     _fill(model, read_tensors(folder / WEIGHTS), folder / WEIGHTS)
     return model
+
+
+def _check_sections(config: dict[str, Any]) -> None:
+    check_keys(config, ("format", *SECTIONS))
+    for name, keys in SECTIONS.items():
+        content = config[name]
+        if not isinstance(content, dict):
+            raise ValueError(f"{name} must be a section, got {content!r:.60}")
+        if keys:
+            check_keys(content, keys, name)
 
 
 def find(folder: str | Path) -> Path:

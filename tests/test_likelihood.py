@@ -1,0 +1,190 @@
+"""A likelihood counts every image once, in evaluation mode, and says what it is of."""
+
+import json
+import math
+
+import pytest
+import torch
+
+import nextpixel as npx
+from nextpixel.data import Split
+from nextpixel.likelihood import Evaluation, evaluation_mode, log_probs
+from tests.laws.cases import CASES
+
+EXAMPLE = Evaluation(81.2345, 0.1234, 0.14951, 10_000, "threshold", "mnist/test")
+
+
+@pytest.fixture
+def model():
+    """Batch norm, 3 levels, float64."""
+    return CASES["plain-batch-norm"].build(4, 5)
+
+
+@pytest.fixture
+def levels():
+    return torch.randint(3, (7, 1, 4, 5), generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture
+def split(levels):
+    return Split("some/test", levels.to(torch.uint8), None, 3, "levels", 0)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 6, 7, 100])
+def test_every_image_counts_once_whatever_the_batches(model, levels, batch_size):
+    with torch.inference_mode():
+        single = [model.log_prob(image.unsqueeze(0)).item() for image in levels]
+    found = npx.evaluate(model, levels, batch_size=batch_size)
+    assert found.nats == pytest.approx(-math.fsum(single) / 7, rel=1e-14)
+    assert found.n == 7
+
+
+def test_log_probs_come_in_the_order_of_the_images(model, levels):
+    found = log_probs(model, levels, batch_size=3)
+    assert (found.shape, found.dtype) == ((7,), torch.float64)
+    torch.testing.assert_close(found, model.log_prob(levels), rtol=1e-14, atol=0)
+
+
+def test_the_mean_of_a_float32_model_is_taken_in_float64(model, levels):
+    single = log_probs(model.float(), levels, batch_size=3)
+    assert single.dtype == torch.float64
+    found = npx.evaluate(model, levels, batch_size=3).nats
+    assert found == pytest.approx(-math.fsum(single.tolist()) / 7, rel=1e-15)
+
+
+def test_figures_by_hand(monkeypatch):
+    # Surprises of 2, 4 and 9 nats: mean 5, deviations -3, -1 and 4, variance 26 / 2.
+    model = npx.build("pixelcnn", shape=(1, 2, 3), levels=2, features=2, layers=1)
+    given = torch.tensor([-2.0, -4.0, -9.0])
+    monkeypatch.setattr(model, "log_prob", lambda batch: given[: len(batch)])
+    found = npx.evaluate(model, torch.zeros(3, 1, 2, 3, dtype=torch.int64))
+    assert found.nats == 5
+    assert found.standard_error == pytest.approx(math.sqrt(13 / 3), rel=1e-15)
+    assert found.bits_per_dim == pytest.approx(5 / (6 * math.log(2)), rel=1e-15)
+
+
+def test_a_uniform_model_needs_the_bits_of_its_levels():
+    model = npx.build("pixelcnn", shape=(3, 4, 4), levels=8, features=3, layers=1)
+    found = npx.evaluate(model, torch.zeros(2, 3, 4, 4, dtype=torch.int64))
+    assert found.bits_per_dim == pytest.approx(3, rel=1e-6)
+
+
+def test_a_single_image_has_no_standard_error(model, levels):
+    found = npx.evaluate(model, levels[:1])
+    assert math.isnan(found.standard_error)
+    assert found.as_dict()["standard_error"] is None
+
+
+def test_the_set_and_its_protocol_are_named(model, split, levels):
+    found = npx.evaluate(model, split)
+    assert (found.protocol, found.data, found.n) == ("levels", "some/test", 7)
+    assert found.nats == npx.evaluate(model, levels).nats
+
+
+def test_levels_without_a_set_are_named_so(model, levels):
+    found = npx.evaluate(model, levels)
+    assert (found.protocol, found.data) == ("levels", "levels given")
+
+
+def test_the_fixed_draw_of_dynamic_levels_is_evaluated():
+    pixels = torch.full((9, 1, 4, 4), 128, dtype=torch.uint8)
+    split = Split("gray/test", pixels, None, 2, "dynamic", 0)
+    model = CASES["plain"].build(4, 4)
+    first, second = (npx.evaluate(model, split) for _ in range(2))
+    assert first == second
+    assert first.protocol == "dynamic"
+    assert first.nats == npx.evaluate(model, split.levels).nats
+
+
+def test_a_model_in_training_mode_is_evaluated_in_evaluation_mode(model, levels):
+    expected = npx.evaluate(model.eval(), levels)
+    buffers = {name: tensor.clone() for name, tensor in model.named_buffers()}
+    assert npx.evaluate(model.train(), levels) == expected
+    assert all(torch.equal(buffers[name], tensor) for name, tensor in model.named_buffers())
+
+
+@pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
+def test_the_mode_of_the_model_is_restored(model, levels, training):
+    npx.evaluate(model.train(training), levels)
+    assert {module.training for module in model.modules()} == {training}
+
+
+def test_each_layer_gets_its_own_mode_back(model):
+    model.train()
+    norm = model.hidden[0][1].eval()
+    with evaluation_mode(model):
+        assert not any(module.training for module in model.modules())
+    assert [module for module in model.modules() if not module.training] == [norm]
+
+
+def test_the_mode_is_restored_after_an_error(model, levels):
+    def fail(_):
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        npx.evaluate(model.train(), levels, on_progress=fail)
+    assert model.training
+
+
+def test_no_gradients_are_kept(model, levels):
+    assert not log_probs(model, levels).requires_grad
+
+
+def test_progress_counts_images(model, levels):
+    seen = []
+    npx.evaluate(model, levels, batch_size=3, on_progress=seen.append)
+    assert seen == [3, 6, 7]
+
+
+def test_an_evaluation_is_one_line_for_people():
+    assert str(EXAMPLE) == (
+        "81.23 +- 0.12 nats per image, 0.1495 bits/dim "
+        "(10,000 images of mnist/test, protocol threshold)"
+    )
+
+
+def test_an_evaluation_is_plain_values_for_programs():
+    values = json.loads(json.dumps(EXAMPLE.as_dict(), allow_nan=False))
+    assert Evaluation(**values) == EXAMPLE
+
+
+def test_no_images_are_refused(model, levels):
+    with pytest.raises(ValueError, match="images must hold at least one image, got none"):
+        npx.evaluate(model, levels[:0])
+
+
+WRONG = {
+    "floats": (torch.zeros(2, 1, 4, 5), TypeError, r"integers 0\.\.2, got torch\.float32"),
+    "list": ([[0]], TypeError, r"levels must be a tensor of integers 0\.\.2, got list"),
+    "too-high": (torch.full((2, 1, 4, 5), 3), ValueError, r"levels must be 0\.\.2, got 3\.\.3"),
+    "negative": (torch.full((2, 1, 4, 5), -1), ValueError, r"levels must be 0\.\.2, got -1\.\.-1"),
+    "size": (torch.zeros(2, 1, 5, 4).long(), ValueError, r"shape \(B, 1, 4, 5\), got \(2, 1, 5"),
+    "one-image": (torch.zeros(1, 4, 5).long(), ValueError, r"must have shape \(B, 1, 4, 5\)"),
+}
+
+
+@pytest.mark.parametrize(("images", "error", "text"), WRONG.values(), ids=WRONG.keys())
+def test_images_that_do_not_fit_the_model_are_refused(model, images, error, text):
+    with pytest.raises(error, match=text):
+        npx.evaluate(model, images)
+
+
+def test_a_bad_image_at_the_end_is_found_before_the_first_batch(model, levels):
+    levels[-1] = 9
+    seen = []
+    with pytest.raises(ValueError, match=r"levels must be 0\.\.2, got 0\.\.9"):
+        npx.evaluate(model, levels, batch_size=2, on_progress=seen.append)
+    assert not seen
+
+
+def test_a_set_of_fewer_levels_than_the_models_is_refused(model):
+    split = Split("two/test", torch.zeros(2, 1, 4, 5, dtype=torch.uint8), None, 2, "levels", 0)
+    text = "images must have the model's 3 levels, got two/test with 2"
+    with pytest.raises(ValueError, match=text):
+        npx.evaluate(model, split)
+
+
+@pytest.mark.parametrize("batch_size", [0, -3])
+def test_batches_hold_at_least_one_image(model, levels, batch_size):
+    with pytest.raises(ValueError, match=f"batch_size must be at least 1, got {batch_size}"):
+        npx.evaluate(model, levels, batch_size=batch_size)
