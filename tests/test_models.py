@@ -52,7 +52,7 @@ def test_seed_001_net_has_its_blocks():
     model = models.build("residual-pixelcnn", shape=(1, 28, 28), levels=2, edge=False)
     assert isinstance(model, ResidualPixelCNN)
     assert len(model.blocks) == 15
-    block = [tuple(layer.weight.shape) for layer in model.blocks[0].layers]
+    block = [tuple(layer.conv.weight.shape) for layer in model.blocks[0].layers]
     assert block == [(64, 128, 1, 1), (64, 64, 2, 3), (128, 64, 1, 1)]
     assert model.reach == 3 + 15
 

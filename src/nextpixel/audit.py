@@ -147,7 +147,8 @@ def audit(
 
 def _outputs(model: PixelModel, levels: Tensor, rng: torch.Generator) -> Tensor:
     """One number for each step, shape (steps,): a random combination of its log-probabilities."""
-    log_p = model.predict(levels).log_probabilities()
+    given = model.condition(model.conditioner.example(len(levels), rng), len(levels))
+    log_p = model.predict(levels, given).log_probabilities()
     weights = torch.randn(log_p.shape, generator=rng, dtype=log_p.dtype)
     return to_sequence((log_p * weights).sum(-1))[0]
 

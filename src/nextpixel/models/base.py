@@ -8,6 +8,7 @@ A model knows shapes and levels; it does not know data sets, training or samplin
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -15,10 +16,22 @@ from torch import Tensor, nn
 
 from nextpixel.heads import Distribution, head_for
 from nextpixel.images import check_levels, to_network
+from nextpixel.nn import (
+    NOTHING,
+    ClassCondition,
+    Condition,
+    Conditioner,
+    Given,
+    Injection,
+    Value,
+)
 from nextpixel.order import Shape
 
 MODE_MATTERS = (nn.BatchNorm2d, nn.Dropout, nn.Dropout2d)
 """Layers that compute something else in training mode."""
+
+NO_KERNELS = (Conditioner, Injection)
+"""Modules whose weights act on a condition, not on features."""
 
 
 class PixelModel(nn.Module, ABC):
@@ -30,6 +43,7 @@ class PixelModel(nn.Module, ABC):
     Args:
         shape: (C, H, W) of the images.
         levels: K, 2 to 256.
+        conditions: What the model can be told beside the past; see `nextpixel.nn.condition`.
         edge: Whether the network's input has, beside each color, a plane of ones: it tells the zero
             padding around the image from a level that happens to map to zero.
 
@@ -42,7 +56,14 @@ class PixelModel(nn.Module, ABC):
     config: Any
     last: nn.Module
 
-    def __init__(self, shape: Shape, levels: int, *, edge: bool = True) -> None:
+    def __init__(
+        self,
+        shape: Shape,
+        levels: int,
+        *,
+        conditions: Sequence[Condition] = (),
+        edge: bool = True,
+    ) -> None:
         super().__init__()
         check_levels(levels)
         if len(shape) != 3 or min(shape) < 1:
@@ -51,6 +72,7 @@ class PixelModel(nn.Module, ABC):
         self.levels = levels
         self.edge = edge
         self.head = head_for(levels)
+        self.conditioner = Conditioner(conditions, shape)
 
     @property
     def colors(self) -> int:
@@ -69,9 +91,10 @@ class PixelModel(nn.Module, ABC):
 
     def kernels(self) -> list[nn.Parameter]:
         """Weights that an optimiser may read as matrices: kernels of hidden convolutions."""
-        last = set(map(id, self.last.parameters()))
+        outside = (self.last, *(part for part in self.modules() if isinstance(part, NO_KERNELS)))
+        others = {id(weight) for module in outside for weight in module.parameters()}
         return [
-            weight for weight in self.parameters() if weight.ndim == 4 and id(weight) not in last
+            weight for weight in self.parameters() if weight.ndim == 4 and id(weight) not in others
         ]
 
     @property
@@ -80,11 +103,12 @@ class PixelModel(nn.Module, ABC):
         """Rows above, and columns to either side, that a step can depend on at most."""
 
     @abstractmethod
-    def network(self, x: Tensor, corner: tuple[int, int] = (0, 0)) -> Tensor:
+    def network(self, x: Tensor, given: Given, corner: tuple[int, int] = (0, 0)) -> Tensor:
         """The network proper, on an image or on a window of one.
 
         Args:
             x: What `encode` made, or a window of it, shape (B, inputs, h, w).
+            given: Conditions, for the same window.
             corner: Row and column in the image of the window's first pixel.
 
         Returns:
@@ -98,42 +122,71 @@ class PixelModel(nn.Module, ABC):
             return x
         return torch.stack([x, torch.ones_like(x)], 2).flatten(1, 2)
 
-    def forward(self, levels: Tensor, condition: Tensor | None = None) -> Distribution:
+    def forward(self, levels: Tensor, condition: Value | None = None) -> Distribution:
         """Predict every sub-pixel from its past.
 
         Args:
             levels: Integers 0..K-1, shape (B, C, H, W).
-            condition: Must be None: this model takes no condition.
+            condition: What the model was built to be told, one entry an image: labels (B,), vectors
+                (B, D) or maps (B, D, h, w); a tuple of them where there are several.
 
         Returns:
             Distributions over (B, C, H, W).
 
         Raises:
-            TypeError: If `levels` are no integers.
-            ValueError: If their shape or range is not the model's, or a condition is given.
+            TypeError: If `levels` are no integers or the condition is of another kind.
+            ValueError: If a shape or range is not the model's, or the condition is missing or not
+                asked for.
         """
         self.check(levels)
-        if condition is not None:
-            raise ValueError("condition must be None: the model was built without one")
-        return self.predict(levels)
+        return self.predict(levels, self.condition(condition, len(levels)))
 
-    def predict(self, levels: Tensor) -> Distribution:
+    def condition(self, condition: Value | None, count: int) -> Given:
+        """Check a condition for `count` images, and embed it; errors as in `forward`."""
+        given: Given = self.conditioner(condition, count)
+        dtype = next(self.parameters()).dtype
+        return Given(tuple(part.to(dtype) for part in given.parts))
+
+    def predict(self, levels: Tensor, given: Given = NOTHING) -> Distribution:
         """`forward` without its checks; differentiable where `levels` are floats."""
-        return self.head(self.network(self.encode(levels)), self.colors)
+        return self.head(self.network(self.encode(levels), given), self.colors)
 
-    def log_prob(self, levels: Tensor, condition: Tensor | None = None) -> Tensor:
+    def condition_of(self, levels: Tensor, labels: Tensor | None) -> Value | None:
+        """The condition that training and evaluation give with labelled images.
+
+        Args:
+            levels: The images, shape (B, C, H, W).
+            labels: Their labels, shape (B,), or None.
+
+        Raises:
+            ValueError: If the model's conditions do not follow from labels.
+        """
+        del levels
+        conditions = self.conditioner.conditions
+        if not conditions:
+            return None
+        if len(conditions) > 1 or not isinstance(conditions[0], ClassCondition):
+            raise ValueError(
+                f"condition_of must be given: the model takes {self.conditioner.describe()}, which "
+                "does not follow from images and labels"
+            )
+        if labels is None:
+            raise ValueError("data must have labels for a class-conditional model, got none")
+        return labels
+
+    def log_prob(self, levels: Tensor, condition: Value | None = None) -> Tensor:
         """Exact log-probability of images.
 
         Args:
             levels: Integers 0..K-1, shape (B, C, H, W).
-            condition: Must be None: this model takes no condition.
+            condition: As in `forward`.
 
         Returns:
             Nats, shape (B,).
 
         Raises:
-            TypeError: If `levels` are no integers.
-            ValueError: If their shape or range is not the model's, a condition is given, or the
+            TypeError: If `levels` are no integers or the condition is of another kind.
+            ValueError: If a shape or range is not the model's, the condition does not fit, or the
                 model is in training mode and that changes what it computes.
         """
         if self.training and self.mode_matters:

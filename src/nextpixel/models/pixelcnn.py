@@ -11,11 +11,20 @@ References:
 
 from dataclasses import dataclass
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nextpixel.models.base import PixelModel
 from nextpixel.models.options import check_counts, color_groups
-from nextpixel.nn import MaskedConv2d
+from nextpixel.nn import (
+    ClassCondition,
+    ConditionalConv2d,
+    Conditioner,
+    Given,
+    MapCondition,
+    MaskedConv2d,
+    VectorCondition,
+)
 from nextpixel.order import Shape
 
 
@@ -32,6 +41,7 @@ class PixelCNNConfig:
             their future and the other images of the batch; in evaluation mode it is causal.
         bias: Whether hidden convolutions have a constant; a batch norm has its own.
         colors: "dependent" (G sees R of its pixel) or "independent".
+        condition: What the model is told beside the past: labels, vectors, maps.
         edge: See `PixelModel`.
     """
 
@@ -42,6 +52,7 @@ class PixelCNNConfig:
     batch_norm: bool = False
     bias: bool = True
     colors: str = "dependent"
+    condition: tuple[ClassCondition | VectorCondition | MapCondition, ...] = ()
     edge: bool = True
 
     def __post_init__(self) -> None:
@@ -64,34 +75,57 @@ class PixelCNN(PixelModel):
     config: PixelCNNConfig
 
     def __init__(self, shape: Shape, levels: int, config: PixelCNNConfig) -> None:
-        super().__init__(shape, levels, edge=config.edge)
+        super().__init__(shape, levels, conditions=config.condition, edge=config.edge)
         self.config = config
         self.groups = color_groups(config.colors, shape[0])
         first = self._layer(self.inputs, config.side, sees_self=False)
         wide = [self._layer(config.features, config.side) for _ in range(config.layers - 1)]
         narrow = [self._layer(config.features, 1) for _ in range(config.pointwise)]
-        self.hidden = nn.Sequential(first, *wide, *narrow)
+        self.hidden = nn.ModuleList([first, *wide, *narrow])
         self.last = MaskedConv2d(
             config.features, self.outputs, 1, groups=self.groups, sees_self=True
         )
         nn.init.zeros_(self.last.weight)  # training starts from the uniform distribution
 
-    def _layer(self, inputs: int, side: int, *, sees_self: bool = True) -> nn.Sequential:
-        features, bias = self.config.features, self.config.bias
-        layer = nn.Sequential(
-            MaskedConv2d(inputs, features, side, groups=self.groups, sees_self=sees_self, bias=bias)
+    def _layer(self, inputs: int, side: int, *, sees_self: bool = True) -> "Layer":
+        conv = MaskedConv2d(
+            inputs,
+            self.config.features,
+            side,
+            groups=self.groups,
+            sees_self=sees_self,
+            bias=self.config.bias,
         )
-        if self.config.batch_norm:
-            layer.append(nn.BatchNorm2d(features))
-        return layer.append(nn.ReLU())
+        return Layer(conv, self.conditioner, batch_norm=self.config.batch_norm)
 
     @property
     def reach(self) -> int:
         """Rows above, and columns to either side, that a step can depend on at most."""
         return self.config.layers * (self.config.side // 2)
 
-    def network(self, x: Tensor, corner: tuple[int, int] = (0, 0)) -> Tensor:
+    def network(self, x: Tensor, given: Given, corner: tuple[int, int] = (0, 0)) -> Tensor:
         """(B, inputs, h, w) -> (B, outputs, h, w); the same at every `corner`."""
         del corner
-        outputs: Tensor = self.last(self.hidden(x))
+        for layer in self.hidden:
+            x = layer(x, given)
+        outputs: Tensor = self.last(x)
         return outputs
+
+
+class Layer(nn.Module):
+    """Masked convolution, optional batch norm, ReLU.
+
+    Args:
+        conv: The convolution.
+        conditioner: What it hears.
+        batch_norm: Whether its outputs are normalised.
+    """
+
+    def __init__(self, conv: MaskedConv2d, conditioner: Conditioner, *, batch_norm: bool) -> None:
+        super().__init__()
+        self.conv = ConditionalConv2d(conv, conditioner)
+        self.norm = nn.BatchNorm2d(conv.weight.shape[0]) if batch_norm else nn.Identity()
+
+    def forward(self, x: Tensor, given: Given) -> Tensor:
+        """(B, inputs, H, W) -> (B, features, H, W)."""
+        return F.relu(self.norm(self.conv(x, given)))

@@ -14,7 +14,16 @@ from torch import Tensor, nn
 
 from nextpixel.models.base import PixelModel
 from nextpixel.models.options import check_choice, check_counts, color_groups
-from nextpixel.nn import MaskedConv2d
+from nextpixel.nn import (
+    ClassCondition,
+    ConditionalConv2d,
+    Conditioner,
+    Given,
+    MapCondition,
+    MaskedConv2d,
+    PositionMap,
+    VectorCondition,
+)
 from nextpixel.order import Shape
 
 BLOCKS = ("bottleneck", "single")
@@ -35,7 +44,9 @@ class ResidualPixelCNNConfig:
         head_features: Features between the two last 1x1 convolutions.
         position: Whether a learned map (features, H, W) is added after the first layer. It is the
             same for all images, so it leaks nothing; the model then takes images of one size only.
+        batch_norm: Batch norm after each convolution but the last; see `PixelCNNConfig`.
         colors: "dependent" (G sees R of its pixel) or "independent".
+        condition: What the model is told beside the past: labels, vectors, maps.
         edge: See `PixelModel`.
     """
 
@@ -47,7 +58,9 @@ class ResidualPixelCNNConfig:
     block: str = "bottleneck"
     head_features: int = 128
     position: bool = False
+    batch_norm: bool = False
     colors: str = "dependent"
+    condition: tuple[ClassCondition | VectorCondition | MapCondition, ...] = ()
     edge: bool = True
 
     def __post_init__(self) -> None:
@@ -62,17 +75,24 @@ class ResidualBlock(nn.Module):
     Args:
         config: Sizes of the block.
         groups: Color groups of its features.
+        conditioner: What its convolutions hear.
     """
 
-    def __init__(self, config: ResidualPixelCNNConfig, groups: int) -> None:
+    def __init__(
+        self, config: ResidualPixelCNNConfig, groups: int, conditioner: Conditioner
+    ) -> None:
         super().__init__()
-        layers = [
+        convs = [
             MaskedConv2d(inputs, outputs, side, groups=groups, sees_self=True)
             for inputs, outputs, side in self.sizes(config)
         ]
         with torch.no_grad():  # keeps the sum of many blocks from growing
-            layers[-1].weight.mul_(1 / math.sqrt(config.blocks))
-        self.layers = nn.ModuleList(layers)
+            convs[-1].weight.mul_(1 / math.sqrt(config.blocks))
+        self.layers = nn.ModuleList(ConditionalConv2d(conv, conditioner) for conv in convs)
+        self.norms = nn.ModuleList(
+            nn.BatchNorm2d(conv.weight.shape[1]) if config.batch_norm else nn.Identity()
+            for conv in convs
+        )
 
     @staticmethod
     def sizes(config: ResidualPixelCNNConfig) -> list[tuple[int, int, int]]:
@@ -82,11 +102,11 @@ class ResidualBlock(nn.Module):
             return [(features, inner, 1), (inner, inner, side), (inner, features, 1)]
         return [(features, features, side)]
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, given: Given) -> Tensor:
         """(B, features, H, W) -> the same."""
         change = x
-        for layer in self.layers:
-            change = layer(F.relu(change))
+        for norm, layer in zip(self.norms, self.layers, strict=True):
+            change = layer(F.relu(norm(change)), given)
         return x + change
 
 
@@ -104,16 +124,21 @@ class ResidualPixelCNN(PixelModel):
     config: ResidualPixelCNNConfig
 
     def __init__(self, shape: Shape, levels: int, config: ResidualPixelCNNConfig) -> None:
-        super().__init__(shape, levels, edge=config.edge)
+        super().__init__(shape, levels, conditions=config.condition, edge=config.edge)
         self.config = config
         groups = color_groups(config.colors, shape[0])
         features = config.features
-        self.first = MaskedConv2d(
+        first = MaskedConv2d(
             self.inputs, features, config.first_side, groups=groups, sees_self=False
         )
-        self.position = nn.Parameter(torch.zeros(features, *shape[1:])) if config.position else None
-        self.blocks = nn.ModuleList(ResidualBlock(config, groups) for _ in range(config.blocks))
-        self.squash = MaskedConv2d(features, config.head_features, 1, groups=groups, sees_self=True)
+        self.first = ConditionalConv2d(first, self.conditioner)
+        self.position = PositionMap(features, shape) if config.position else None
+        self.blocks = nn.ModuleList(
+            ResidualBlock(config, groups, self.conditioner) for _ in range(config.blocks)
+        )
+        squash = MaskedConv2d(features, config.head_features, 1, groups=groups, sees_self=True)
+        self.squash = ConditionalConv2d(squash, self.conditioner)
+        self.norm = nn.BatchNorm2d(features) if config.batch_norm else nn.Identity()
         self.last = MaskedConv2d(
             config.head_features, self.outputs, 1, groups=groups, sees_self=True
         )
@@ -124,13 +149,12 @@ class ResidualPixelCNN(PixelModel):
         """Rows above, and columns to either side, that a step can depend on at most."""
         return self.config.first_side // 2 + self.config.blocks * (self.config.side // 2)
 
-    def network(self, x: Tensor, corner: tuple[int, int] = (0, 0)) -> Tensor:
+    def network(self, x: Tensor, given: Given, corner: tuple[int, int] = (0, 0)) -> Tensor:
         """(B, inputs, h, w) -> (B, outputs, h, w)."""
-        x = self.first(x)
+        x = self.first(x, given)
         if self.position is not None:
-            (row, column), (height, width) = corner, x.shape[2:]
-            x = x + self.position[:, row : row + height, column : column + width]
+            x = self.position(x, corner)
         for block in self.blocks:
-            x = block(x)
-        outputs: Tensor = self.last(F.relu(self.squash(F.relu(x))))
+            x = block(x, given)
+        outputs: Tensor = self.last(F.relu(self.squash(F.relu(self.norm(x)), given)))
         return outputs

@@ -1,6 +1,33 @@
 """Building blocks of the networks: masks as pure functions, and the layers that use them."""
 
-from nextpixel.nn.conv import MaskedConv2d
+from nextpixel.nn.condition import (
+    ClassCondition,
+    Condition,
+    MapCondition,
+    Value,
+    VectorCondition,
+)
+from nextpixel.nn.conditioner import NOTHING, Conditioner, Given, Injection
+from nextpixel.nn.conv import ConditionalConv2d, MaskedConv2d
+from nextpixel.nn.gated import HorizontalConv2d, VerticalConv2d, gate
 from nextpixel.nn.masks import causal_mask
+from nextpixel.nn.position import PositionMap
 
-__all__ = ["MaskedConv2d", "causal_mask"]
+__all__ = [
+    "NOTHING",
+    "ClassCondition",
+    "Condition",
+    "ConditionalConv2d",
+    "Conditioner",
+    "Given",
+    "HorizontalConv2d",
+    "Injection",
+    "MapCondition",
+    "MaskedConv2d",
+    "PositionMap",
+    "Value",
+    "VectorCondition",
+    "VerticalConv2d",
+    "causal_mask",
+    "gate",
+]

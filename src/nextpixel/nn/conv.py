@@ -1,4 +1,4 @@
-"""The masked convolution. Knows features and groups, not images, levels or likelihoods."""
+"""The masked convolution, plain and with conditions. Knows features and groups, no likelihoods."""
 
 import math
 
@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nextpixel.nn.conditioner import Conditioner, Given, Injection
 from nextpixel.nn.masks import causal_mask, spread
 
 
@@ -67,3 +68,29 @@ class MaskedConv2d(nn.Module):
         """Sizes, for `print(model)`."""
         outputs, inputs = self.weight.shape[:2]
         return f"{inputs}, {outputs}, side={self.side}"
+
+
+class ConditionalConv2d(nn.Module):
+    """A masked convolution that hears conditions: W (x + W' h) + b + V y + V' * s.
+
+    Args:
+        conv: The convolution.
+        conditioner: What can be given, and in which form; see `nextpixel.nn.condition`.
+
+    Raises:
+        ValueError: If a condition has the form "gate": there is none here.
+    """
+
+    def __init__(self, conv: MaskedConv2d, conditioner: Conditioner) -> None:
+        super().__init__()
+        if any(conditioner.widths("gate")):
+            raise ValueError("form must be input, bias or map in a model without gates, got 'gate'")
+        outputs, inputs = conv.weight.shape[:2]
+        self.conv = conv
+        self.before = Injection(conditioner.widths("input"), inputs)
+        self.behind = Injection(conditioner.widths("bias", "map"), outputs)
+
+    def forward(self, x: Tensor, given: Given) -> Tensor:
+        """(B, inputs, H, W) -> (B, outputs, H, W)."""
+        behind: Tensor = self.behind(self.conv(self.before(x, given)), given)
+        return behind

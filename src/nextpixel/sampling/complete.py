@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from nextpixel.models import PixelModel
+from nextpixel.nn import Value
 from nextpixel.sampling.draw import draw_uniforms, fill
 from nextpixel.sampling.scan import OnRow
 
@@ -19,6 +20,7 @@ def complete(
     known: Tensor,
     *,
     rng: torch.Generator,
+    condition: Value | None = None,
     temperature: float = 1.0,
     method: str = "recompute",
     batch_size: int = 100,
@@ -31,6 +33,7 @@ def complete(
         levels: Integers 0..K-1, shape (B, C, H, W). Unknown entries may hold any level.
         known: Boolean, of a shape that broadcasts to (B, C, H, W), such as (H, W).
         rng: Source of the uniforms, on the CPU.
+        condition: What the model was built to be told, one entry an image.
         temperature: Above 0; see `sample`.
         method: See `sample`.
         batch_size: Images at a time.
@@ -57,5 +60,13 @@ def complete(
         ) from error
     uniforms = draw_uniforms(len(levels), model.shape, rng)
     return fill(
-        model, levels, known, uniforms, temperature, method, batch_size=batch_size, on_row=on_row
+        model,
+        levels,
+        known,
+        uniforms,
+        condition,
+        temperature=temperature,
+        method=method,
+        batch_size=batch_size,
+        on_row=on_row,
     )

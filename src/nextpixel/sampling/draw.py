@@ -10,11 +10,12 @@ from nextpixel.errors import nearest
 from nextpixel.heads.base import check_temperature
 from nextpixel.likelihood import evaluation_mode
 from nextpixel.models import PixelModel
+from nextpixel.nn import Given, Value
 from nextpixel.order import Shape, Step, from_sequence
 from nextpixel.sampling.recompute import Recompute
 from nextpixel.sampling.scan import Choose, OnRow, Predict, State, scan
 
-METHODS: dict[str, Callable[[PixelModel, Tensor], State]] = {"recompute": Recompute}
+METHODS: dict[str, Callable[[PixelModel, Tensor, Given], State]] = {"recompute": Recompute}
 """Ways to predict a step, by name; all give the same levels."""
 
 
@@ -23,6 +24,7 @@ def sample(
     count: int,
     *,
     rng: torch.Generator,
+    condition: Value | None = None,
     temperature: float = 1.0,
     method: str = "recompute",
     batch_size: int = 100,
@@ -36,6 +38,7 @@ def sample(
         model: The model; its mode is restored afterwards.
         count: How many.
         rng: Source of the uniforms, on the CPU.
+        condition: What the model was built to be told, one entry an image.
         temperature: Above 0; below 1 prefers likely levels, 1 samples the model itself.
         method: One of `METHODS`.
         batch_size: Images at a time.
@@ -59,7 +62,15 @@ def sample(
     start = torch.zeros(count, *model.shape, dtype=torch.int64)
     known = torch.zeros(count, *model.shape, dtype=torch.bool)
     return fill(
-        model, start, known, uniforms, temperature, method, batch_size=batch_size, on_row=on_row
+        model,
+        start,
+        known,
+        uniforms,
+        condition,
+        temperature=temperature,
+        method=method,
+        batch_size=batch_size,
+        on_row=on_row,
     )
 
 
@@ -77,9 +88,10 @@ def fill(
     levels: Tensor,
     known: Tensor,
     uniforms: Tensor,
+    condition: Value | None = None,
+    *,
     temperature: float,
     method: str,
-    *,
     batch_size: int,
     on_row: OnRow | None,
 ) -> Tensor:
@@ -99,8 +111,9 @@ def fill(
     device = next(model.parameters()).device
     parts = []
     with evaluation_mode(model), torch.inference_mode():
+        given = model.condition(condition, len(levels))
         for part in _parts(len(levels), batch_size):
-            state = METHODS[method](model, levels[part].to(device))
+            state = METHODS[method](model, levels[part].to(device), given.part(part))
             choose = _chooser(
                 state.levels, known[part].to(device), uniforms[part].to(device), temperature
             )

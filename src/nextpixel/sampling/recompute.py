@@ -10,6 +10,7 @@ from torch import Tensor
 from nextpixel.heads import Distribution
 from nextpixel.lanes import Lanes
 from nextpixel.models import PixelModel
+from nextpixel.nn import NOTHING, Given
 from nextpixel.order import Step
 
 
@@ -22,10 +23,11 @@ class Recompute:
             may hold any level. It is copied.
     """
 
-    def __init__(self, model: PixelModel, levels: Tensor) -> None:
+    def __init__(self, model: PixelModel, levels: Tensor, given: Given = NOTHING) -> None:
         self.model = model
         self.levels = levels.long().clone()
         self.x = model.encode(self.levels)
+        self.given = given
         self.lanes = Lanes(1 if self.x.is_cuda else None)
 
     def predict(self, step: Step) -> Distribution:
@@ -36,10 +38,13 @@ class Recompute:
         column = step.column - left
 
         @torch.inference_mode()
-        def run(share: Tensor) -> Tensor:
-            return self.model.network(share, (top, left))[:, :, -1:, column : column + 1]
+        def run(share: tuple[Tensor, Given]) -> Tensor:
+            outputs = self.model.network(*share, (top, left))
+            return outputs[:, :, -1:, column : column + 1]
 
-        shares = torch.tensor_split(window, min(self.lanes.count, len(window)))
+        given = self.given.window((top, left), *window.shape[2:])
+        count = min(self.lanes.count, len(window))
+        shares = zip(torch.tensor_split(window, count), given.share_out(count), strict=True)
         outputs = torch.cat(list(self.lanes.map(run, shares)))
         return self.model.head(outputs, self.model.colors)[:, step.color, 0, 0]
 
