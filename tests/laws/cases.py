@@ -11,6 +11,7 @@ from torch import nn
 
 from nextpixel import models
 from nextpixel.models import PixelModel
+from nextpixel.nn import Value
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Case:
 
 
 PLAIN = {"features": 6, "layers": 3, "side": 3, "pointwise": 1}
+GATED = {"features": 6, "layers": 2, "first_side": 3, "head_features": 6}
 RESIDUAL = {"features": 6, "inner": 3, "blocks": 2, "first_side": 3, "head_features": 6}
 
 CASES = {
@@ -47,7 +49,45 @@ CASES = {
         "residual-pixelcnn", {**RESIDUAL, "block": "single", "position": True}, levels=3
     ),
     "residual-dependent-colors": Case("residual-pixelcnn", RESIDUAL, colors=3),
+    "residual-batch-norm": Case("residual-pixelcnn", {**RESIDUAL, "batch_norm": True}),
+    "gated": Case("gated-pixelcnn", GATED),
+    "gated-skip-position": Case(
+        "gated-pixelcnn", {**GATED, "skip": True, "position": True, "dropout": 0.5}, levels=3
+    ),
+    "gated-dilated": Case("gated-pixelcnn", {**GATED, "dilations": (1, 2)}),
+    "gated-dependent-colors": Case("gated-pixelcnn", GATED, colors=3),
+    "gated-independent-colors": Case(
+        "gated-pixelcnn", {**GATED, "colors": "independent"}, colors=3
+    ),
+    **{
+        f"{name}-class-{form}": Case(
+            model, {**options, "condition": [{"classes": 3, "form": form}]}
+        )
+        for name, model, options, forms in (
+            ("plain", "pixelcnn", PLAIN, ("input", "bias", "map")),
+            ("residual", "residual-pixelcnn", RESIDUAL, ("input", "bias", "map")),
+            ("gated", "gated-pixelcnn", GATED, ("input", "bias", "gate", "map")),
+        )
+        for form in forms
+    },
+    "gated-vector": Case("gated-pixelcnn", {**GATED, "condition": [{"size": 2, "form": "gate"}]}),
+    "plain-map": Case("pixelcnn", {**PLAIN, "condition": [{"channels": 2}]}, levels=3),
+    "gated-label-and-map": Case(
+        "gated-pixelcnn",
+        {**GATED, "condition": [{"classes": 3, "form": "gate"}, {"channels": 1}]},
+        colors=2,
+    ),
 }
+
+
+def told(model: PixelModel, count: int) -> Value | None:
+    """A condition that is the same for `count` images; None where the model takes none."""
+    value = model.conditioner.example(1, torch.Generator().manual_seed(7))
+    if value is None:
+        return None
+    if isinstance(value, tuple):
+        return tuple(part.repeat_interleave(count, 0) for part in value)
+    return value.repeat_interleave(count, 0)
 
 
 def disturb(model: PixelModel) -> PixelModel:

@@ -11,6 +11,20 @@ def case(request: pytest.FixtureRequest) -> Case:
     return request.param
 
 
+COLORED = {name: case for name, case in CASES.items() if case.colors > 1}
+GRAY = {name: case for name, case in CASES.items() if case.colors == 1}
+
+
+@pytest.fixture(params=COLORED.values(), ids=COLORED.keys())
+def color_case(request: pytest.FixtureRequest) -> Case:
+    return request.param
+
+
+@pytest.fixture(params=GRAY.values(), ids=GRAY.keys())
+def gray_case(request: pytest.FixtureRequest) -> Case:
+    return request.param
+
+
 @pytest.fixture
 def model(case: Case) -> PixelModel:
     """5x6 pixels, float64."""

@@ -1,11 +1,14 @@
 """Models: one file per paper, and the registry that builds them by name."""
 
 from nextpixel.models.base import PixelModel
+from nextpixel.models.gated import GatedPixelCNN, GatedPixelCNNConfig
 from nextpixel.models.pixelcnn import PixelCNN, PixelCNNConfig
 from nextpixel.models.registry import build, model_class, names
 from nextpixel.models.residual import ResidualPixelCNN, ResidualPixelCNNConfig
 
 __all__ = [
+    "GatedPixelCNN",
+    "GatedPixelCNNConfig",
     "PixelCNN",
     "PixelCNNConfig",
     "PixelModel",

@@ -7,11 +7,13 @@ import torch
 
 from nextpixel.errors import nearest
 from nextpixel.models.base import PixelModel
+from nextpixel.models.gated import GatedPixelCNN
 from nextpixel.models.pixelcnn import PixelCNN
 from nextpixel.models.residual import ResidualPixelCNN
+from nextpixel.nn import ClassCondition, Condition, MapCondition, VectorCondition
 from nextpixel.settings import build as build_settings
 
-MODELS: tuple[type[PixelModel], ...] = (PixelCNN, ResidualPixelCNN)
+MODELS: tuple[type[PixelModel], ...] = (PixelCNN, ResidualPixelCNN, GatedPixelCNN)
 
 
 def names() -> list[str]:
@@ -19,7 +21,7 @@ def names() -> list[str]:
 
     Example:
         >>> names()
-        ['pixelcnn', 'residual-pixelcnn']
+        ['gated-pixelcnn', 'pixelcnn', 'residual-pixelcnn']
     """
     return sorted(model.name for model in MODELS)
 
@@ -34,6 +36,31 @@ def model_class(name: str) -> type[PixelModel]:
         if model.name == name:
             return model
     raise ValueError(f"there is no model {name!r}; {nearest(name, names())}")
+
+
+def read_options(options: Mapping[str, object], where: str) -> dict[str, object]:
+    """Options with their conditions made: each a section of settings, or a condition already.
+
+    Raises:
+        ValueError: If a condition cannot be meant.
+    """
+    read = dict(options)
+    given = read.get("condition") or ()
+    if "condition" in read:
+        items = list(given) if isinstance(given, list | tuple) else [given]
+        read["condition"] = tuple(_read_condition(item, f"{where}: condition") for item in items)
+    return read
+
+
+def _read_condition(item: object, where: str) -> Condition:
+    if isinstance(item, ClassCondition | VectorCondition | MapCondition):
+        return item
+    kinds = {"classes": ClassCondition, "size": VectorCondition, "channels": MapCondition}
+    if isinstance(item, Mapping):
+        for key, kind in kinds.items():
+            if key in item:
+                return build_settings(kind, item, where=where)
+    raise ValueError(f"{where} must have one of {', '.join(kinds)}, got {item!r}")
 
 
 def build(
@@ -51,7 +78,7 @@ def build(
         shape: (C, H, W) of the images.
         levels: K, 2 to 256.
         seed: Of the initial weights: the same seed gives the same weights.
-        **options: Fields of the model's `Config`.
+        **options: Fields of the model's `Config`. `condition` may be one condition or several.
 
     Returns:
         The model.
@@ -78,7 +105,7 @@ def build_from(
 ) -> PixelModel:
     """`build` with the options as a mapping; `where` names their source in errors."""
     chosen: Any = model_class(name)
-    config: Any = build_settings(chosen.Config, options, where=where)
+    config: Any = build_settings(chosen.Config, read_options(options, where), where=where)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model: PixelModel = chosen(tuple(shape), levels, config)

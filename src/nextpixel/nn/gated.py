@@ -2,8 +2,8 @@
 
 The kernels hold only taps that are needed: a "k x k" vertical kernel has the rows above (and,
 behind the first layer, its own row, which by then holds nothing but rows above), a horizontal one
-the columns to the left and its own. Cropping and padding take the place of masks; only the colors of one pixel
-still need one.
+the columns to the left and its own. Cropping and padding take the place of masks; only the colors
+of one pixel still need one.
 
 References:
     van den Oord, Kalchbrenner, Vinyals, Espeholt, Graves, Kavukcuoglu (2016), Conditional Image

@@ -60,7 +60,8 @@ def check_model(recipe: Recipe) -> None:
     Raises:
         ValueError: Naming it and the nearest.
     """
-    from nextpixel.models.registry import model_class
+    from nextpixel.models.registry import model_class, read_options
 
     config = model_class(recipe.model.name).Config
-    settings.check(config, recipe.model.options, f"{recipe.name}: model")
+    where = f"{recipe.name}: model"
+    settings.check(config, read_options(recipe.model.options, where), where)

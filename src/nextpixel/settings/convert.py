@@ -8,6 +8,7 @@ spells ("1e-3", "true", "none", "0,0.99"), since a command line has nothing but 
 import math
 import types
 from collections.abc import Callable
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -69,7 +70,16 @@ def _read(value: object, expected: object) -> object:
         return _read_tuple(value, members)
     if origin is Literal:
         return _read_choice(value, members)
+    if is_dataclass(expected):
+        return _read_made(value, expected)
     return _READERS[expected](value)
+
+
+def _read_made(value: object, expected: object) -> object:
+    """A section that was made into its dataclass already."""
+    if isinstance(expected, type) and isinstance(value, expected):
+        return value
+    raise ValueError
 
 
 def _read_union(value: object, members: tuple[object, ...]) -> object:

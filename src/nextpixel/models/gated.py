@@ -1,0 +1,230 @@
+"""Gated PixelCNN: a vertical and a horizontal stack, so that there is no blind spot.
+
+Layer by layer, with * a convolution over the taps that each stack may see:
+
+    v' = gate(W_v * v + V_v h)          h' = h + W * gate(W_h * h + W_link (W_v * v) + V_h h)
+
+The link is a 1x1 convolution taken before the gate. The first layer reads the image in both stacks,
+without its own pixel, and has no residual, which would carry that pixel along.
+
+References:
+    van den Oord, Kalchbrenner, Vinyals, Espeholt, Graves, Kavukcuoglu (2016), Conditional Image
+    Generation with PixelCNN Decoders, section 2 and figure 2. https://arxiv.org/abs/1606.05328
+"""
+
+import functools
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nextpixel.models.base import PixelModel
+from nextpixel.models.options import check_counts, color_groups
+from nextpixel.nn import (
+    ClassCondition,
+    Conditioner,
+    Given,
+    HorizontalConv2d,
+    Injection,
+    MapCondition,
+    MaskedConv2d,
+    PositionMap,
+    VectorCondition,
+    VerticalConv2d,
+    gate,
+)
+from nextpixel.order import Shape
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatedPixelCNNConfig:
+    """Options of `GatedPixelCNN`.
+
+    Attributes:
+        features: Features of each stack.
+        layers: Gated layers behind the first.
+        first_side: Width of the first layer's kernels; odd.
+        side: Width of the other kernels; odd.
+        dilations: Distance between taps, layer by layer behind the first, over and over.
+        skip: Whether every layer feeds the head directly, by a 1x1 convolution of its own; else the
+            head reads the last horizontal stack alone.
+        head_features: Features between the last two 1x1 convolutions.
+        dropout: Share of gate outputs set to zero in training.
+        position: Whether a learned map is added to both stacks behind the first layer; the model
+            then takes images of one size only.
+        colors: "dependent" (G sees R of its pixel) or "independent".
+        condition: What the model is told beside the past: labels, vectors, maps.
+        edge: See `PixelModel`.
+    """
+
+    features: int = 32
+    layers: int = 12
+    first_side: int = 7
+    side: int = 3
+    dilations: tuple[int, ...] = (1,)
+    skip: bool = False
+    head_features: int = 32
+    dropout: float = 0.0
+    position: bool = False
+    colors: str = "dependent"
+    condition: tuple[ClassCondition | VectorCondition | MapCondition, ...] = ()
+    edge: bool = True
+
+    def __post_init__(self) -> None:
+        """Check the sizes and shares."""
+        check_counts(self, "features", "side", "head_features")
+        check_counts(self, "layers", least=0)
+        check_counts(self, "first_side", least=3)
+        if not self.dilations or min(self.dilations) < 1:
+            raise ValueError(f"dilations must be a list of 1 or more, got {self.dilations}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must be at least 0 and below 1, got {self.dropout}")
+
+    def dilation(self, layer: int) -> int:
+        """Distance between the taps of a layer behind the first, counted from 0."""
+        return self.dilations[layer % len(self.dilations)]
+
+
+class Hearing(nn.Module):
+    """Where one stack of a layer hears conditions: around its convolution, and in its gate.
+
+    Args:
+        conditioner: What can be given, and in which form.
+        inputs: Features that the convolution reads.
+        outputs: Features that it gives: both halves of the gate.
+        gated: Whether there is a gate behind it that matters.
+    """
+
+    def __init__(
+        self, conditioner: Conditioner, inputs: int, outputs: int, *, gated: bool = True
+    ) -> None:
+        super().__init__()
+        self.before = Injection(conditioner.widths("input"), inputs)
+        self.behind = Injection(conditioner.widths("bias"), outputs)
+        self.gate = Injection(conditioner.widths("gate", "map") if gated else [], outputs)
+
+    def conv(self, conv: nn.Module, x: Tensor, given: Given) -> Tensor:
+        """The convolution with what is heard around it."""
+        behind: Tensor = self.behind(conv(self.before(x, given)), given)
+        return behind
+
+
+class GatedLayer(nn.Module):
+    """One layer of both stacks.
+
+    Args:
+        config: Sizes and switches.
+        conditioner: What it hears: before the convolutions ("input"), behind them ("bias"), or in
+            the gates ("gate", "map").
+        inputs: Features, or planes of the image in the first layer.
+        groups: Color groups.
+        side: Width of the kernels.
+        dilation: Distance between taps.
+        first: Whether it reads the image.
+        final: Whether only the head follows: the vertical stack then ends before its gate, and
+            where layers skip to the head, the horizontal one ends with its gate.
+    """
+
+    def __init__(
+        self,
+        config: GatedPixelCNNConfig,
+        conditioner: Conditioner,
+        inputs: int,
+        groups: int,
+        *,
+        side: int,
+        dilation: int = 1,
+        first: bool = False,
+        final: bool = False,
+    ) -> None:
+        super().__init__()
+        both = 2 * config.features
+        self.first = first
+        self.vertical = VerticalConv2d(inputs, both, side, first=first, dilation=dilation)
+        self.horizontal = HorizontalConv2d(
+            inputs, both, side, groups=groups, sees_self=not first, sets=2, dilation=dilation
+        )
+        self.link = nn.Conv2d(both, both, 1)  # rows above are known to all colors: no mask
+        narrow = functools.partial(MaskedConv2d, side=1, groups=groups, sees_self=True)
+        features, ends = config.features, final and config.skip
+        self.out = None if ends else narrow(features, features)
+        self.skip = narrow(features, config.head_features) if config.skip else None
+        self.dropout = nn.Dropout(config.dropout) if config.dropout else nn.Identity()
+        self.hears_v = Hearing(conditioner, inputs, both, gated=not final)
+        self.hears_h = Hearing(conditioner, inputs, both)
+
+    def forward(self, v: Tensor, h: Tensor, given: Given) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Two stacks (B, inputs, H, W) -> two stacks (B, features, H, W), and the skip if any."""
+        above = self.hears_v.conv(self.vertical, v, given)
+        row = self.hears_h.conv(self.horizontal, h, given) + self.link(above)
+        opened = self.dropout(gate(self.hears_h.gate(row, given)))
+        skip = None if self.skip is None else self.skip(opened)
+        change = opened if self.out is None else self.out(opened)
+        return gate(self.hears_v.gate(above, given)), change if self.first else h + change, skip
+
+
+class GatedPixelCNN(PixelModel):
+    """Gated layers, then two 1x1 convolutions on the horizontal stack or on all skips.
+
+    Args:
+        shape: (C, H, W).
+        levels: K.
+        config: Sizes and switches.
+    """
+
+    name = "gated-pixelcnn"
+    Config = GatedPixelCNNConfig
+    config: GatedPixelCNNConfig
+
+    def __init__(self, shape: Shape, levels: int, config: GatedPixelCNNConfig) -> None:
+        super().__init__(shape, levels, conditions=config.condition, edge=config.edge)
+        self.config = config
+        groups = color_groups(config.colors, shape[0])
+        features = config.features
+        self.first = GatedLayer(
+            config,
+            self.conditioner,
+            self.inputs,
+            groups,
+            side=config.first_side,
+            first=True,
+            final=config.layers == 0,
+        )
+        self.layers = nn.ModuleList(
+            GatedLayer(
+                config,
+                self.conditioner,
+                features,
+                groups,
+                side=config.side,
+                dilation=config.dilation(layer),
+                final=layer == config.layers - 1,
+            )
+            for layer in range(config.layers)
+        )
+        self.position_v = PositionMap(features, shape) if config.position else None
+        self.position_h = PositionMap(features, shape) if config.position else None
+        read = config.head_features if config.skip else features
+        self.squash = MaskedConv2d(read, config.head_features, 1, groups=groups, sees_self=True)
+        self.last = MaskedConv2d(
+            config.head_features, self.outputs, 1, groups=groups, sees_self=True
+        )
+        nn.init.zeros_(self.last.weight)  # training starts from the uniform distribution
+
+    @property
+    def reach(self) -> int:
+        """Rows above, and columns to either side, that a step can depend on at most."""
+        steps = sum(map(self.config.dilation, range(self.config.layers)))
+        return self.config.first_side // 2 + steps * (self.config.side // 2)
+
+    def network(self, x: Tensor, given: Given, corner: tuple[int, int] = (0, 0)) -> Tensor:
+        """(B, inputs, h, w) -> (B, outputs, h, w)."""
+        v, h, total = self.first(x, x, given)
+        if self.position_v is not None and self.position_h is not None:
+            v, h = self.position_v(v, corner), self.position_h(h, corner)
+        for layer in self.layers:
+            v, h, skip = layer(v, h, given)
+            total = None if skip is None else total + skip
+        read = h if total is None else F.relu(total)
+        outputs: Tensor = self.last(F.relu(self.squash(read)))
+        return outputs
