@@ -28,7 +28,18 @@ def commands(out: Path, *, quick: bool) -> list[list[str]]:
     return [
         ["train", "demo", "--out", model, *(QUICK if quick else [])],
         ["sample", model, "--count", count, "--out", drawn],
-        ["complete", model, "--images", "mnist", "--known", "top", "--count", "4", "--out", completed],
+        [
+            "complete",
+            model,
+            "--images",
+            "mnist",
+            "--known",
+            "top",
+            "--count",
+            "4",
+            "--out",
+            completed,
+        ],
         ["audit", model, "--probes", "1", "--out", field],
     ]
 

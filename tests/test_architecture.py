@@ -21,6 +21,8 @@ PARTS = [
     "checkpoint",
     "likelihood",
     "audit",
+    "classify",
+    "health",
     "training",
     "sampling",
     "recipes",

@@ -5,6 +5,7 @@ import math
 
 import pytest
 import torch
+from torch import nn
 
 import nextpixel as npx
 from nextpixel.data import Split
@@ -111,7 +112,7 @@ def test_the_mode_of_the_model_is_restored(model, levels, training):
 
 def test_each_layer_gets_its_own_mode_back(model):
     model.train()
-    norm = model.hidden[0][1].eval()
+    norm = next(module for module in model.modules() if isinstance(module, nn.BatchNorm2d)).eval()
     with evaluation_mode(model):
         assert not any(module.training for module in model.modules())
     assert [module for module in model.modules() if not module.training] == [norm]

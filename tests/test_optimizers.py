@@ -54,7 +54,8 @@ def test_muon_updates_hidden_kernels_and_adam_the_rest():
     model = runs.make_model()
     config = npx.TrainConfig(optimizer="muon", learning_rate=0.1, adam_learning_rate=0.2)
     muon, adam = make_optimizers(model, config)
-    hidden = {id(weight) for weight in model.hidden.parameters() if weight.ndim == 4}
+    hidden = {id(weight) for weight in model.parameters() if weight.ndim == 4}
+    hidden -= {id(model.last.weight)}
     assert {id(weight) for weight in muon.param_groups[0]["params"]} == hidden
     assert (muon.param_groups[0]["peak"], adam.param_groups[0]["peak"]) == (0.1, 0.2)
 

@@ -57,7 +57,7 @@ def test_statistics_of_batch_norm_stay_finite_when_the_network_overflows(tmp_pat
 
     def overflow(progress):
         if progress.step == 9:
-            model.hidden[0][0].weight.data.fill_(3e38)
+            model.kernels()[0].data.fill_(3e38)
 
     with pytest.raises(npx.NextPixelError, match="the loss is not finite at step 10"):
         runs.run(tmp_path, model=model, on_progress=overflow)

@@ -13,6 +13,8 @@ image. The parts, in the order in which data passes them; each imports only from
     checkpoint   a model as a folder
     likelihood   nats, bits per dimension, standard error
     audit        who sees whom, proved
+    classify     classes by Bayes
+    health       whether a model listens to its condition
     training     fit a model, resumably
     sampling     draw images, or their missing parts
     recipes      data, model and training under one name
@@ -31,10 +33,13 @@ if TYPE_CHECKING:
     from nextpixel import checkpoint, data, models, recipes
     from nextpixel.audit import audit
     from nextpixel.checkpoint import load, save
+    from nextpixel.classify import classify
     from nextpixel.data import load_data
     from nextpixel.errors import NextPixelError
+    from nextpixel.health import health
     from nextpixel.likelihood import evaluate
     from nextpixel.models import build
+    from nextpixel.nn import ClassCondition, MapCondition, VectorCondition
     from nextpixel.recipes import build_recipe
     from nextpixel.sampling import complete, sample
     from nextpixel.training import TrainConfig, fit
@@ -42,16 +47,21 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "ClassCondition",
+    "MapCondition",
     "NextPixelError",
     "TrainConfig",
+    "VectorCondition",
     "audit",
     "build",
     "build_recipe",
     "checkpoint",
+    "classify",
     "complete",
     "data",
     "evaluate",
     "fit",
+    "health",
     "load",
     "load_data",
     "models",
@@ -61,6 +71,11 @@ __all__ = [
 ]
 
 _HOMES = {
+    "VectorCondition": "nn",
+    "MapCondition": "nn",
+    "ClassCondition": "nn",
+    "health": "health",
+    "classify": "classify",
     "NextPixelError": "errors",
     "TrainConfig": "training",
     "audit": "audit",

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from nextpixel.data import Split
 from nextpixel.lanes import Lanes
 from nextpixel.models import PixelModel
+from nextpixel.nn import Value, take
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Evaluation:
         n: Images.
         protocol: How the levels were made ("threshold", "dynamic", "quantized", "levels").
         data: Name of the set.
+        given: What the model was told beside the past: p(image | that).
     """
 
     nats: float
@@ -38,6 +40,7 @@ class Evaluation:
     n: int
     protocol: str
     data: str
+    given: str = "nothing"
 
     def as_dict(self) -> dict[str, Any]:
         """The same as plain values, for JSON; NaN becomes None."""
@@ -49,13 +52,15 @@ class Evaluation:
         return (
             f"{self.nats:.2f} +- {self.standard_error:.2f} nats per image, "
             f"{self.bits_per_dim:.4f} bits/dim "
-            f"({self.n:,} images of {self.data}, protocol {self.protocol})"
+            f"({self.n:,} images of {self.data}, protocol {self.protocol}"
+            + (f", given {self.given})" if self.given != "nothing" else ")")
         )
 
 
 def evaluate(
     model: PixelModel,
     images: Split | Tensor,
+    condition: Value | None = None,
     *,
     batch_size: int = 100,
     on_progress: Callable[[int], None] | None = None,
@@ -65,6 +70,8 @@ def evaluate(
     Args:
         model: The model; its mode is restored afterwards.
         images: A part of a data set, or levels of shape (N, C, H, W).
+        condition: What the model is told of each image. None: what `model.condition_of` says, which
+            is the labels for a class-conditional model.
         batch_size: Images a pass.
         on_progress: Called with the number of images done so far.
 
@@ -75,7 +82,7 @@ def evaluate(
         TypeError: If the levels are no integers.
         ValueError: If there are no images, they do not fit the model, or `batch_size` is below 1.
     """
-    surprise = -log_probs(model, images, batch_size=batch_size, on_progress=on_progress)
+    surprise = -log_probs(model, images, condition, batch_size=batch_size, on_progress=on_progress)
     n, dimensions = len(surprise), math.prod(model.shape)
     nats = surprise.mean().item()
     return Evaluation(
@@ -85,12 +92,14 @@ def evaluate(
         n=n,
         protocol=images.protocol if isinstance(images, Split) else "levels",
         data=images.name if isinstance(images, Split) else "levels given",
+        given=model.given_in_words,
     )
 
 
 def log_probs(
     model: PixelModel,
     images: Split | Tensor,
+    condition: Value | None = None,
     *,
     batch_size: int = 100,
     on_progress: Callable[[int], None] | None = None,
@@ -99,16 +108,20 @@ def log_probs(
     levels = _levels_for(model, images)
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+    if condition is None:
+        condition = model.condition_of(levels, images.labels if isinstance(images, Split) else None)
     parts: list[Tensor] = []
     device = next(model.parameters()).device
 
     @torch.inference_mode()
-    def score(batch: Tensor) -> Tensor:
-        return model.log_prob(batch.to(device)).double().cpu()
+    def score(first: int) -> Tensor:
+        batch = slice(first, first + batch_size)
+        told = take(condition, batch, device)
+        return model.log_prob(levels[batch].to(device), told).double().cpu()
 
     lanes = Lanes(1 if device.type == "cuda" else None)
     with evaluation_mode(model):
-        for part in lanes.map(score, torch.split(levels, batch_size)):
+        for part in lanes.map(score, range(0, len(levels), batch_size)):
             parts.append(part)
             if on_progress is not None:
                 on_progress(sum(map(len, parts)))

@@ -52,7 +52,9 @@ CASES = {
     "residual-batch-norm": Case("residual-pixelcnn", {**RESIDUAL, "batch_norm": True}),
     "gated": Case("gated-pixelcnn", GATED),
     "gated-skip-position": Case(
-        "gated-pixelcnn", {**GATED, "skip": True, "position": True, "dropout": 0.5}, levels=3
+        "gated-pixelcnn",
+        {**GATED, "skip": True, "position": True, "dropout": 0.5, "head_features": 12},
+        levels=3,
     ),
     "gated-dilated": Case("gated-pixelcnn", {**GATED, "dilations": (1, 2)}),
     "gated-dependent-colors": Case("gated-pixelcnn", GATED, colors=3),
@@ -70,6 +72,7 @@ CASES = {
         )
         for form in forms
     },
+    "autoencoder": Case("autoencoder", {**GATED, "code": 2, "encoder_features": 3}, levels=3),
     "gated-vector": Case("gated-pixelcnn", {**GATED, "condition": [{"size": 2, "form": "gate"}]}),
     "plain-map": Case("pixelcnn", {**PLAIN, "condition": [{"channels": 2}]}, levels=3),
     "gated-label-and-map": Case(

@@ -1,5 +1,6 @@
 """Models: one file per paper, and the registry that builds them by name."""
 
+from nextpixel.models.autoencoder import PixelAutoencoder, PixelAutoencoderConfig
 from nextpixel.models.base import PixelModel
 from nextpixel.models.gated import GatedPixelCNN, GatedPixelCNNConfig
 from nextpixel.models.pixelcnn import PixelCNN, PixelCNNConfig
@@ -9,6 +10,8 @@ from nextpixel.models.residual import ResidualPixelCNN, ResidualPixelCNNConfig
 __all__ = [
     "GatedPixelCNN",
     "GatedPixelCNNConfig",
+    "PixelAutoencoder",
+    "PixelAutoencoderConfig",
     "PixelCNN",
     "PixelCNNConfig",
     "PixelModel",

@@ -151,6 +151,17 @@ class PixelModel(nn.Module, ABC):
         """`forward` without its checks; differentiable where `levels` are floats."""
         return self.head(self.network(self.encode(levels), given), self.colors)
 
+    @property
+    def given_in_words(self) -> str:
+        """What a likelihood of this model is conditioned on."""
+        conditions = self.conditioner.conditions
+        return self.conditioner.describe() if conditions else "nothing"
+
+    def own_condition(self, levels: Tensor) -> Value | None:
+        """The condition that the model makes of images by itself, if it is one that does."""
+        del levels
+        return None
+
     def condition_of(self, levels: Tensor, labels: Tensor | None) -> Value | None:
         """The condition that training and evaluation give with labelled images.
 

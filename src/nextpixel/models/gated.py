@@ -13,6 +13,7 @@ References:
 """
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch.nn.functional as F
@@ -22,6 +23,7 @@ from nextpixel.models.base import PixelModel
 from nextpixel.models.options import check_counts, color_groups
 from nextpixel.nn import (
     ClassCondition,
+    Condition,
     Conditioner,
     Given,
     HorizontalConv2d,
@@ -170,14 +172,22 @@ class GatedPixelCNN(PixelModel):
         shape: (C, H, W).
         levels: K.
         config: Sizes and switches.
+        conditions: In place of those of `config`, for models that make their own.
     """
 
     name = "gated-pixelcnn"
     Config = GatedPixelCNNConfig
     config: GatedPixelCNNConfig
 
-    def __init__(self, shape: Shape, levels: int, config: GatedPixelCNNConfig) -> None:
-        super().__init__(shape, levels, conditions=config.condition, edge=config.edge)
+    def __init__(
+        self,
+        shape: Shape,
+        levels: int,
+        config: GatedPixelCNNConfig,
+        conditions: Sequence[Condition] | None = None,
+    ) -> None:
+        conditions = config.condition if conditions is None else conditions
+        super().__init__(shape, levels, conditions=conditions, edge=config.edge)
         self.config = config
         groups = color_groups(config.colors, shape[0])
         features = config.features

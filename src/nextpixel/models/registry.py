@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from nextpixel.errors import nearest
+from nextpixel.models.autoencoder import PixelAutoencoder
 from nextpixel.models.base import PixelModel
 from nextpixel.models.gated import GatedPixelCNN
 from nextpixel.models.pixelcnn import PixelCNN
@@ -13,7 +14,7 @@ from nextpixel.models.residual import ResidualPixelCNN
 from nextpixel.nn import ClassCondition, Condition, MapCondition, VectorCondition
 from nextpixel.settings import build as build_settings
 
-MODELS: tuple[type[PixelModel], ...] = (PixelCNN, ResidualPixelCNN, GatedPixelCNN)
+MODELS: tuple[type[PixelModel], ...] = (PixelCNN, ResidualPixelCNN, GatedPixelCNN, PixelAutoencoder)
 
 
 def names() -> list[str]:
@@ -21,7 +22,7 @@ def names() -> list[str]:
 
     Example:
         >>> names()
-        ['gated-pixelcnn', 'pixelcnn', 'residual-pixelcnn']
+        ['autoencoder', 'gated-pixelcnn', 'pixelcnn', 'residual-pixelcnn']
     """
     return sorted(model.name for model in MODELS)
 

@@ -6,6 +6,7 @@ from nextpixel.nn.condition import (
     MapCondition,
     Value,
     VectorCondition,
+    take,
 )
 from nextpixel.nn.conditioner import NOTHING, Conditioner, Given, Injection
 from nextpixel.nn.conv import ConditionalConv2d, MaskedConv2d
@@ -30,4 +31,5 @@ __all__ = [
     "VerticalConv2d",
     "causal_mask",
     "gate",
+    "take",
 ]

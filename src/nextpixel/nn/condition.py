@@ -168,6 +168,13 @@ class MapCondition:
                 raise ValueError(f"condition must be {expected}, got {tuple(maps.shape)}")
 
 
+def take(value: Value | None, images: slice | Tensor, device: torch.device) -> Value | None:
+    """What was given for some images of a batch, on a device."""
+    if value is None or isinstance(value, Tensor):
+        return None if value is None else value[images].to(device)
+    return tuple(part[images].to(device) for part in value)
+
+
 Condition: TypeAlias = ClassCondition | VectorCondition | MapCondition
 
 

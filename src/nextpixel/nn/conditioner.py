@@ -124,6 +124,17 @@ class Conditioner(nn.Module):
                 values.append(torch.randn(count, condition.width, *size, generator=rng))
         return None if not values else values[0] if len(values) == 1 else tuple(values)
 
+    def hide(self, value: Value | None, rng: torch.Generator) -> Value | None:
+        """Replace the share of labels that training hides by -1, "unknown"."""
+        if value is None:
+            return None
+        values = value if isinstance(value, tuple) else (value,)
+        hidden = tuple(
+            _hide(one, condition.dropout, rng) if isinstance(condition, ClassCondition) else one
+            for condition, one in zip(self.conditions, values, strict=True)
+        )
+        return hidden if isinstance(value, tuple) else hidden[0]
+
     def describe(self) -> str:
         """What a user must give, in words."""
         words = []
@@ -148,6 +159,12 @@ class Conditioner(nn.Module):
             return part
         part = part.repeat_interleave(height // part.shape[2], 2)
         return part.repeat_interleave(width // part.shape[3], 3)
+
+
+def _hide(labels: Tensor, share: float, rng: torch.Generator) -> Tensor:
+    if not share:
+        return labels
+    return torch.where(torch.rand(len(labels), generator=rng) < share, -1, labels)
 
 
 class MapMaker(nn.Module):

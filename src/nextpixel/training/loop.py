@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from nextpixel.data import Batches, Dataset, Split
 from nextpixel.data.seeds import rng_of
 from nextpixel.errors import NextPixelError
 from nextpixel.likelihood import evaluate, evaluation_mode
 from nextpixel.models import PixelModel
+from nextpixel.nn import Value
 from nextpixel.training.config import TrainConfig
 from nextpixel.training.ema import make_average
 from nextpixel.training.gradient import Gradient
@@ -31,6 +32,8 @@ from nextpixel.training.optimizers import make_optimizers, rate_factor, set_rate
 from nextpixel.training.record import Metrics
 from nextpixel.training.run import Run
 from nextpixel.training.surroundings import StopRequest, surroundings
+
+ConditionOf = Callable[[Tensor, Tensor | None], Value | None]
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,7 @@ def fit(
     out: str | Path | None = None,
     resume: bool = False,
     description: dict[str, Any] | None = None,
+    condition_of: ConditionOf | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     on_preview: Callable[[PixelModel, int], None] | None = None,
 ) -> Result:
@@ -105,6 +109,8 @@ def fit(
             ones), `metrics.csv` and `resume/`. None: nothing is written.
         resume: Go on from the resume point in `out`.
         description: Written to `config.json` as the model's data, for `nextpixel evaluate`.
+        condition_of: Gives the condition of images (B, C, H, W) and their labels (B,) or None. By
+            default `model.condition_of`, which gives a class-conditional model the labels.
         on_progress: Called after every update.
         on_preview: Called with the model to be kept, and the number of updates, when a preview is
             due.
@@ -127,7 +133,9 @@ def fit(
         )
     run = Run(out, model, data, config, description or {"name": data.name}, resume=resume)
     with surroundings(config.threads) as stop:
-        trainer = _Trainer(model, data, config, run, on_progress, on_preview)
+        trainer = _Trainer(
+            model, data, config, run, condition_of or model.condition_of, on_progress, on_preview
+        )
         trainer.begin(resume=resume)
         try:
             trainer.work(stop)
@@ -145,10 +153,12 @@ class _Trainer:
         data: Dataset,
         config: TrainConfig,
         run: Run,
+        condition_of: ConditionOf,
         on_progress: Callable[[Progress], None] | None,
         on_preview: Callable[[PixelModel, int], None] | None,
     ) -> None:
         self.model, self.data, self.config, self.run = model, data, config, run
+        self.condition_of = condition_of
         self.on_progress, self.on_preview = on_progress, on_preview
         channels_last(model)
         self.optimizers = make_optimizers(model, config)
@@ -209,8 +219,12 @@ class _Trainer:
     def update(self, share: float) -> None:
         """One batch, one step of the optimisers."""
         rng = rng_of(self.config.seed, self.step)
-        levels = self.data.train.draw(self.batches.next(), rng).to(_device(self.model))
-        nats = self.gradient.set(levels)
+        indices = self.batches.next()
+        levels = self.data.train.draw(indices, rng)
+        labels = self.data.train.labels
+        told = self.condition_of(levels, None if labels is None else labels[indices])
+        told = self.model.conditioner.hide(told, rng)
+        nats = self.gradient.set(levels.to(_device(self.model)), told, self.step)
         self.guard(nats)
         set_rates(self.optimizers, rate_factor(self.config, self.step, share))
         for optimizer in self.optimizers:
@@ -275,7 +289,9 @@ class _Trainer:
 
     def measure(self, split: Split, count: int) -> float:
         """Nats per image of the first images of a split."""
-        return evaluate(self.kept, split.take(count)).nats
+        part = split.take(count)
+        condition = self.condition_of(part.levels, part.labels)
+        return evaluate(self.kept, part, condition).nats
 
     def preview(self) -> None:
         """Call for a preview if one is due."""

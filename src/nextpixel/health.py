@@ -1,0 +1,103 @@
+"""Does a model listen? Nats with the right condition, with another image's, and with none.
+
+A strong decoder can learn to ignore what it is told, and its samples will not show it at a glance.
+If the right condition is not better than another image's, it is ignored.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nextpixel.data import Split
+from nextpixel.likelihood import evaluation_mode, log_probs
+from nextpixel.models import PixelModel
+from nextpixel.nn import ClassCondition, Value, VectorCondition
+
+LEAST_GAIN = 0.5
+"""Nats per image below which a condition counts as ignored."""
+
+
+@dataclass(frozen=True)
+class Health:
+    """Mean nats per image under three conditions.
+
+    Attributes:
+        right: Told what belongs to the image.
+        shuffled: Told what belongs to another image.
+        none: Told nothing (a vector of zeros, or label -1); None where the model cannot be.
+        n: Images.
+    """
+
+    right: float
+    shuffled: float
+    none: float | None
+    n: int
+
+    @property
+    def listens(self) -> bool:
+        """Whether the right condition helps."""
+        return self.shuffled - self.right > LEAST_GAIN
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same as plain values, for JSON."""
+        return {**asdict(self), "listens": self.listens}
+
+    def __str__(self) -> str:
+        """One line for people."""
+        none = "" if self.none is None else f", {self.none:.2f} told nothing"
+        verdict = "" if self.listens else ": the model IGNORES its condition"
+        return (
+            f"{self.right:.2f} nats per image told right, {self.shuffled:.2f} told of another image"
+            f"{none}{verdict}"
+        )
+
+
+def health(model: PixelModel, images: Split, *, batch_size: int = 100) -> Health:
+    """Measure whether a conditional model listens.
+
+    Args:
+        model: A model with one condition: a label or a vector.
+        images: Labelled images, or any for a model that makes its own codes.
+        batch_size: Images a pass.
+
+    Returns:
+        The three figures.
+
+    Raises:
+        ValueError: If the model has no such condition, or there are fewer than two images.
+    """
+    if len(images) < 2:
+        raise ValueError(f"images must hold at least two, got {len(images)}")
+    right = _condition(model, images)
+
+    def nats(condition: Value) -> float:
+        return -log_probs(model, images, condition, batch_size=batch_size).mean().item()
+
+    nothing = _nothing(model, right)
+    return Health(
+        right=nats(right),
+        shuffled=nats(right.roll(1, 0)),
+        none=None if nothing is None else nats(nothing),
+        n=len(images),
+    )
+
+
+def _condition(model: PixelModel, images: Split) -> Tensor:
+    with evaluation_mode(model), torch.inference_mode():
+        condition = model.own_condition(images.levels)
+    if condition is None:
+        condition = model.condition_of(images.levels, images.labels)
+    if not isinstance(condition, Tensor):
+        raise ValueError(f"model must have one condition, got one given {model.given_in_words}")
+    return condition
+
+
+def _nothing(model: PixelModel, right: Tensor) -> Tensor | None:
+    (condition,) = model.conditioner.conditions
+    if isinstance(condition, VectorCondition):
+        return torch.zeros_like(right)
+    if isinstance(condition, ClassCondition) and condition.dropout:
+        return torch.full_like(right, -1)
+    return None
