@@ -32,6 +32,7 @@ _COMMANDS = {
         "known after it in that order are kept, but cannot inform it: a known top shapes the "
         "bottom of a digit, a known bottom does not shape its top.",
     ),
+    "reconstruct": ("reconstruct:reconstruct", "Draw images from the codes of others."),
     "audit": (
         "audit:audit",
         "Prove that no pixel sees itself or a later one; status 1 if one does.",

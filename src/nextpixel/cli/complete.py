@@ -1,13 +1,16 @@
 """`nextpixel complete`: draw the missing part of images."""
 
 from pathlib import Path
+from typing import Annotated
 
 import torch
+from cyclopts import Parameter
 
 import nextpixel as npx
 from nextpixel import gallery
 from nextpixel.cli.inputs import check_out, read_images, read_known, write_array
 from nextpixel.cli.progress import counting
+from nextpixel.cli.told import codes_its_images, codes_of, labels_for, refuse_labels
 
 
 def complete(
@@ -18,6 +21,7 @@ def complete(
     known: str,
     out: Path,
     count: int = 3,
+    label: Annotated[list[int] | None, Parameter(consume_multiple=True, negative="")] = None,
     images_count: int = 10,
     temperature: float = 1.0,
     seed: int = 0,
@@ -32,6 +36,8 @@ def complete(
         out: File to write: .png (original | occluded | completions) or .npy (images, completions,
             colors, height, width).
         count: Completions of each image.
+        label: Class of each image, in turn, for a class-conditional model; by default all classes
+            in turn. An auto-encoder is told the codes of the whole images.
         images_count: Take only the first so many images.
         temperature: Above 0; below 1 prefers likely levels, 1 samples the model itself.
         seed: The same seed draws the same completions.
@@ -44,12 +50,19 @@ def complete(
     mask = read_known(known, loaded)
     originals = read_images(images, model, loaded, images_count)
     many = originals.repeat_interleave(count, 0)
+    if codes_its_images(loaded):
+        refuse_labels(label)
+        condition = codes_of(loaded, many, len(many))
+    else:
+        each = labels_for(loaded, len(originals), label)
+        condition = each.repeat_interleave(count, 0) if isinstance(each, torch.Tensor) else None
     with counting(loaded.shape[1], "row") as tell:
         made = npx.complete(
             loaded,
             many,
             mask,
             rng=torch.Generator().manual_seed(seed),
+            condition=condition,
             temperature=temperature,
             method=method,
             batch_size=len(many),

@@ -1,11 +1,18 @@
 """`nextpixel evaluate`: nats per image, bits per dimension, and how sure they are."""
 
+import math
 from json import dumps
-from typing import Literal
+from typing import Any, Literal
 
 import nextpixel as npx
+from nextpixel.classify import classes_of
 from nextpixel.cli.inputs import data_of
 from nextpixel.cli.progress import counting
+from nextpixel.data import Split
+from nextpixel.models import PixelModel
+
+HEALTH_IMAGES = 1000
+"""Images on which a conditional model is asked whether it listens."""
 
 
 def evaluate(
@@ -16,6 +23,7 @@ def evaluate(
     split: Literal["test", "validation", "train"] = "test",
     limit: int | None = None,
     batch_size: int = 100,
+    classify: bool = False,
     json: bool = False,
 ) -> None:
     """Measure the exact likelihood of a data set.
@@ -26,6 +34,7 @@ def evaluate(
         split: Which part of it.
         limit: Only the first so many images.
         batch_size: Images a pass.
+        classify: Also classify the images by Bayes: p(class | image) by p(image | class).
         json: Print one JSON object.
     """
     if batch_size < 1:
@@ -36,4 +45,34 @@ def evaluate(
         images = images.take(limit)
     with counting(len(images), "image") as count:
         found = npx.evaluate(loaded, images, batch_size=batch_size, on_progress=count)
-    print(dumps(found.as_dict()) if json else found)
+    more = listening(loaded, images) | (accuracy(loaded, images, batch_size) if classify else {})
+    if json:
+        print(dumps(found.as_dict() | {name: value for name, (value, _) in more.items()}))
+    else:
+        print(*[found, *(line for _, line in more.values())], sep="\n")
+
+
+def listening(model: PixelModel, images: Split) -> dict[str, tuple[Any, str]]:
+    """Whether a conditional model listens: a JSON entry and a line for people."""
+    part = images.take(HEALTH_IMAGES)
+    if len(model.conditioner.conditions) != 1 or len(part) < 2:
+        return {}
+    found = npx.health(model, part)
+    return {"health": (found.as_dict(), f"health ({found.n:,} images): {found}")}
+
+
+def accuracy(model: PixelModel, images: Split, batch_size: int) -> dict[str, tuple[Any, str]]:
+    """Share of images whose class Bayes finds: a JSON entry and a line for people.
+
+    Raises:
+        ValueError: If the model is not class-conditional or the images have no labels.
+    """
+    if images.labels is None:
+        raise ValueError(f"data must have labels to classify, {images.name} has none")
+    with counting(len(images) * classes_of(model), "score") as count:
+        probabilities = npx.classify(model, images.levels, batch_size=batch_size, on_progress=count)
+    right = (probabilities.argmax(1) == images.labels).double()
+    share, error = right.mean().item(), right.std().item() / math.sqrt(len(right))
+    value = {"share": share, "standard_error": error, "n": len(right)}
+    line = f"classified right: {share:.2%} +- {error:.2%} of {len(right):,} images"
+    return {"classified_right": (value, line)}

@@ -13,6 +13,7 @@ import nextpixel as npx
 from nextpixel import checkpoint, gallery
 from nextpixel.cli.inputs import check_folder
 from nextpixel.cli.progress import counting, training
+from nextpixel.cli.told import codes_its_images, codes_of, labels_for
 from nextpixel.data import Dataset, load_config
 from nextpixel.likelihood import Evaluation
 from nextpixel.models import PixelModel
@@ -41,7 +42,7 @@ def run_recipe(recipe: Recipe, out: Path, *, resume: bool) -> None:
             resume=resume,
             description=asdict(recipe.data),
             on_progress=show,
-            on_preview=previewer(out / "samples", recipe.train.preview_count),
+            on_preview=previewer(out / "samples", recipe.train.preview_count, data),
         )
     draw(out)
     found = measure(model, data, out)
@@ -77,12 +78,16 @@ def check_run(out: Path, *, resume: bool) -> None:
     check_folder(out)
 
 
-def previewer(folder: Path, count: int) -> Callable[[PixelModel, int], None]:
+def previewer(folder: Path, count: int, data: Dataset) -> Callable[[PixelModel, int], None]:
     """A callback that draws images from the same noise each time, into a picture per step."""
 
     def preview(model: PixelModel, step: int) -> None:
         rng = torch.Generator().manual_seed(_PREVIEW_SEED)
-        levels = npx.sample(model, count, rng=rng)
+        if codes_its_images(model):
+            told = codes_of(model, data.validation.levels[:count], count)
+        else:
+            told = labels_for(model, count, None)
+        levels = npx.sample(model, count, rng=rng, condition=told)
         gallery.save(gallery.grid(levels, model.levels), folder / f"{step:08d}.png")
 
     return preview

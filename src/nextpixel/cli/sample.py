@@ -3,14 +3,17 @@
 import itertools
 import math
 from pathlib import Path
+from typing import Annotated
 
 import torch
+from cyclopts import Parameter
 from torch import Tensor
 
 import nextpixel as npx
 from nextpixel import gallery
 from nextpixel.cli.inputs import check_out, write_array
 from nextpixel.cli.progress import counting
+from nextpixel.cli.told import told_for
 from nextpixel.models import PixelModel
 
 
@@ -20,6 +23,7 @@ def sample(
     *,
     out: Path,
     count: int = 16,
+    label: Annotated[list[int] | None, Parameter(consume_multiple=True, negative="")] = None,
     temperature: float = 1.0,
     seed: int = 0,
     method: str = "recompute",
@@ -32,6 +36,8 @@ def sample(
         model: Folder of a model, or the name of a shipped one.
         out: File to write: .png (a grid), .npy (levels, one array) or .gif (the scan, row by row).
         count: How many images.
+        label: Classes to draw, in turn, for a class-conditional model; by default all of them. An
+            auto-encoder draws from the codes of test images of its own data set.
         temperature: Above 0; below 1 prefers likely levels, 1 samples the model itself.
         seed: The same seed draws the same images.
         method: How a pixel is predicted; all methods draw the same images.
@@ -41,6 +47,8 @@ def sample(
     check_out(out, (".png", ".npy", ".gif"))
     if columns is not None and columns < 1:
         raise ValueError(f"columns must be at least 1, got {columns}")
+    if count < 1:
+        raise ValueError(f"count must be at least 1, got {count}")
     loaded = npx.load(model)
     animated = out.suffix.lower() == ".gif"
     size = max(1, count) if animated else batch_size  # a frame shows all images at once
@@ -58,6 +66,7 @@ def sample(
             loaded,
             count,
             rng=torch.Generator().manual_seed(seed),
+            condition=told_for(model, loaded, count, label),
             temperature=temperature,
             method=method,
             batch_size=size,

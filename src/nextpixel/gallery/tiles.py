@@ -74,23 +74,53 @@ def sheet(originals: Tensor, known: Tensor, completions: Tensor, level_count: in
     Raises:
         ValueError: If there is nothing to show, or the shapes do not fit.
     """
-    if completions.ndim != 5 or completions[:, 0].shape != originals.shape:
-        raise ValueError(
-            f"completions must be (N, S, C, H, W) for originals {tuple(originals.shape)}, "
-            f"got {tuple(completions.shape)}"
-        )
-    scale = _scale(originals, 72)
     whole = _to_colors(originals, level_count)
     occluded = _to_colors(originals, level_count, known)
-    made = _to_colors(completions.flatten(0, 1), level_count)
-    made = made.reshape(*completions.shape[:2], *made.shape[1:])
+    made = _made(originals, completions, "completions", level_count)
+    given = {"original": whole, "occluded": occluded}
+    return _table(given, "completions", made, _scale(originals, 72))
+
+
+def reconstructions(originals: Tensor, decodings: Tensor, level_count: int) -> Image.Image:
+    """Show images and what was drawn from their codes: input | decodings, a row each.
+
+    Args:
+        originals: Levels, shape (N, C, H, W).
+        decodings: Levels, shape (N, S, C, H, W): S decodings of each.
+        level_count: K.
+
+    Returns:
+        The picture, with captions.
+
+    Raises:
+        ValueError: If there is nothing to show, or the shapes do not fit.
+    """
+    whole = _to_colors(originals, level_count)
+    made = _made(originals, decodings, "decodings", level_count)
+    return _table({"input": whole}, "decodings", made, _scale(originals, 72))
+
+
+def _made(originals: Tensor, made: Tensor, name: str, level_count: int) -> Pixels:
+    """(N, S, C, H, W) levels -> (N, S, H, W, 3) pixels."""
+    if made.ndim != 5 or made[:, 0].shape != originals.shape:
+        raise ValueError(
+            f"{name} must be (N, S, C, H, W) for originals {tuple(originals.shape)}, "
+            f"got {tuple(made.shape)}"
+        )
+    colors = _to_colors(made.flatten(0, 1), level_count)
+    return colors.reshape(*made.shape[:2], *colors.shape[1:])
+
+
+def _table(given: dict[str, Pixels], name: str, made: Pixels, scale: int) -> Image.Image:
+    """Columns of what was given, then all that was made of it under one caption."""
+    columns = len(given) + made.shape[1]
     rows = [
-        _join(_enlarge(np.stack([whole[n], occluded[n], *made[n]]), scale), 2 + made.shape[1])
-        for n in range(len(whole))
+        _join(_enlarge(np.stack([*row, *others]), scale), columns)
+        for *row, others in zip(*given.values(), made, strict=True)
     ]
-    picture = Image.fromarray(_frame(rows))
-    step = originals.shape[-1] * scale + _GAP
-    return _caption_columns(picture, {0: "original", 1: "occluded", 2: "completions"}, step)
+    step = made.shape[-2] * scale + _GAP
+    captions = dict(enumerate([*given, name]))
+    return _caption_columns(Image.fromarray(_frame(rows)), captions, step)
 
 
 def caption(picture: Image.Image, text: str) -> Image.Image:

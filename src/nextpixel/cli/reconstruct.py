@@ -1,0 +1,63 @@
+"""`nextpixel reconstruct`: images through an auto-encoder and back, several times each."""
+
+from pathlib import Path
+
+import torch
+
+import nextpixel as npx
+from nextpixel import gallery
+from nextpixel.cli.inputs import check_out, read_images, write_array
+from nextpixel.cli.progress import counting
+from nextpixel.cli.told import codes_its_images, codes_of
+
+
+def reconstruct(
+    model: str,
+    /,
+    *,
+    images: str,
+    out: Path,
+    count: int = 4,
+    images_count: int = 10,
+    temperature: float = 1.0,
+    seed: int = 0,
+    method: str = "recompute",
+) -> None:
+    """Draw images from the codes of others.
+
+    Args:
+        model: Folder of an auto-encoder, or the name of a shipped one.
+        images: Picture, folder of pictures, .npy, or a data set (its test images).
+        out: File to write: .png (input | decodings) or .npy (images, decodings, colors, height,
+            width).
+        count: Decodings of each code; they vary.
+        images_count: Take only the first so many images.
+        temperature: Above 0; below 1 prefers likely levels, 1 samples the model itself.
+        seed: The same seed draws the same images.
+        method: How a pixel is predicted; all methods draw the same images.
+    """
+    check_out(out, (".png", ".npy"))
+    if count < 1:
+        raise ValueError(f"count must be at least 1, got {count}")
+    loaded = npx.load(model)
+    if not codes_its_images(loaded):
+        raise ValueError(f"model must be an auto-encoder, got {loaded.name}")
+    originals = read_images(images, model, loaded, images_count)
+    many = originals.repeat_interleave(count, 0)
+    with counting(loaded.shape[1], "row") as tell:
+        made = npx.sample(
+            loaded,
+            len(many),
+            rng=torch.Generator().manual_seed(seed),
+            condition=codes_of(loaded, many, len(many)),
+            temperature=temperature,
+            method=method,
+            batch_size=len(many),
+            on_row=lambda row, _: tell(row),
+        )
+    decodings = made.view(len(originals), count, *loaded.shape)
+    if out.suffix.lower() == ".npy":
+        write_array(decodings, out)
+    else:
+        gallery.save(gallery.reconstructions(originals, decodings, loaded.levels), out)
+    print(f"{count} decodings of each of {len(originals)} images in {out}")

@@ -1,0 +1,76 @@
+"""What a command tells a conditional model: labels from the command line, codes from images."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from nextpixel.cli.inputs import data_of
+from nextpixel.likelihood import evaluation_mode
+from nextpixel.models import PixelModel
+from nextpixel.nn import ClassCondition, Value
+
+
+def told_for(
+    folder: str, model: PixelModel, count: int, labels: Sequence[int] | None = None
+) -> Value | None:
+    """The condition of `count` images to draw.
+
+    Args:
+        folder: The model's folder; of an auto-encoder, the codes are those of the first test images
+            of the data set it was trained on.
+        model: The model.
+        count: How many images.
+        labels: Labels to go through in turn; None goes through all classes.
+
+    Returns:
+        One entry an image, or None for a model that takes no condition.
+
+    Raises:
+        ValueError: If labels are given to a model that takes none, or the model takes what the
+            command line cannot give.
+    """
+    if codes_its_images(model):
+        refuse_labels(labels)
+        return codes_of(model, data_of(folder, model, None).test.levels[:count], count)
+    return labels_for(model, count, labels)
+
+
+def labels_for(model: PixelModel, count: int, labels: Sequence[int] | None) -> Value | None:
+    """`count` labels, going through the given ones, or all classes, in turn.
+
+    Raises:
+        ValueError: As `told_for`.
+    """
+    conditions = model.conditioner.conditions
+    if not conditions:
+        refuse_labels(labels)
+        return None
+    if len(conditions) > 1 or not isinstance(conditions[0], ClassCondition):
+        raise ValueError(
+            f"model takes {model.conditioner.describe()}, which only the Python functions can give"
+        )
+    chosen = list(labels) if labels else list(range(conditions[0].classes))
+    return torch.tensor([chosen[image % len(chosen)] for image in range(count)])
+
+
+def codes_of(model: PixelModel, levels: Tensor, count: int) -> Value | None:
+    """Codes of images, gone through in turn until there are `count`."""
+    with evaluation_mode(model), torch.inference_mode():
+        return model.own_condition(levels[torch.arange(count) % len(levels)])
+
+
+def codes_its_images(model: PixelModel) -> bool:
+    """Whether a model makes its condition of images by itself."""
+    blank = torch.zeros(1, *model.shape, dtype=torch.int64)
+    return model.own_condition(blank) is not None
+
+
+def refuse_labels(labels: Sequence[int] | None) -> None:
+    """Refuse labels for a model that takes none.
+
+    Raises:
+        ValueError: If there are any.
+    """
+    if labels:
+        raise ValueError("label must be left out: the model takes no class labels")
