@@ -60,7 +60,7 @@ def test_seconds_of_metrics_grow(tmp_path):
 
 
 def test_train_nats_weigh_short_batches_by_their_images(tmp_path):
-    data = runs.make_data(protocol="threshold")
+    data = runs.make_data(protocol="threshold", count=43)
     model = disturbed_model(batch_norm=False)
     expected = npx.evaluate(model, data.train).nats
     runs.run(tmp_path, model=model, data=data, steps=5, validate_every=5, **FROZEN)
