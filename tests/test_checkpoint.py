@@ -198,6 +198,7 @@ OPTIONS = {
     "type": ({"features": "four"}, r"model\.options: features must be an integer, got 'four'"),
     "value": ({"side": 4}, "side must be odd"),
     "negative": ({"features": -4}, "describes no model of this version"),
+    "too-large": ({"features": 10**6}, "describes no model of this version: .*allocate"),
 }
 
 
