@@ -7,6 +7,7 @@ so here each thread takes a share of them through the whole network, and they me
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TypeVar
 
 import torch
@@ -41,3 +42,21 @@ class Lanes:
             [1, 2, 3]
         """
         return map(job, items) if self._pool is None else self._pool.map(job, items)
+
+    def alone(self) -> AbstractContextManager[None]:
+        """While lanes are in use, keep torch's own threads out of what runs between their jobs.
+
+        After each operation they wait by spinning, on the cores that the lanes need.
+        """
+        return nullcontext() if self._pool is None else one_core()
+
+
+@contextmanager
+def one_core() -> Iterator[None]:
+    """Let torch use one thread in the calling thread for a while."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

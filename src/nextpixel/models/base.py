@@ -24,6 +24,7 @@ from nextpixel.nn import (
     Given,
     Injection,
     Value,
+    take,
 )
 from nextpixel.order import Shape
 
@@ -143,9 +144,9 @@ class PixelModel(nn.Module, ABC):
 
     def condition(self, condition: Value | None, count: int) -> Given:
         """Check a condition for `count` images, and embed it; errors as in `forward`."""
-        given: Given = self.conditioner(condition, count)
-        dtype = next(self.parameters()).dtype
-        return Given(tuple(part.to(dtype) for part in given.parts))
+        weight = next(self.parameters())
+        given: Given = self.conditioner(take(condition, slice(None), weight.device), count)
+        return Given(tuple(part.to(weight) for part in given.parts))
 
     def predict(self, levels: Tensor, given: Given = NOTHING) -> Distribution:
         """`forward` without its checks; differentiable where `levels` are floats."""

@@ -170,9 +170,9 @@ class MapCondition:
 
 def take(value: Value | None, images: slice | Tensor, device: torch.device) -> Value | None:
     """What was given for some images of a batch, on a device."""
-    if value is None or isinstance(value, Tensor):
-        return None if value is None else value[images].to(device)
-    return tuple(part[images].to(device) for part in value)
+    if isinstance(value, tuple):
+        return tuple(part[images].to(device) for part in value)
+    return value[images].to(device) if isinstance(value, Tensor) else value
 
 
 Condition: TypeAlias = ClassCondition | VectorCondition | MapCondition

@@ -45,7 +45,8 @@ class Recompute:
         given = self.given.window((top, left), *window.shape[2:])
         count = min(self.lanes.count, len(window))
         shares = zip(torch.tensor_split(window, count), given.share_out(count), strict=True)
-        outputs = torch.cat(list(self.lanes.map(run, shares)))
+        with self.lanes.alone():
+            outputs = torch.cat(list(self.lanes.map(run, shares)))
         return self.model.head(outputs, self.model.colors)[:, step.color, 0, 0]
 
     def write(self, step: Step, chosen: Tensor) -> None:

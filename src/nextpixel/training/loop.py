@@ -218,6 +218,10 @@ class _Trainer:
 
     def update(self, share: float) -> None:
         """One batch, one step of the optimisers."""
+        with self.gradient.lanes.alone():
+            self._update(share)
+
+    def _update(self, share: float) -> None:
         rng = rng_of(self.config.seed, self.step)
         indices = self.batches.next()
         levels = self.data.train.draw(indices, rng)
