@@ -1,6 +1,11 @@
 """`nextpixel recipes`, `models` and `data`: what there is, a line each."""
 
 from dataclasses import fields
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nextpixel.recipes import Recipe
+    from nextpixel.recipes.results import Results
 
 
 def recipes(name: str | None = None, /) -> None:
@@ -10,11 +15,32 @@ def recipes(name: str | None = None, /) -> None:
         name: Recipe to show in full, with all defaults, as a file that `train` takes.
     """
     from nextpixel import recipes as known
+    from nextpixel.recipes.results import Results
 
     if name is not None:
         print(known.read(name).to_yaml(), end="")
         return
-    _print_table({found: known.read(found).title for found in known.names()})
+    results = Results.read()
+    head = ("recipe", "seed", "data", "levels", "parameters", "measured on the test set", "what")
+    rows = [_recipe_row(known.read(found), results) for found in known.names()]
+    widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
+    for row in [head, *rows]:
+        cells = (f"{cell:{width}}" for cell, width in zip(row, widths, strict=True))
+        print("  ".join(cells).rstrip())
+
+
+def _recipe_row(recipe: "Recipe", results: "Results") -> tuple[str, ...]:
+    found = results.measured.get(recipe.name)
+    figure = f"{found.nats:.2f} nats, {found.bits_per_dim:.4f} bits/dim" if found else "-"
+    return (
+        recipe.name,
+        recipe.seed,
+        recipe.data.name,
+        str(recipe.data.levels),
+        f"{results.parameters[recipe.name]:,}",
+        figure,
+        recipe.title,
+    )
 
 
 def models() -> None:

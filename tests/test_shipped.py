@@ -1,0 +1,73 @@
+"""Models in the package: each is its recipe's net, and measures what is written down of it."""
+
+import pytest
+import torch
+
+import nextpixel as npx
+from nextpixel.checkpoint import SHIPPED, read_config, shipped_names
+from nextpixel.data import load_config
+from nextpixel.data.config import DataConfig
+from nextpixel.recipes.results import Results
+from nextpixel.settings import build
+
+MIB = 2**20
+NAMES = shipped_names()
+
+
+def test_what_issue_and_docs_promise_is_shipped():
+    promised = {"mnist2-gated-class", "mnist2-autoencoder", "color-mnist-dependent"}
+    assert promised | {"digits17-gated"} <= set(NAMES)
+
+
+def test_files_are_small():
+    sizes = [path.stat().st_size for path in SHIPPED.rglob("*") if path.is_file()]
+    assert max(sizes) < 2 * MIB
+    assert sum(sizes) < 12 * MIB
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_shipped_model_is_its_recipes_net_with_its_recorded_figure(name):
+    model, recipe = npx.load(name), npx.recipes.read(name)
+    assert (
+        npx.models.build(
+            recipe.model.name, shape=model.shape, levels=model.levels, **recipe.model.options
+        ).config
+        == model.config
+    )
+    measured, kept = Results.read().measured[name], read_config(SHIPPED / name)["evaluation"]
+    assert (measured.nats, measured.n, measured.protocol) == (
+        kept["nats"], kept["n"], kept["protocol"]
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_shipped_model_measures_what_is_written_down(name):
+    """On 100 test images, within four of their own standard errors of the figure for all."""
+    trained = read_config(SHIPPED / name)["data"]
+    fields = DataConfig.__dataclass_fields__
+    data = load_config(build(DataConfig, {k: v for k, v in trained.items() if k in fields}))
+    found = npx.evaluate(npx.load(name), data.test.take(100))
+    assert abs(found.nats - Results.read().measured[name].nats) < 4 * found.standard_error
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_a_shipped_model_is_causal(name):
+    assert npx.audit(npx.load(name), probes=1).causal
+
+
+def test_the_parameters_written_down_are_those_of_the_nets():
+    counted = {
+        name: sum(weight.numel() for weight in npx.build_recipe(name).parameters())
+        for name in npx.recipes.names()
+    }
+    assert Results.read().parameters == counted
+
+
+def test_figures_are_of_recipes_and_of_whole_test_sets():
+    known = {"mnist": 10_000, "color-mnist": 10_000, "digits": 179}
+    known |= {"shapes": 1000, "color-shapes": 1000}
+    for label, measured in Results.read().measured.items():
+        assert label.split()[0] in npx.recipes.names()
+        assert measured.n == known[measured.data.split("/")[0]]
+        assert torch.isfinite(torch.tensor([measured.nats, measured.bits_per_dim])).all()
