@@ -73,6 +73,17 @@ CASES = {
         for form in forms
     },
     "autoencoder": Case("autoencoder", {**GATED, "code": 2, "encoder_features": 3}, levels=3),
+    "plain-colors-class": Case(
+        "pixelcnn", {**PLAIN, "features": 12, "condition": [{"classes": 3}]}, colors=3
+    ),
+    "residual-colors-class": Case(
+        "residual-pixelcnn",
+        {**RESIDUAL, "batch_norm": True, "condition": [{"classes": 3, "form": "input"}]},
+        colors=3,
+    ),
+    "gated-colors-class": Case(
+        "gated-pixelcnn", {**GATED, "condition": [{"classes": 3, "form": "gate"}]}, colors=3
+    ),
     "gated-vector": Case("gated-pixelcnn", {**GATED, "condition": [{"size": 2, "form": "gate"}]}),
     "plain-map": Case("pixelcnn", {**PLAIN, "condition": [{"channels": 2}]}, levels=3),
     "gated-label-and-map": Case(
@@ -83,9 +94,9 @@ CASES = {
 }
 
 
-def told(model: PixelModel, count: int) -> Value | None:
+def told(model: PixelModel, count: int, seed: int = 7) -> Value | None:
     """A condition that is the same for `count` images; None where the model takes none."""
-    value = model.conditioner.example(1, torch.Generator().manual_seed(7))
+    value = model.conditioner.example(1, torch.Generator().manual_seed(seed))
     if value is None:
         return None
     if isinstance(value, tuple):

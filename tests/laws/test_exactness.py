@@ -69,7 +69,10 @@ def test_later_levels_never_change_an_earlier_prediction(model):
 
 def test_probabilities_of_all_tiny_images_sum_to_one(tiny_model):
     images = all_images(tiny_model)
-    log_total = tiny_model.log_prob(images, told(tiny_model, len(images))).logsumexp(0)
+    conditions = [told(tiny_model, len(images), seed) for seed in range(3)]
+    if conditions[0] is None:
+        conditions = [None]
+    log_total = torch.stack([tiny_model.log_prob(images, told).logsumexp(0) for told in conditions])
     torch.testing.assert_close(log_total, torch.zeros_like(log_total), rtol=0, atol=1e-10)
 
 
@@ -120,6 +123,23 @@ def test_the_audit_catches_mask_b_that_connects_all_colors():
         if isinstance(layer, MaskedConv2d) and layer.side == 1:
             layer.mask[:] = True
     assert not audit(model).causal
+
+
+def test_an_unmasked_1x1_layer_lets_a_color_see_itself():
+    model = CASES["gated-dependent-colors"].build(3, 3)
+    model.squash.mask[:] = True
+    assert not audit(model, probes=6).causal
+
+
+def test_plain_mask_a_at_the_centre_leaves_green_blind_to_red():
+    """What seed 004's published code does: causal, but not the graph that it declares."""
+    model = CASES["plain-dependent-colors"].build(3, 3)
+    first = next(layer for layer in model.modules() if isinstance(layer, MaskedConv2d))
+    first.mask[:, :, -1, 1] = False
+    found = audit(model, probes=12)
+    here = [index_of(Step(1, 1, color), model.shape) for color in range(3)]
+    assert found.causal
+    assert not found.sees[here][:, here].any()
 
 
 def test_the_audit_catches_instance_norm():
