@@ -1,6 +1,6 @@
 """Seed 000: PixelCNN and class-conditional PixelCNN of MNIST at all 256 levels.
 
-    python examples/seed_000.py            2 x 21,500 steps of 64 images: many hours on a CPU
+    python examples/seed_000.py            2 x 21,500 steps of 64 images: long on a CPU
     python examples/seed_000.py --quick    tiny nets, 15 steps: seconds, and noise for digits
 
 What the document shows, in `runs/seed_000`: the context of a pixel (with the blind spot that the

@@ -1,6 +1,6 @@
 """Seed 001: fifteen residual blocks on MNIST at 2 and at 256 levels.
 
-    python examples/seed_001.py            2 x 43,000 steps of 128 images: days on a CPU
+    python examples/seed_001.py            2 x 43,000 steps of 128 images: very long on a CPU
     python examples/seed_001.py --quick    tiny nets, 15 steps: seconds, and noise for digits
 
 What the document shows, in `runs/seed_001`, for each number of levels: the negative log-likelihood

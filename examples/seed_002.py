@@ -1,6 +1,6 @@
 """Seed 002: gated PixelCNN: no blind spot, conditional, and as the decoder of an auto-encoder.
 
-    python examples/seed_002.py            4,300 + 3 x 3,000 steps: a few hours on a CPU
+    python examples/seed_002.py            4,300 steps of 64 images, 3 x 2,000 of 16
     python examples/seed_002.py --quick    tiny nets, 15 steps: seconds, and noise for digits
 
 What the document shows, in `runs/seed_002`: the blind spot of stacked masked 3x3 kernels, and that

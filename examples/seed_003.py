@@ -1,6 +1,6 @@
 """Seed 003: train and generate from config files; who sees whom among the colors of a pixel.
 
-    python examples/seed_003.py            21,500 steps of 64 images: many hours on a CPU
+    python examples/seed_003.py            21,500 steps of 64 images: long on a CPU
     python examples/seed_003.py --quick    a tiny net, 15 steps: seconds, and noise for digits
 
 The document's repository is used by two commands that read a config file each. So is this one; the
