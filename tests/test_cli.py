@@ -248,6 +248,7 @@ COMMANDS = {
     "evaluate": "limit: 3",
     "sample": "out: a.png",
     "complete": "known: top",
+    "reconstruct": "images: digits",
     "audit": "probes: 1",
     "recipes": "name: demo",
     "models": "",

@@ -28,8 +28,8 @@ def classify(
     Args:
         model: A model whose only condition is a class label.
         levels: Integers 0..K-1, shape (N, C, H, W).
-        prior: Probability of each class before the image is seen, shape (classes,). None: all
-            equal.
+        prior: Weight of each class before the image is seen, shape (classes,), such as counts or
+            probabilities. None: all equal.
         batch_size: Images a pass.
         on_progress: Called with the number of images scored so far, of N x classes.
 
@@ -37,10 +37,11 @@ def classify(
         Probabilities, float64, shape (N, classes).
 
     Raises:
-        TypeError: If the levels are no integers.
+        TypeError: If the levels are no integers, or the prior is no tensor.
         ValueError: If the model is not class-conditional, or the images or prior do not fit it.
     """
     classes = classes_of(model)
+    _check_prior(prior, classes)
     scores = torch.stack(
         [
             log_probs(
@@ -55,10 +56,6 @@ def classify(
         1,
     )
     if prior is not None:
-        if prior.shape != (classes,) or not bool((prior >= 0).all()):
-            raise ValueError(
-                f"prior must be {classes} probabilities, got shape {tuple(prior.shape)}"
-            )
         scores = scores + prior.double().log()
     return scores.softmax(1)
 
@@ -75,6 +72,17 @@ def classes_of(model: PixelModel) -> int:
     raise ValueError(
         f"model must be conditional on a class label alone, got one given {model.given_in_words}"
     )
+
+
+def _check_prior(prior: Tensor | None, classes: int) -> None:
+    if prior is None:
+        return
+    if not isinstance(prior, Tensor):
+        raise TypeError(f"prior must be a tensor of {classes} weights, got {type(prior).__name__}")
+    if prior.shape != (classes,):
+        raise ValueError(f"prior must have shape ({classes},), got {tuple(prior.shape)}")
+    if not bool((prior.isfinite() & (prior >= 0)).all()) or not bool(prior.any()):
+        raise ValueError(f"prior must be weights of at least 0, not all 0, got {prior.tolist()}")
 
 
 def _shift(tell: Callable[[int], None] | None, done: int) -> Callable[[int], None] | None:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from nextpixel.data import Split
+from nextpixel.data.seeds import rng_of
 from nextpixel.likelihood import evaluation_mode, log_probs
 from nextpixel.models import PixelModel
 from nextpixel.nn import ClassCondition, Value, VectorCondition
@@ -66,11 +67,14 @@ def health(model: PixelModel, images: Split, *, batch_size: int = 100) -> Health
         The three figures.
 
     Raises:
-        ValueError: If the model has no such condition, or there are fewer than two images.
+        ValueError: If the model has no such condition, there are fewer than two images, or all are
+            of one class, so that another image's label is the right one.
     """
     if len(images) < 2:
         raise ValueError(f"images must hold at least two, got {len(images)}")
     right = _condition(model, images)
+    if not right.is_floating_point() and bool((right == right[0]).all()):
+        raise ValueError(f"images must be of two classes or more, got label {int(right[0])} alone")
 
     def nats(condition: Value) -> float:
         return -log_probs(model, images, condition, batch_size=batch_size).mean().item()
@@ -78,7 +82,7 @@ def health(model: PixelModel, images: Split, *, batch_size: int = 100) -> Health
     nothing = _nothing(model, right)
     return Health(
         right=nats(right),
-        shuffled=nats(right.roll(1, 0)),
+        shuffled=nats(_of_others(right)),
         none=None if nothing is None else nats(nothing),
         n=len(images),
     )
@@ -92,6 +96,17 @@ def _condition(model: PixelModel, images: Split) -> Tensor:
     if not isinstance(condition, Tensor):
         raise ValueError(f"model must have one condition, got one given {model.given_in_words}")
     return condition
+
+
+def _of_others(right: Tensor) -> Tensor:
+    """Another image's for each: the next one on a round through all images in random order.
+
+    The order of the data set would not do: its neighbours may be of one class.
+    """
+    order = torch.randperm(len(right), generator=rng_of("health")).to(right.device)
+    others = torch.empty_like(right)
+    others[order] = right[order.roll(1)]
+    return others
 
 
 def _nothing(model: PixelModel, right: Tensor) -> Tensor | None:

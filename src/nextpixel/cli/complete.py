@@ -21,7 +21,7 @@ def complete(
     known: str,
     out: Path,
     count: int = 3,
-    label: Annotated[list[int] | None, Parameter(consume_multiple=True, negative="")] = None,
+    label: Annotated[tuple[int, ...] | None, Parameter(consume_multiple=1, negative="")] = None,
     images_count: int = 10,
     temperature: float = 1.0,
     seed: int = 0,

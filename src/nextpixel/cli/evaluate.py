@@ -4,12 +4,15 @@ import math
 from json import dumps
 from typing import Any, Literal
 
+from torch import Tensor
+
 import nextpixel as npx
 from nextpixel.classify import classes_of
 from nextpixel.cli.inputs import data_of
 from nextpixel.cli.progress import counting
 from nextpixel.data import Split
 from nextpixel.models import PixelModel
+from nextpixel.nn import ClassCondition
 
 HEALTH_IMAGES = 1000
 """Images on which a conditional model is asked whether it listens."""
@@ -43,6 +46,8 @@ def evaluate(
     images = getattr(data_of(model, loaded, data), split)
     if limit is not None:
         images = images.take(limit)
+    if classify:
+        check_classes(loaded, images)
     with counting(len(images), "image") as count:
         found = npx.evaluate(loaded, images, batch_size=batch_size, on_progress=count)
     more = listening(loaded, images) | (accuracy(loaded, images, batch_size) if classify else {})
@@ -55,10 +60,29 @@ def evaluate(
 def listening(model: PixelModel, images: Split) -> dict[str, tuple[Any, str]]:
     """Whether a conditional model listens: a JSON entry and a line for people."""
     part = images.take(HEALTH_IMAGES)
-    if len(model.conditioner.conditions) != 1 or len(part) < 2:
+    conditions = model.conditioner.conditions
+    if len(conditions) != 1 or len(part) < 2:
+        return {}
+    if isinstance(conditions[0], ClassCondition) and len(set(_labels(part).tolist())) < 2:
         return {}
     found = npx.health(model, part)
     return {"health": (found.as_dict(), f"health ({found.n:,} images): {found}")}
+
+
+def check_classes(model: PixelModel, images: Split) -> None:
+    """Refuse what cannot be classified, before any work is done.
+
+    Raises:
+        ValueError: If the model is not class-conditional or the images have no labels.
+    """
+    classes_of(model)
+    _labels(images)
+
+
+def _labels(images: Split) -> Tensor:
+    if images.labels is None:
+        raise ValueError(f"data must have labels to classify, {images.name} has none")
+    return images.labels
 
 
 def accuracy(model: PixelModel, images: Split, batch_size: int) -> dict[str, tuple[Any, str]]:
@@ -67,12 +91,12 @@ def accuracy(model: PixelModel, images: Split, batch_size: int) -> dict[str, tup
     Raises:
         ValueError: If the model is not class-conditional or the images have no labels.
     """
-    if images.labels is None:
-        raise ValueError(f"data must have labels to classify, {images.name} has none")
+    labels = _labels(images)
     with counting(len(images) * classes_of(model), "score") as count:
         probabilities = npx.classify(model, images.levels, batch_size=batch_size, on_progress=count)
-    right = (probabilities.argmax(1) == images.labels).double()
-    share, error = right.mean().item(), right.std().item() / math.sqrt(len(right))
-    value = {"share": share, "standard_error": error, "n": len(right)}
-    line = f"classified right: {share:.2%} +- {error:.2%} of {len(right):,} images"
+    right = (probabilities.argmax(1) == labels).double()
+    share, n = right.mean().item(), len(right)
+    error = right.std().item() / math.sqrt(n) if n > 1 else math.nan
+    value = {"share": share, "standard_error": error if n > 1 else None, "n": n}
+    line = f"classified right: {share:.2%} +- {error:.2%} of {n:,} images"
     return {"classified_right": (value, line)}

@@ -23,7 +23,7 @@ def sample(
     *,
     out: Path,
     count: int = 16,
-    label: Annotated[list[int] | None, Parameter(consume_multiple=True, negative="")] = None,
+    label: Annotated[tuple[int, ...] | None, Parameter(consume_multiple=1, negative="")] = None,
     temperature: float = 1.0,
     seed: int = 0,
     method: str = "recompute",

@@ -51,7 +51,16 @@ def labels_for(model: PixelModel, count: int, labels: Sequence[int] | None) -> V
             f"model takes {model.conditioner.describe()}, which only the Python functions can give"
         )
     chosen = list(labels) if labels else list(range(conditions[0].classes))
+    _check_labels(chosen, conditions[0])
     return torch.tensor([chosen[image % len(chosen)] for image in range(count)])
+
+
+def _check_labels(labels: Sequence[int], condition: ClassCondition) -> None:
+    least, most = -1 if condition.dropout else 0, condition.classes - 1
+    wrong = [label for label in labels if not least <= label <= most]
+    if wrong:
+        unknown = ", or -1 for unknown" if condition.dropout else ""
+        raise ValueError(f"label must be 0..{most}{unknown}, got {wrong[0]}")
 
 
 def codes_of(model: PixelModel, levels: Tensor, count: int) -> Value | None:

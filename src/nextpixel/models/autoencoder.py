@@ -17,7 +17,7 @@ from nextpixel.heads import Distribution
 from nextpixel.images import to_network
 from nextpixel.models.gated import GatedPixelCNN, GatedPixelCNNConfig
 from nextpixel.models.options import check_counts
-from nextpixel.nn import Value, VectorCondition
+from nextpixel.nn import Given, Value, VectorCondition
 from nextpixel.order import Shape
 
 
@@ -89,6 +89,20 @@ class PixelAutoencoder(GatedPixelCNN):
             Distributions over (B, C, H, W); errors as in `PixelModel.forward`.
         """
         return super().forward(levels, self.codes(levels) if condition is None else condition)
+
+    def condition(self, condition: Value | None, count: int) -> Given:
+        """Check codes for `count` images, and embed them.
+
+        Raises:
+            TypeError: If they are no floats.
+            ValueError: If they are missing or of another shape.
+        """
+        if condition is None:
+            raise ValueError(
+                f"condition must be given: codes (B, {self.config.code}), as codes(levels) makes "
+                "them of images"
+            )
+        return super().condition(condition, count)
 
     def own_condition(self, levels: Tensor) -> Value | None:
         """The codes of images."""

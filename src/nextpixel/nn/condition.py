@@ -169,9 +169,11 @@ class MapCondition:
 
 
 def take(value: Value | None, images: slice | Tensor, device: torch.device) -> Value | None:
-    """What was given for some images of a batch, on a device."""
+    """What was given for some images of a batch, on a device; what is no tensor stays as it is."""
     if isinstance(value, tuple):
-        return tuple(part[images].to(device) for part in value)
+        return tuple(
+            part[images].to(device) if isinstance(part, Tensor) else part for part in value
+        )
     return value[images].to(device) if isinstance(value, Tensor) else value
 
 

@@ -125,12 +125,19 @@ class Conditioner(nn.Module):
         return None if not values else values[0] if len(values) == 1 else tuple(values)
 
     def hide(self, value: Value | None, rng: torch.Generator) -> Value | None:
-        """Replace the share of labels that training hides by -1, "unknown"."""
+        """Replace the share of labels that training hides by -1, "unknown".
+
+        What does not fit is left as it is, for `forward` to refuse.
+        """
         if value is None:
             return None
         values = value if isinstance(value, tuple) else (value,)
+        if len(values) != len(self.conditions):
+            return value
         hidden = tuple(
-            _hide(one, condition.dropout, rng) if isinstance(condition, ClassCondition) else one
+            _hide(one, condition.dropout, rng)
+            if isinstance(condition, ClassCondition) and isinstance(one, Tensor)
+            else one
             for condition, one in zip(self.conditions, values, strict=True)
         )
         return hidden if isinstance(value, tuple) else hidden[0]

@@ -109,8 +109,8 @@ def fit(
             ones), `metrics.csv` and `resume/`. None: nothing is written.
         resume: Go on from the resume point in `out`.
         description: Written to `config.json` as the model's data, for `nextpixel evaluate`.
-        condition_of: Gives the condition of images (B, C, H, W) and their labels (B,) or None. By
-            default `model.condition_of`, which gives a class-conditional model the labels.
+        condition_of: Gives the condition of images, int64, (B, C, H, W), and their labels (B,) or
+            None. By default `model.condition_of`, which gives a class-conditional model the labels.
         on_progress: Called after every update.
         on_preview: Called with the model to be kept, and the number of updates, when a preview is
             due.
@@ -119,7 +119,7 @@ def fit(
         How it ended.
 
     Raises:
-        ValueError: If model and data do not fit, or `out` cannot be used.
+        ValueError: If model, data and condition do not fit, or `out` cannot be used.
         NextPixelError: If the loss is not finite (the best weights and the resume point before it
             stay), the resume point is missing or damaged, or a file cannot be written.
         KeyboardInterrupt: After Ctrl-C, once the resume point is written.
@@ -131,11 +131,11 @@ def fit(
             f"model must be built for the data's shape {data.shape} and {data.level_count} levels, "
             f"got shape {model.shape} and {model.levels} levels"
         )
+    condition_of = condition_of or model.condition_of
+    _check_condition(model, data.train, condition_of)
     run = Run(out, model, data, config, description or {"name": data.name}, resume=resume)
     with surroundings(config.threads) as stop:
-        trainer = _Trainer(
-            model, data, config, run, condition_of or model.condition_of, on_progress, on_preview
-        )
+        trainer = _Trainer(model, data, config, run, condition_of, on_progress, on_preview)
         trainer.begin(resume=resume)
         try:
             trainer.work(stop)
@@ -228,7 +228,7 @@ class _Trainer:
         labels = self.data.train.labels
         told = self.condition_of(levels, None if labels is None else labels[indices])
         told = self.model.conditioner.hide(told, rng)
-        nats = self.gradient.set(levels.to(_device(self.model)), told, self.step)
+        nats = self.gradient.set(levels.to(_device(self.model)), told, self.layer_seed())
         self.guard(nats)
         set_rates(self.optimizers, rate_factor(self.config, self.step, share))
         for optimizer in self.optimizers:
@@ -238,6 +238,10 @@ class _Trainer:
         self.step += 1
         self.images += len(levels)
         self.note(nats, len(levels))
+
+    def layer_seed(self) -> int:
+        """Seed of what layers draw in this update."""
+        return rng_of(self.config.seed, "layers", self.step).initial_seed()
 
     def guard(self, nats: float) -> None:
         """Clip the gradient; stop before one that is not finite spoils the weights."""
@@ -294,7 +298,7 @@ class _Trainer:
     def measure(self, split: Split, count: int) -> float:
         """Nats per image of the first images of a split."""
         part = split.take(count)
-        condition = self.condition_of(part.levels, part.labels)
+        condition = self.condition_of(part.levels.long(), part.labels)
         return evaluate(self.kept, part, condition).nats
 
     def preview(self) -> None:
@@ -353,6 +357,15 @@ class _Trainer:
     def result(self) -> Result:
         """How the run ended."""
         return Result(self.step, self.images, self.seconds, self.best["step"], self.best["nats"])
+
+
+def _check_condition(model: PixelModel, images: Split, condition_of: ConditionOf) -> None:
+    """Refuse images that do not give the model its condition, before anything is written."""
+    first = torch.arange(len(images))[:1]
+    levels = images.draw(first, rng_of("check"))
+    told = condition_of(levels, None if images.labels is None else images.labels[first])
+    with evaluation_mode(model), torch.inference_mode():
+        model(levels.to(_device(model)), told)
 
 
 def channels_last(model: nn.Module, *, undo: bool = False) -> None:
