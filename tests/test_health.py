@@ -104,7 +104,8 @@ def test_no_image_is_told_its_own_and_none_is_told_twice(monkeypatch, count):
 
 
 def test_the_figures_can_be_repeated():
-    assert health(teller(), images([0, 1, 1])) == health(teller(), images([0, 1, 1]))
+    some = images([0, 0, 1, 1, 0, 1, 1, 1] * 10)
+    assert len({health(teller(), some) for _ in range(4)}) == 1
 
 
 def test_a_model_that_makes_its_own_codes_needs_no_labels():
