@@ -23,9 +23,11 @@ from nextpixel.nn import (
     Conditioner,
     Given,
     Injection,
+    MaskedConv2d,
     Value,
     take,
 )
+from nextpixel.nn.program import Program
 from nextpixel.order import Shape
 
 MODE_MATTERS = (nn.BatchNorm2d, nn.Dropout, nn.Dropout2d)
@@ -55,7 +57,7 @@ class PixelModel(nn.Module, ABC):
     name: ClassVar[str]
     Config: ClassVar[type]
     config: Any
-    last: nn.Module
+    last: MaskedConv2d
 
     def __init__(
         self,
@@ -115,6 +117,14 @@ class PixelModel(nn.Module, ABC):
         Returns:
             Parameters of the head, shape (B, outputs, h, w).
         """
+
+    def lower(self) -> Program:
+        """The network as a program, for samplers that compute each value once.
+
+        Raises:
+            NotImplementedError: If this kind of model has no such form.
+        """
+        raise NotImplementedError(f"{self.name} cannot be lowered to a program")
 
     def encode(self, levels: Tensor) -> Tensor:
         """Levels (B, C, H, W) -> network input (B, inputs, H, W), in the dtype of the weights."""

@@ -13,9 +13,10 @@ References:
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -35,6 +36,8 @@ from nextpixel.nn import (
     VerticalConv2d,
     gate,
 )
+from nextpixel.nn.gated import grouped
+from nextpixel.nn.program import ROW, Map, Program
 from nextpixel.order import Shape
 
 
@@ -105,6 +108,13 @@ class Hearing(nn.Module):
         self.behind = Injection(conditioner.widths("bias"), outputs)
         self.gate = Injection(conditioner.widths("gate", "map") if gated else [], outputs)
 
+    def lower(
+        self, program: Program, conv: Callable[[Program, Map], Map], x: Map, order: Tensor
+    ) -> Map:
+        """`conv` as operations, its outputs in `order`."""
+        heard = conv(program, program.told(x, self.before))
+        return program.told(heard, self.behind, order)
+
     def conv(self, conv: nn.Module, x: Tensor, given: Given) -> Tensor:
         """The convolution with what is heard around it."""
         behind: Tensor = self.behind(conv(self.before(x, given)), given)
@@ -155,6 +165,28 @@ class GatedLayer(nn.Module):
         self.hears_v = Hearing(conditioner, inputs, both, gated=not final)
         self.hears_h = Hearing(conditioner, inputs, both)
 
+    def lower(self, program: Program, v: Map, h: Map, groups: int) -> tuple[Map, Map, Map | None]:
+        """`forward` as operations."""
+        features = self.horizontal.weight.shape[0] // 2
+        plain, order = torch.arange(2 * features), grouped(features, groups)
+        above = self.hears_v.lower(program, self.vertical.lower, v, plain)
+        left = functools.partial(self.horizontal.lower, order=order)
+        link = self.link.weight[order].flatten(2)
+        row = program.add(
+            self.hears_h.lower(program, left, h, order),
+            program.conv(above, link, [(0, 0)], self._link_bias[order], known=ROW),
+        )
+        opened = program.gate(program.told(row, self.hears_h.gate, order), groups)
+        skip = None if self.skip is None else self.skip.lower(program, opened)
+        change = opened if self.out is None else self.out.lower(program, opened)
+        v = program.gate(program.told(above, self.hears_v.gate))
+        return v, change if self.first else program.add(h, change), skip
+
+    @property
+    def _link_bias(self) -> Tensor:
+        assert self.link.bias is not None
+        return self.link.bias
+
     def forward(self, v: Tensor, h: Tensor, given: Given) -> tuple[Tensor, Tensor, Tensor | None]:
         """Two stacks (B, inputs, H, W) -> two stacks (B, features, H, W), and the skip if any."""
         above = self.hears_v.conv(self.vertical, v, given)
@@ -189,7 +221,7 @@ class GatedPixelCNN(PixelModel):
         conditions = config.condition if conditions is None else conditions
         super().__init__(shape, levels, conditions=conditions, edge=config.edge)
         self.config = config
-        groups = color_groups(config.colors, shape[0])
+        groups = self.groups = color_groups(config.colors, shape[0])
         features = config.features
         self.first = GatedLayer(
             config,
@@ -216,7 +248,7 @@ class GatedPixelCNN(PixelModel):
         self.position_h = PositionMap(features, shape) if config.position else None
         read = config.head_features if config.skip else features
         self.squash = MaskedConv2d(read, config.head_features, 1, groups=groups, sees_self=True)
-        self.last = MaskedConv2d(
+        self.last: MaskedConv2d = MaskedConv2d(
             config.head_features, self.outputs, 1, groups=groups, sees_self=True
         )
         nn.init.zeros_(self.last.weight)  # training starts from the uniform distribution
@@ -226,6 +258,21 @@ class GatedPixelCNN(PixelModel):
         """Rows above, and columns to either side, that a step can depend on at most."""
         steps = sum(map(self.config.dilation, range(self.config.layers)))
         return self.config.first_side // 2 + steps * (self.config.side // 2)
+
+    def lower(self) -> Program:
+        """The network as a program."""
+        program = Program(self.inputs, self.groups)
+        v, h, total = self.first.lower(program, program.image, program.image, self.groups)
+        if self.position_v is not None and self.position_h is not None:
+            v = program.told(v, self.position_v.map.unsqueeze(0))
+            h = program.told(h, self.position_h.map.unsqueeze(0))
+        for layer in self.layers:
+            assert isinstance(layer, GatedLayer)
+            v, h, skip = layer.lower(program, v, h, self.groups)
+            total = None if skip is None or total is None else program.add(total, skip)
+        x = self.squash.lower(program, h if total is None else program.relu(total))
+        program.output = self.last.lower(program, program.relu(x))
+        return program
 
     def network(self, x: Tensor, given: Given, corner: tuple[int, int] = (0, 0)) -> Tensor:
         """(B, inputs, h, w) -> (B, outputs, h, w)."""

@@ -11,6 +11,7 @@ References:
 
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -25,6 +26,7 @@ from nextpixel.nn import (
     MaskedConv2d,
     VectorCondition,
 )
+from nextpixel.nn.program import Map, Program
 from nextpixel.order import Shape
 
 
@@ -82,7 +84,7 @@ class PixelCNN(PixelModel):
         wide = [self._layer(config.features, config.side) for _ in range(config.layers - 1)]
         narrow = [self._layer(config.features, 1) for _ in range(config.pointwise)]
         self.hidden = nn.ModuleList([first, *wide, *narrow])
-        self.last = MaskedConv2d(
+        self.last: MaskedConv2d = MaskedConv2d(
             config.features, self.outputs, 1, groups=self.groups, sees_self=True
         )
         nn.init.zeros_(self.last.weight)  # training starts from the uniform distribution
@@ -103,6 +105,16 @@ class PixelCNN(PixelModel):
         """Rows above, and columns to either side, that a step can depend on at most."""
         return self.config.layers * (self.config.side // 2)
 
+    def lower(self) -> Program:
+        """The network as a program."""
+        program = Program(self.inputs, self.groups)
+        x = program.image
+        for layer in self.hidden:
+            assert isinstance(layer, Layer)
+            x = layer.lower(program, x)
+        program.output = self.last.lower(program, x)
+        return program
+
     def network(self, x: Tensor, given: Given, corner: tuple[int, int] = (0, 0)) -> Tensor:
         """(B, inputs, h, w) -> (B, outputs, h, w); the same at every `corner`."""
         del corner
@@ -110,6 +122,17 @@ class PixelCNN(PixelModel):
             x = layer(x, given)
         outputs: Tensor = self.last(x)
         return outputs
+
+
+def lower_norm(program: Program, norm: nn.Module, x: Map) -> Map:
+    """A batch norm in evaluation mode, as a factor and a bias."""
+    if not isinstance(norm, nn.BatchNorm2d):
+        return x
+    mean, variance = norm.running_mean, norm.running_var
+    assert mean is not None
+    assert variance is not None
+    factor = norm.weight / torch.sqrt(variance + norm.eps)
+    return program.affine(x, factor, norm.bias - mean * factor)
 
 
 class Layer(nn.Module):
@@ -125,6 +148,10 @@ class Layer(nn.Module):
         super().__init__()
         self.conv = ConditionalConv2d(conv, conditioner)
         self.norm = nn.BatchNorm2d(conv.weight.shape[0]) if batch_norm else nn.Identity()
+
+    def lower(self, program: Program, x: Map) -> Map:
+        """`forward` as operations."""
+        return program.relu(lower_norm(program, self.norm, self.conv.lower(program, x)))
 
     def forward(self, x: Tensor, given: Given) -> Tensor:
         """(B, inputs, H, W) -> (B, features, H, W)."""

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from nextpixel.models.base import PixelModel
 from nextpixel.models.options import check_choice, check_counts, color_groups
+from nextpixel.models.pixelcnn import lower_norm
 from nextpixel.nn import (
     ClassCondition,
     ConditionalConv2d,
@@ -24,6 +25,7 @@ from nextpixel.nn import (
     PositionMap,
     VectorCondition,
 )
+from nextpixel.nn.program import Map, Program
 from nextpixel.order import Shape
 
 BLOCKS = ("bottleneck", "single")
@@ -102,6 +104,14 @@ class ResidualBlock(nn.Module):
             return [(features, inner, 1), (inner, inner, side), (inner, features, 1)]
         return [(features, features, side)]
 
+    def lower(self, program: Program, x: Map) -> Map:
+        """`forward` as operations."""
+        change = x
+        for norm, layer in zip(self.norms, self.layers, strict=True):
+            assert isinstance(layer, ConditionalConv2d)
+            change = layer.lower(program, program.relu(lower_norm(program, norm, change)))
+        return program.add(x, change)
+
     def forward(self, x: Tensor, given: Given) -> Tensor:
         """(B, features, H, W) -> the same."""
         change = x
@@ -126,7 +136,7 @@ class ResidualPixelCNN(PixelModel):
     def __init__(self, shape: Shape, levels: int, config: ResidualPixelCNNConfig) -> None:
         super().__init__(shape, levels, conditions=config.condition, edge=config.edge)
         self.config = config
-        groups = color_groups(config.colors, shape[0])
+        groups = self.groups = color_groups(config.colors, shape[0])
         features = config.features
         first = MaskedConv2d(
             self.inputs, features, config.first_side, groups=groups, sees_self=False
@@ -139,7 +149,7 @@ class ResidualPixelCNN(PixelModel):
         squash = MaskedConv2d(features, config.head_features, 1, groups=groups, sees_self=True)
         self.squash = ConditionalConv2d(squash, self.conditioner)
         self.norm = nn.BatchNorm2d(features) if config.batch_norm else nn.Identity()
-        self.last = MaskedConv2d(
+        self.last: MaskedConv2d = MaskedConv2d(
             config.head_features, self.outputs, 1, groups=groups, sees_self=True
         )
         nn.init.zeros_(self.last.weight)  # training starts from the uniform distribution
@@ -148,6 +158,19 @@ class ResidualPixelCNN(PixelModel):
     def reach(self) -> int:
         """Rows above, and columns to either side, that a step can depend on at most."""
         return self.config.first_side // 2 + self.config.blocks * (self.config.side // 2)
+
+    def lower(self) -> Program:
+        """The network as a program."""
+        program = Program(self.inputs, self.groups)
+        x = self.first.lower(program, program.image)
+        if self.position is not None:
+            x = program.told(x, self.position.map.unsqueeze(0))
+        for block in self.blocks:
+            assert isinstance(block, ResidualBlock)
+            x = block.lower(program, x)
+        x = self.squash.lower(program, program.relu(lower_norm(program, self.norm, x)))
+        program.output = self.last.lower(program, program.relu(x))
+        return program
 
     def network(self, x: Tensor, given: Given, corner: tuple[int, int] = (0, 0)) -> Tensor:
         """(B, inputs, h, w) -> (B, outputs, h, w)."""

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from nextpixel.nn.conditioner import Conditioner, Given, Injection
 from nextpixel.nn.masks import causal_mask, spread
+from nextpixel.nn.program import PIXEL, Map, Program
 
 
 class MaskedConv2d(nn.Module):
@@ -64,6 +65,20 @@ class MaskedConv2d(nn.Module):
             x = F.pad(x, (reach, reach, reach, 0))
         return F.conv2d(x, self.weight * self.mask, self.bias)
 
+    def lower(self, program: Program, x: Map) -> Map:
+        """`forward` as an operation; masked weights are zeros, unseen taps are left out."""
+        reach = self.side // 2
+        taps = [
+            (row - reach, column - reach) for row in range(reach + 1) for column in range(self.side)
+        ]
+        weight = (self.weight * self.mask).flatten(2)
+        seen = [
+            number for number in range(len(taps)) if bool(self.mask.flatten(2)[..., number].any())
+        ]
+        return program.conv(
+            x, weight[..., seen], [taps[number] for number in seen], self.bias, known=PIXEL
+        )
+
     def extra_repr(self) -> str:
         """Sizes, for `print(model)`."""
         outputs, inputs = self.weight.shape[:2]
@@ -89,6 +104,10 @@ class ConditionalConv2d(nn.Module):
         self.conv = conv
         self.before = Injection(conditioner.widths("input"), inputs)
         self.behind = Injection(conditioner.widths("bias", "map"), outputs)
+
+    def lower(self, program: Program, x: Map) -> Map:
+        """`forward` as operations."""
+        return program.told(self.conv.lower(program, program.told(x, self.before)), self.behind)
 
     def forward(self, x: Tensor, given: Given) -> Tensor:
         """(B, inputs, H, W) -> (B, outputs, H, W)."""

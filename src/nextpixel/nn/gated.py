@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nextpixel.nn.masks import causal_mask, spread
+from nextpixel.nn.program import PIXEL, ROW, Map, Program
 
 
 class VerticalConv2d(nn.Module):
@@ -42,6 +43,16 @@ class VerticalConv2d(nn.Module):
         self.weight = nn.Parameter(torch.empty(outputs, inputs, rows, side))
         self.bias = nn.Parameter(torch.zeros(outputs))
         nn.init.normal_(self.weight, std=1 / math.sqrt(self.weight[0].numel()))
+
+    def lower(self, program: Program, x: Map) -> Map:
+        """`forward` as an operation, known for a whole row."""
+        rows, side = self.weight.shape[2:]
+        taps = [
+            (self.dilation * (row - self.reach), self.dilation * (column - self.reach))
+            for row in range(rows)
+            for column in range(side)
+        ]
+        return program.conv(x, self.weight.flatten(2), taps, self.bias, known=ROW)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, H, W) -> (B, outputs, H, W)."""
@@ -88,6 +99,17 @@ class HorizontalConv2d(nn.Module):
         seen = max(1.0, self.mask[-1].sum().item())
         nn.init.normal_(self.weight, std=1 / math.sqrt(seen))
 
+    def lower(self, program: Program, x: Map, order: Tensor) -> Map:
+        """`forward` as an operation; `order` is that of its outputs."""
+        taps = [(0, self.dilation * (column - self.reach)) for column in range(self.reach + 1)]
+        weight = (self.weight * self.mask)[order].flatten(2)
+        seen = [
+            number for number in range(len(taps)) if bool(self.mask.flatten(2)[..., number].any())
+        ]
+        return program.conv(
+            x, weight[..., seen], [taps[number] for number in seen], self.bias[order], known=PIXEL
+        )
+
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, H, W) -> (B, outputs, H, W)."""
         x = F.pad(x, (self.reach * self.dilation, 0))
@@ -98,3 +120,10 @@ def gate(x: Tensor) -> Tensor:
     """Tanh of the first half of the features times sigmoid of the second, eq. 2."""
     activation, opening = x.chunk(2, 1)
     return torch.tanh(activation) * torch.sigmoid(opening)
+
+
+def grouped(features: int, groups: int) -> Tensor:
+    """Order of a gate's inputs that puts the two halves of each color group side by side."""
+    size = features // groups
+    halves = torch.arange(2 * features).view(2, groups, size)
+    return halves.transpose(0, 1).reshape(-1)
