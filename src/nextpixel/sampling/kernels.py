@@ -1,0 +1,304 @@
+"""The compiled interpreter of programs, and its own exponential.
+
+Strict IEEE arithmetic in a fixed order: no fused multiply-add, no re-association, no library functions
+whose rounding differs between machines. An image is computed alone, whatever batch it is in: blocks of
+four places share the loading of weights, not an order of sums.
+"""
+
+import numpy as np
+from numba import njit
+
+CONV, RELU, GATE, ADD, AFFINE, TOLD = range(6)
+KIND, SOURCE, OTHER, TARGET, INPUTS, OUTPUTS, TAP, TAPS, WEIGHT, BIAS, START, TERM = range(12)
+"""Columns of the table of operations."""
+BASE, ROWS, PAD, FEATURES = range(4)
+"""Columns of the table of maps."""
+
+LOG2E, LN2_HIGH, LN2_LOW = 1.4426950408889634, 0.693147180369123816490, 1.90821492927058770002e-10
+
+
+@njit(cache=True, nogil=True)
+def exp64(x):
+    """e^x for x <= 0 in float64, relative error below 1e-15; 0 below -700."""
+    if x < -700.0:
+        return 0.0
+    n = np.floor(x * LOG2E + 0.5)
+    r = (x - n * LN2_HIGH) - n * LN2_LOW
+    total = 1.0
+    for k in range(14, 0, -1):
+        total = 1.0 + total * r / k
+    for _ in range(int(-n)):
+        total = total * 0.5
+    return total if n <= 0 else total * 2.0
+
+
+@njit(cache=True, nogil=True)
+def log64(x):
+    """The natural logarithm of x in (0, 1e6], float64: the inverse of `exp64`, by Newton's rule."""
+    scale, power = x, 0
+    while scale > 1.0:
+        scale, power = scale * 0.5, power + 1
+    while scale < 0.5:
+        scale, power = scale * 2.0, power - 1
+    y = scale - 1.0
+    for _ in range(5):
+        e = exp64(y)
+        y = y + 2.0 * (scale - e) / (scale + e)
+    return y + power * (LN2_HIGH + LN2_LOW)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _sigmoid(x, powers):
+    """1 / (1 + e^-x) in float32, by e^-|x| with a polynomial of degree 6."""
+    a = -abs(x)
+    a = max(a, np.float32(-80.0))
+    n = np.floor(a * np.float32(LOG2E) + np.float32(0.5))
+    r = a - n * np.float32(0.693359375)
+    r = r - n * np.float32(-2.12194440e-4)
+    p = np.float32(1.9875691500e-4)
+    p = p * r + np.float32(1.3981999507e-3)
+    p = p * r + np.float32(8.3334519073e-3)
+    p = p * r + np.float32(4.1665795894e-2)
+    p = p * r + np.float32(1.6666665459e-1)
+    p = p * r + np.float32(5.0000001201e-1)
+    p = p * r * r + r + np.float32(1.0)
+    e = p * powers[int(n) + 127]
+    small = e / (np.float32(1.0) + e)
+    return np.float32(1.0) - small if x >= np.float32(0.0) else small
+
+
+@njit(cache=True, nogil=True)
+def _conv4(state, weights, bias, rel, op, low, high, q0, q1, q2, q3, t0, t1, t2, t3, acc):
+    """One convolution at four places: q are their inputs, t their outputs."""
+    size, inputs, outputs = high - low, op[INPUTS], op[OUTPUTS]
+    a0, a1, a2, a3 = acc[0], acc[1], acc[2], acc[3]
+    if op[START]:
+        for f in range(size):
+            v = bias[op[BIAS] + low + f]
+            a0[f], a1[f], a2[f], a3[f] = v, v, v, v
+    else:
+        for f in range(size):
+            a0[f], a1[f] = state[t0 + low + f], state[t1 + low + f]
+            a2[f], a3[f] = state[t2 + low + f], state[t3 + low + f]
+    for tap in range(op[TAPS]):
+        r = rel[op[TAP] + tap]
+        base = op[WEIGHT] + tap * inputs * outputs + low
+        i = 0
+        while i + 4 <= inputs:
+            k = r + i
+            b0, b1, b2, b3 = state[q0 + k], state[q0 + k + 1], state[q0 + k + 2], state[q0 + k + 3]
+            c0, c1, c2, c3 = state[q1 + k], state[q1 + k + 1], state[q1 + k + 2], state[q1 + k + 3]
+            d0, d1, d2, d3 = state[q2 + k], state[q2 + k + 1], state[q2 + k + 2], state[q2 + k + 3]
+            e0, e1, e2, e3 = state[q3 + k], state[q3 + k + 1], state[q3 + k + 2], state[q3 + k + 3]
+            j = base + i * outputs
+            for f in range(size):
+                w0, w1 = weights[j + f], weights[j + outputs + f]
+                w2, w3 = weights[j + 2 * outputs + f], weights[j + 3 * outputs + f]
+                a0[f] = a0[f] + b0 * w0 + b1 * w1 + b2 * w2 + b3 * w3
+                a1[f] = a1[f] + c0 * w0 + c1 * w1 + c2 * w2 + c3 * w3
+                a2[f] = a2[f] + d0 * w0 + d1 * w1 + d2 * w2 + d3 * w3
+                a3[f] = a3[f] + e0 * w0 + e1 * w1 + e2 * w2 + e3 * w3
+            i += 4
+        while i < inputs:
+            k, j = r + i, base + i * outputs
+            b0, c0, d0, e0 = state[q0 + k], state[q1 + k], state[q2 + k], state[q3 + k]
+            for f in range(size):
+                w0 = weights[j + f]
+                a0[f] = a0[f] + b0 * w0
+                a1[f] = a1[f] + c0 * w0
+                a2[f] = a2[f] + d0 * w0
+                a3[f] = a3[f] + e0 * w0
+            i += 1
+    for f in range(size):
+        state[t0 + low + f], state[t1 + low + f] = a0[f], a1[f]
+        state[t2 + low + f], state[t3 + low + f] = a2[f], a3[f]
+
+
+@njit(cache=True, nogil=True)
+def _conv1(state, weights, bias, rel, op, low, high, q0, t0, acc):
+    """One convolution at one place, in the order of `_conv4`."""
+    size, inputs, outputs = high - low, op[INPUTS], op[OUTPUTS]
+    a0 = acc[0]
+    for f in range(size):
+        a0[f] = bias[op[BIAS] + low + f] if op[START] else state[t0 + low + f]
+    for tap in range(op[TAPS]):
+        r = rel[op[TAP] + tap]
+        base = op[WEIGHT] + tap * inputs * outputs + low
+        i = 0
+        while i + 4 <= inputs:
+            k, j = q0 + r + i, base + i * outputs
+            b0, b1, b2, b3 = state[k], state[k + 1], state[k + 2], state[k + 3]
+            for f in range(size):
+                w0, w1 = weights[j + f], weights[j + outputs + f]
+                w2, w3 = weights[j + 2 * outputs + f], weights[j + 3 * outputs + f]
+                a0[f] = a0[f] + b0 * w0 + b1 * w1 + b2 * w2 + b3 * w3
+            i += 4
+        while i < inputs:
+            b0, j = state[q0 + r + i], base + i * outputs
+            for f in range(size):
+                a0[f] = a0[f] + b0 * weights[j + f]
+            i += 1
+    for f in range(size):
+        state[t0 + low + f] = a0[f]
+
+
+@njit(cache=True, nogil=True)
+def _conv(state, size, weights, bias, rel, op, maps, here, low, high, first, last, left, right, acc):
+    """A convolution at columns left..right-1 of images first..last-1, four places at a time."""
+    source, target = maps[op[SOURCE], FEATURES], maps[op[TARGET], FEATURES]
+    there = here[op[TARGET]]
+    columns = right - left
+    count = (last - first) * columns
+    place = 0
+    q = np.empty(4, np.int64)
+    t = np.empty(4, np.int64)
+    while place < count:
+        many = min(4, count - place)
+        for k in range(many):
+            image, column = first + (place + k) // columns, left + (place + k) % columns
+            q[k] = image * size + column * source
+            t[k] = image * size + column * target + there
+        if many == 4:
+            _conv4(
+                state, weights, bias, rel, op, low, high,
+                q[0], q[1], q[2], q[3], t[0], t[1], t[2], t[3], acc,
+            )  # fmt: skip
+        else:
+            for k in range(many):
+                _conv1(state, weights, bias, rel, op, low, high, q[k], t[k], acc)
+        place += many
+
+
+@njit(cache=True, nogil=True)
+def _simple(state, size, weights, bias, terms, places, op, maps, here, low, high, image, row, column, powers):
+    """Any other operation at one place."""
+    source, target = op[SOURCE], op[TARGET]
+    t = image * size + here[target] + column * maps[target, FEATURES]
+    q = image * size + here[source] + column * maps[source, FEATURES]
+    if op[KIND] == RELU:
+        for f in range(low, high):
+            state[t + f] = max(state[q + f], np.float32(0.0))
+    elif op[KIND] == GATE:
+        half = high - low
+        for f in range(half):
+            value = _sigmoid(np.float32(2.0) * state[q + 2 * low + f], powers)
+            opening = _sigmoid(state[q + 2 * low + half + f], powers)
+            state[t + low + f] = (np.float32(2.0) * value - np.float32(1.0)) * opening
+    elif op[KIND] == ADD:
+        o = image * size + here[op[OTHER]] + column * maps[op[OTHER], FEATURES]
+        for f in range(low, high):
+            state[t + f] = state[q + f] + state[o + f]
+    elif op[KIND] == AFFINE:
+        for f in range(low, high):
+            state[t + f] = state[q + f] * weights[op[WEIGHT] + f] + bias[op[BIAS] + f]
+    else:
+        place = places[op[TERM]]
+        s = place[0] + image * place[1] + row * place[2] + column * place[3]
+        for f in range(low, high):
+            state[t + f] = state[q + f] + terms[s + f]
+
+
+@njit(cache=True, nogil=True)
+def locate(ops, taps, maps, row, width, rel, here):
+    """Where maps and taps lie in the rings of this row."""
+    for m in range(len(maps)):
+        length = (width + 2 * maps[m, PAD]) * maps[m, FEATURES]
+        here[m] = maps[m, BASE] + (row % maps[m, ROWS]) * length + maps[m, PAD] * maps[m, FEATURES]
+    for k in range(len(ops)):
+        m = ops[k, SOURCE]
+        length = (width + 2 * maps[m, PAD]) * maps[m, FEATURES]
+        for tap in range(ops[k, TAP], ops[k, TAP] + ops[k, TAPS]):
+            slot = (row + taps[tap, 0]) % maps[m, ROWS]
+            column = taps[tap, 1] + maps[m, PAD]
+            rel[tap] = maps[m, BASE] + slot * length + column * maps[m, FEATURES]
+
+
+@njit(cache=True, nogil=True)
+def _run(ops, state, size, weights, bias, terms, places, rel, maps, here, group, groups,
+         first, last, row, left, right, acc, powers):  # fmt: skip
+    """Operations at columns left..right-1 of images first..last-1, for one color group or all."""
+    for k in range(len(ops)):
+        op = ops[k]
+        features = op[OUTPUTS]
+        low, high = 0, features
+        if groups > 1:
+            low, high = group * features // groups, (group + 1) * features // groups
+        if op[KIND] == CONV:
+            _conv(
+                state, size, weights, bias, rel, op, maps, here, low, high,
+                first, last, left, right, acc,
+            )  # fmt: skip
+        else:
+            for image in range(first, last):
+                for column in range(left, right):
+                    _simple(
+                        state, size, weights, bias, terms, places, op, maps, here, low, high,
+                        image, row, column, powers,
+                    )  # fmt: skip
+
+
+@njit(cache=True, nogil=True)
+def _choose(state, at, count, uniform, temperature, given, p):
+    """Draw (given < 0) or take a level; returns it and its log-probability in nats."""
+    if count == 1:  # one logit for two levels
+        p[0], p[1] = 0.0, np.float64(state[at])
+        levels = 2
+    else:
+        levels = count
+        for k in range(levels):
+            p[k] = np.float64(state[at + k])
+    largest = p[0]
+    for k in range(1, levels):
+        largest = max(largest, p[k])
+    level = given
+    if given < 0:
+        total = 0.0
+        for k in range(levels):
+            total += exp64((p[k] - largest) / temperature)
+        level, reached = levels - 1, 0.0
+        for k in range(levels - 1):
+            reached += exp64((p[k] - largest) / temperature)
+            if reached / total > uniform:
+                level = k
+                break
+    total = 0.0
+    for k in range(levels):
+        total += exp64(p[k] - largest)
+    return level, (p[level] - largest) - log64(total)
+
+
+@njit(cache=True, nogil=True)
+def scan_row(row_ops, pixel_ops, late_ops, state, size, weights, bias, terms, places, taps, rels,
+             maps, here, scale, levels, known, uniforms, log_p, temperature, row, width, colors,
+             groups, head, edge, output, first, last, acc, powers, p):  # fmt: skip
+    """Carry out one row of the scan for images first..last-1.
+
+    `levels` (B, C, H, W) are read where `known` and written elsewhere; `log_p` (B,) is added to.
+    """
+    rel_row, rel_pixel, rel_late = rels
+    locate(row_ops, taps[0], maps, row, width, rel_row, here)
+    locate(pixel_ops, taps[1], maps, row, width, rel_pixel, here)
+    locate(late_ops, taps[2], maps, row, width, rel_late, here)
+    _run(row_ops, state, size, weights, bias, terms, places, rel_row, maps, here, 0, 1,
+         first, last, row, 0, width, acc, powers)  # fmt: skip
+    for column in range(width):
+        for color in range(colors):
+            if groups > 1 or color == 0:
+                _run(pixel_ops, state, size, weights, bias, terms, places, rel_pixel, maps, here,
+                     color, groups, first, last, row, column, column + 1, acc, powers)  # fmt: skip
+            for image in range(first, last):
+                at = image * size + here[output] + column * maps[output, FEATURES] + color * head
+                given = levels[image, color, row, column] if known[image, color, row, column] else -1
+                level, log_level = _choose(
+                    state, at, head, uniforms[image, color, row, column], temperature, given, p
+                )
+                levels[image, color, row, column] = level
+                log_p[image] += log_level
+                pixel = image * size + here[0] + column * maps[0, FEATURES]
+                if edge:
+                    state[pixel + 2 * color] = scale[level]
+                    state[pixel + 2 * color + 1] = np.float32(1.0)
+                else:
+                    state[pixel + color] = scale[level]
+            _run(late_ops, state, size, weights, bias, terms, places, rel_late, maps, here, 0, 1,
+                 first, last, row, column, column + 1, acc, powers)  # fmt: skip
