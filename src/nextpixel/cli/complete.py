@@ -1,7 +1,7 @@
 """`nextpixel complete`: draw the missing part of images."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from cyclopts import Parameter
@@ -25,7 +25,7 @@ def complete(
     images_count: int = 10,
     temperature: float = 1.0,
     seed: int = 0,
-    method: str = "recompute",
+    method: Literal["engine", "recompute"] = "engine",
 ) -> None:
     """Draw the missing part of images.
 
@@ -41,7 +41,8 @@ def complete(
         images_count: Take only the first so many images.
         temperature: Above 0; below 1 prefers likely levels, 1 samples the model itself.
         seed: The same seed draws the same completions.
-        method: How a pixel is predicted; all methods draw the same completions.
+        method: How a pixel is predicted: by the step engine, or by a forward pass each (slow).
+            Both draw the same completions.
     """
     check_out(out, (".png", ".npy"))
     if count < 1:

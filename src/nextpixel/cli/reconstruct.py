@@ -1,6 +1,7 @@
 """`nextpixel reconstruct`: images through an auto-encoder and back, several times each."""
 
 from pathlib import Path
+from typing import Literal
 
 import torch
 
@@ -21,7 +22,7 @@ def reconstruct(
     images_count: int = 10,
     temperature: float = 1.0,
     seed: int = 0,
-    method: str = "recompute",
+    method: Literal["engine", "recompute"] = "engine",
 ) -> None:
     """Draw images from the codes of others.
 
@@ -34,7 +35,8 @@ def reconstruct(
         images_count: Take only the first so many images.
         temperature: Above 0; below 1 prefers likely levels, 1 samples the model itself.
         seed: The same seed draws the same images.
-        method: How a pixel is predicted; all methods draw the same images.
+        method: How a pixel is predicted: by the step engine, or by a forward pass each (slow).
+            Both draw the same images.
     """
     check_out(out, (".png", ".npy"))
     if count < 1:

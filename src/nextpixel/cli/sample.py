@@ -3,7 +3,7 @@
 import itertools
 import math
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from cyclopts import Parameter
@@ -26,7 +26,7 @@ def sample(
     label: Annotated[tuple[int, ...] | None, Parameter(consume_multiple=1, negative="")] = None,
     temperature: float = 1.0,
     seed: int = 0,
-    method: str = "recompute",
+    method: Literal["engine", "recompute"] = "engine",
     columns: int | None = None,
     batch_size: int = 100,
 ) -> None:
@@ -40,7 +40,8 @@ def sample(
             auto-encoder draws from the codes of test images of its own data set.
         temperature: Above 0; below 1 prefers likely levels, 1 samples the model itself.
         seed: The same seed draws the same images.
-        method: How a pixel is predicted; all methods draw the same images.
+        method: How a pixel is predicted: by the step engine, or by a forward pass each (slow).
+            Both draw the same images.
         columns: Images a row of the grid; by default about as many as rows.
         batch_size: Images drawn at a time.
     """

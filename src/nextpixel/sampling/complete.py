@@ -22,7 +22,7 @@ def complete(
     rng: torch.Generator,
     condition: Value | None = None,
     temperature: float = 1.0,
-    method: str = "recompute",
+    method: str = "engine",
     batch_size: int = 100,
     on_row: OnRow | None = None,
 ) -> Tensor:

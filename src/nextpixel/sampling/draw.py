@@ -1,7 +1,9 @@
 """Drawing images from a model, exactly: each sub-pixel from its distribution given its past."""
 
+import importlib.util
 import math
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -13,10 +15,10 @@ from nextpixel.models import PixelModel
 from nextpixel.nn import Given, Value
 from nextpixel.order import Shape, Step, from_sequence
 from nextpixel.sampling.recompute import Recompute
-from nextpixel.sampling.scan import Choose, OnRow, Predict, State, scan
+from nextpixel.sampling.scan import Choose, OnRow, Predict, scan
 
-METHODS: dict[str, Callable[[PixelModel, Tensor, Given], State]] = {"recompute": Recompute}
-"""Ways to predict a step, by name; all give the same levels."""
+METHODS = ("engine", "recompute")
+"""Ways to predict a step, which give the same levels; "recompute" is the slow one, the oracle."""
 
 
 def sample(
@@ -26,7 +28,7 @@ def sample(
     rng: torch.Generator,
     condition: Value | None = None,
     temperature: float = 1.0,
-    method: str = "recompute",
+    method: str = "engine",
     batch_size: int = 100,
     on_row: OnRow | None = None,
 ) -> Tensor:
@@ -108,17 +110,72 @@ def fill(
         raise ValueError(f"there is no method {method!r}; {nearest(method, METHODS)}")
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-    device = next(model.parameters()).device
+    filler = _fill_by_engine if usable(model, method) == "engine" else _fill_by_recompute
     parts = []
     with evaluation_mode(model), torch.inference_mode():
         given = model.condition(condition, len(levels))
         for part in _parts(len(levels), batch_size):
-            state = METHODS[method](model, levels[part].to(device), given.part(part))
-            choose = _chooser(
-                state.levels, known[part].to(device), uniforms[part].to(device), temperature
+            drawn = filler(
+                model,
+                levels[part],
+                known[part],
+                uniforms[part],
+                given.part(part),
+                temperature,
+                on_row,
             )
-            parts.append(scan(state, choose, on_row).to("cpu", torch.uint8))
+            parts.append(drawn.to("cpu", torch.uint8))
     return torch.cat(parts)
+
+
+def usable(model: PixelModel, method: str) -> str:
+    """The method, or "recompute" with a warning where the engine cannot be used."""
+    if method != "engine":
+        return method
+    reason = ""
+    if next(model.parameters()).device.type != "cpu":
+        reason = "it runs on the CPU, and the model is on another device"
+    elif importlib.util.find_spec("numba") is None:
+        reason = "numba is not installed"
+    elif type(model).lower is PixelModel.lower:
+        reason = f"{model.name} has no program"
+    if reason:
+        warnings.warn(
+            f"the step engine is not used: {reason}; each pixel costs a forward pass", stacklevel=3
+        )
+    return "recompute" if reason else "engine"
+
+
+def _fill_by_engine(
+    model: PixelModel,
+    levels: Tensor,
+    known: Tensor,
+    uniforms: Tensor,
+    given: Given,
+    temperature: float,
+    on_row: OnRow | None,
+) -> Tensor:
+    from nextpixel.sampling import engine  # compiles: only where it is used
+
+    drawn, _ = engine.fill(
+        model, levels, known, uniforms, given, temperature=temperature, on_row=on_row
+    )
+    return drawn
+
+
+def _fill_by_recompute(
+    model: PixelModel,
+    levels: Tensor,
+    known: Tensor,
+    uniforms: Tensor,
+    given: Given,
+    temperature: float,
+    on_row: OnRow | None,
+) -> Tensor:
+    device = next(model.parameters()).device
+    state = Recompute(model, levels.to(device), given)
+    choose = _chooser(state.levels, known.to(device), uniforms.to(device), temperature)
+    return scan(state, choose, on_row)
 
 
 def _parts(count: int, size: int) -> Iterator[slice]:

@@ -1,9 +1,9 @@
 """The step engine: a pixel costs a pixel.
 
-Every hidden value depends on the past only, so each is computed once and kept. A program's operations
-are sorted by when they can run: for a whole row before its first pixel (the rows above), at each pixel
-(what needs the pixels to its left), and once a pixel is written. Maps are kept in rings of as many rows
-as later operations look back, so memory does not grow with the image's height.
+Every hidden value depends on the past only, so each is computed once and kept. A program's
+operations are sorted by when they can run: for a whole row before its first pixel (the rows above),
+at each pixel (what needs the pixels to its left), and once a pixel is written. Maps are kept in
+rings of as many rows as later operations look back, so memory does not grow with the image's height.
 
 Per image the state has, over all maps, sum(rows kept x (width + padding) x features) floats.
 """
@@ -16,11 +16,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from nextpixel.errors import NextPixelError
 from nextpixel.images import to_network
 from nextpixel.lanes import Lanes
 from nextpixel.models import PixelModel
 from nextpixel.nn import Given
-from nextpixel.nn.program import LATE, PIXEL, ROW, Map, Op, Program, term_of
+from nextpixel.nn.program import PIXEL, ROW, Map, Op, Program, term_of
 from nextpixel.sampling import kernels
 
 KINDS = {"conv": 0, "relu": 1, "gate": 2, "add": 3, "affine": 4, "told": 5}
@@ -162,7 +163,9 @@ def fill(
 
     Raises:
         NotImplementedError: If this kind of model has no program.
+        NextPixelError: If a weight or a prediction is no finite number.
     """
+    check_finite(model)
     program = model.lower()
     compiled = compile_program(program, model.shape[2])
     out = levels.long().clone().contiguous().numpy()
@@ -178,7 +181,20 @@ def fill(
         list(lanes.map(lambda block, row=row: block.scan(row), blocks))  # type: ignore[misc]
         if on_row is not None:
             on_row(row + 1, torch.from_numpy(out))
+    if not np.isfinite(log_p).all():
+        raise NextPixelError(f"{model.name} predicts what is no number: its outputs overflow")
     return torch.from_numpy(out), torch.from_numpy(log_p)
+
+
+def check_finite(model: PixelModel) -> None:
+    """Refuse weights that are no finite numbers.
+
+    Raises:
+        NextPixelError: Naming the first.
+    """
+    for name, value in model.state_dict().items():
+        if value.is_floating_point() and not bool(value.isfinite().all()):
+            raise NextPixelError(f"the weights {name} of {model.name} are not all finite numbers")
 
 
 def _blocks(count: int, lanes: int) -> list[slice]:
@@ -203,7 +219,7 @@ class _Block:
         self.groups = program.groups
         count = part.stop - part.start
         self.state = np.zeros(count * compiled.size, np.float32)
-        self.terms, self.places = _terms(program, given, model.shape)
+        self.terms, self.places = _terms(program, given)
         self.rels = tuple(np.zeros(len(taps) + 1, np.int64) for taps in compiled.taps)
         self.here = np.zeros(len(compiled.maps), np.int64)
         self.acc = np.zeros((4, compiled.widest), np.float32)
@@ -232,9 +248,8 @@ class _Block:
         )  # fmt: skip
 
 
-def _terms(program: Program, given: Given, shape: tuple[int, int, int]) -> tuple[Floats, Table]:
+def _terms(program: Program, given: Given) -> tuple[Floats, Table]:
     """What "told" operations add, in the order in which they are placed, and its strides."""
-    del shape
     like = torch.zeros(1)
     parts, places, at = [], [], 0
     for op in _told_in_order(program):
@@ -250,6 +265,3 @@ def _terms(program: Program, given: Given, shape: tuple[int, int, int]) -> tuple
 
 def _told_in_order(program: Program) -> list[Op]:
     return [op for op in program.ops if op.kind == "told"]
-
-
-__all__ = ["LATE", "Compiled", "compile_program", "fill"]

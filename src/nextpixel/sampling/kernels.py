@@ -1,9 +1,13 @@
-"""The compiled interpreter of programs, and its own exponential.
+"""The compiled interpreter of programs, and its own exponential and logarithm.
 
-Strict IEEE arithmetic in a fixed order: no fused multiply-add, no re-association, no library functions
-whose rounding differs between machines. An image is computed alone, whatever batch it is in: blocks of
-four places share the loading of weights, not an order of sums.
+Strict IEEE arithmetic in a fixed order: no fused multiply-add, no re-association, no library
+functions whose rounding differs between machines. An image is computed alone, whatever batch it is
+in: blocks of four places share the loading of weights, not an order of sums.
 """
+
+import warnings
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -14,13 +18,24 @@ KIND, SOURCE, OTHER, TARGET, INPUTS, OUTPUTS, TAP, TAPS, WEIGHT, BIAS, START, TE
 BASE, ROWS, PAD, FEATURES = range(4)
 """Columns of the table of maps."""
 
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a function when it is first called, and keep the result on the disk if possible."""
+    try:
+        made: Callable[..., Any] = njit(cache=True, nogil=True)(function)
+    except RuntimeError as error:  # no folder to keep it in
+        warnings.warn(f"compiled code is not kept, so each start compiles: {error}", stacklevel=2)
+        made = njit(nogil=True)(function)
+    return made
+
+
 LOG2E, LN2_HIGH, LN2_LOW = 1.4426950408889634, 0.693147180369123816490, 1.90821492927058770002e-10
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def exp64(x):
     """e^x for x <= 0 in float64, relative error below 1e-15; 0 below -700."""
-    if x < -700.0:
+    if not x >= -700.0:  # also if it is no number
         return 0.0
     n = np.floor(x * LOG2E + 0.5)
     r = (x - n * LN2_HIGH) - n * LN2_LOW
@@ -32,9 +47,11 @@ def exp64(x):
     return total if n <= 0 else total * 2.0
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def log64(x):
     """The natural logarithm of x in (0, 1e6], float64: the inverse of `exp64`, by Newton's rule."""
+    if not 0.0 < x < 1e300:
+        return np.nan
     scale, power = x, 0
     while scale > 1.0:
         scale, power = scale * 0.5, power + 1
@@ -47,7 +64,7 @@ def log64(x):
     return y + power * (LN2_HIGH + LN2_LOW)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@compiled
 def _sigmoid(x, powers):
     """1 / (1 + e^-x) in float32, by e^-|x| with a polynomial of degree 6."""
     a = -abs(x)
@@ -67,7 +84,7 @@ def _sigmoid(x, powers):
     return np.float32(1.0) - small if x >= np.float32(0.0) else small
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _conv4(state, weights, bias, rel, op, low, high, q0, q1, q2, q3, t0, t1, t2, t3, acc):
     """One convolution at four places: q are their inputs, t their outputs."""
     size, inputs, outputs = high - low, op[INPUTS], op[OUTPUTS]
@@ -114,7 +131,7 @@ def _conv4(state, weights, bias, rel, op, low, high, q0, q1, q2, q3, t0, t1, t2,
         state[t2 + low + f], state[t3 + low + f] = a2[f], a3[f]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _conv1(state, weights, bias, rel, op, low, high, q0, t0, acc):
     """One convolution at one place, in the order of `_conv4`."""
     size, inputs, outputs = high - low, op[INPUTS], op[OUTPUTS]
@@ -142,8 +159,10 @@ def _conv1(state, weights, bias, rel, op, low, high, q0, t0, acc):
         state[t0 + low + f] = a0[f]
 
 
-@njit(cache=True, nogil=True)
-def _conv(state, size, weights, bias, rel, op, maps, here, low, high, first, last, left, right, acc):
+@compiled
+def _conv(
+    state, size, weights, bias, rel, op, maps, here, low, high, first, last, left, right, acc
+):
     """A convolution at columns left..right-1 of images first..last-1, four places at a time."""
     source, target = maps[op[SOURCE], FEATURES], maps[op[TARGET], FEATURES]
     there = here[op[TARGET]]
@@ -169,8 +188,10 @@ def _conv(state, size, weights, bias, rel, op, maps, here, low, high, first, las
         place += many
 
 
-@njit(cache=True, nogil=True)
-def _simple(state, size, weights, bias, terms, places, op, maps, here, low, high, image, row, column, powers):
+@compiled
+def _simple(
+    state, size, weights, bias, terms, places, op, maps, here, low, high, image, row, column, powers
+):
     """Any other operation at one place."""
     source, target = op[SOURCE], op[TARGET]
     t = image * size + here[target] + column * maps[target, FEATURES]
@@ -198,7 +219,7 @@ def _simple(state, size, weights, bias, terms, places, op, maps, here, low, high
             state[t + f] = state[q + f] + terms[s + f]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def locate(ops, taps, maps, row, width, rel, here):
     """Where maps and taps lie in the rings of this row."""
     for m in range(len(maps)):
@@ -213,7 +234,7 @@ def locate(ops, taps, maps, row, width, rel, here):
             rel[tap] = maps[m, BASE] + slot * length + column * maps[m, FEATURES]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _run(ops, state, size, weights, bias, terms, places, rel, maps, here, group, groups,
          first, last, row, left, right, acc, powers):  # fmt: skip
     """Operations at columns left..right-1 of images first..last-1, for one color group or all."""
@@ -237,7 +258,7 @@ def _run(ops, state, size, weights, bias, terms, places, rel, maps, here, group,
                     )  # fmt: skip
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _choose(state, at, count, uniform, temperature, given, p):
     """Draw (given < 0) or take a level; returns it and its log-probability in nats."""
     if count == 1:  # one logit for two levels
@@ -267,7 +288,7 @@ def _choose(state, at, count, uniform, temperature, given, p):
     return level, (p[level] - largest) - log64(total)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def scan_row(row_ops, pixel_ops, late_ops, state, size, weights, bias, terms, places, taps, rels,
              maps, here, scale, levels, known, uniforms, log_p, temperature, row, width, colors,
              groups, head, edge, output, first, last, acc, powers, p):  # fmt: skip
@@ -288,7 +309,9 @@ def scan_row(row_ops, pixel_ops, late_ops, state, size, weights, bias, terms, pl
                      color, groups, first, last, row, column, column + 1, acc, powers)  # fmt: skip
             for image in range(first, last):
                 at = image * size + here[output] + column * maps[output, FEATURES] + color * head
-                given = levels[image, color, row, column] if known[image, color, row, column] else -1
+                given = (
+                    levels[image, color, row, column] if known[image, color, row, column] else -1
+                )
                 level, log_level = _choose(
                     state, at, head, uniforms[image, color, row, column], temperature, given, p
                 )
