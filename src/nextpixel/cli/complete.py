@@ -1,7 +1,7 @@
 """`nextpixel complete`: draw the missing part of images."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import torch
 from cyclopts import Parameter
@@ -25,7 +25,7 @@ def complete(
     images_count: int = 10,
     temperature: float = 1.0,
     seed: int = 0,
-    method: Literal["engine", "recompute"] = "engine",
+    method: str = "engine",
 ) -> None:
     """Draw the missing part of images.
 

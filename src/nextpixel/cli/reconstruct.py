@@ -1,7 +1,6 @@
 """`nextpixel reconstruct`: images through an auto-encoder and back, several times each."""
 
 from pathlib import Path
-from typing import Literal
 
 import torch
 
@@ -22,7 +21,7 @@ def reconstruct(
     images_count: int = 10,
     temperature: float = 1.0,
     seed: int = 0,
-    method: Literal["engine", "recompute"] = "engine",
+    method: str = "engine",
 ) -> None:
     """Draw images from the codes of others.
 

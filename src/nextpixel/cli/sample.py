@@ -3,7 +3,7 @@
 import itertools
 import math
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import torch
 from cyclopts import Parameter
@@ -26,7 +26,7 @@ def sample(
     label: Annotated[tuple[int, ...] | None, Parameter(consume_multiple=1, negative="")] = None,
     temperature: float = 1.0,
     seed: int = 0,
-    method: Literal["engine", "recompute"] = "engine",
+    method: str = "engine",
     columns: int | None = None,
     batch_size: int = 100,
 ) -> None:

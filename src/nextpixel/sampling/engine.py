@@ -3,7 +3,7 @@
 Every hidden value depends on the past only, so each is computed once and kept. A program's
 operations are sorted by when they can run: for a whole row before its first pixel (the rows above),
 at each pixel (what needs the pixels to its left), and once a pixel is written. Maps are kept in
-rings of as many rows as later operations look back, so memory does not grow with the image's height.
+rings of as many rows as later operations look back: memory does not grow with the image's height.
 
 Per image the state has, over all maps, sum(rows kept x (width + padding) x features) floats.
 """

@@ -279,7 +279,7 @@ def _choose(state, at, count, uniform, temperature, given, p):
         level, reached = levels - 1, 0.0
         for k in range(levels - 1):
             reached += exp64((p[k] - largest) / temperature)
-            if reached / total > uniform:
+            if reached > uniform * total:
                 level = k
                 break
     total = 0.0

@@ -1,0 +1,138 @@
+"""The step engine gives what the network gives: the same levels, the same log-probabilities."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from nextpixel.models import PixelModel
+from nextpixel.sampling import complete, engine, sample
+from nextpixel.sampling.draw import draw_uniforms
+from tests.laws.cases import CASES, Case, told
+from tests.laws.test_exactness import random_levels
+
+IMAGES = 200
+HEIGHT, WIDTH = 6, 7
+
+
+@pytest.fixture
+def single(case: Case) -> PixelModel:
+    """The case in float32, wider than any kernel's reach to one side."""
+    return case.build(HEIGHT, WIDTH).float()
+
+
+def rng() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+@torch.inference_mode()
+def score(model: PixelModel, levels: Tensor) -> Tensor:
+    """Log-probability along the engine's scan."""
+    count = len(levels)
+    known = torch.ones(levels.shape, dtype=torch.bool)
+    uniforms = torch.zeros(levels.shape, dtype=torch.float64)
+    given = model.condition(told(model, count), count)
+    _, log_p = engine.fill(model, levels, known, uniforms, given, temperature=1.0, on_row=None)
+    return log_p
+
+
+def test_the_log_prob_along_the_scan_is_that_of_one_pass(single):
+    levels = random_levels(single, 20)
+    found = score(single, levels)
+    with torch.inference_mode():
+        exact = single.double().log_prob(levels, told(single, 20))
+    torch.testing.assert_close(found, exact, rtol=0, atol=1e-4)
+
+
+def test_the_engine_draws_the_oracles_levels(single):
+    """In float64 the oracle draws by the same uniforms. Where the levels of an image first differ,
+
+    the uniform must lie within rounding of a boundary between two levels.
+    """
+    drawn = sample(single, IMAGES, rng=rng(), condition=told(single, IMAGES))
+    model = single.double()
+    condition = told(model, IMAGES)
+    oracle = sample(model, IMAGES, rng=rng(), condition=condition, method="recompute")
+    differing = (drawn != oracle).flatten(1).any(1)
+    assert differing.double().mean() < 0.02
+    if differing.any():
+        assert_on_a_boundary(model, oracle, drawn, differing)
+
+
+def assert_on_a_boundary(
+    model: PixelModel, oracle: Tensor, drawn: Tensor, differing: Tensor
+) -> None:
+    uniforms = draw_uniforms(IMAGES, model.shape, rng())
+    with torch.inference_mode():
+        log_p = model(oracle, told(model, IMAGES)).log_probabilities()
+    bounds = log_p.double().softmax(-1).cumsum(-1)
+    near = (bounds - uniforms.unsqueeze(-1)).abs().min(-1).values < 1e-5
+    for image in differing.nonzero().flatten():
+        order = (oracle[image] != drawn[image]).permute(1, 2, 0).flatten()
+        first = int(order.int().argmax())
+        assert near[image].permute(1, 2, 0).flatten()[first]
+
+
+def test_completion_by_the_engine_is_that_of_the_oracle(single):
+    levels = random_levels(single, 30, seed=1)
+    known = torch.rand(levels.shape, generator=torch.Generator().manual_seed(2)) < 0.4
+    condition = told(single, 30)
+    options = {"condition": condition, "temperature": 0.7}
+    fast = complete(single, levels, known, rng=rng(), **options)
+    slow = complete(single.double(), levels, known, rng=rng(), method="recompute", **options)
+    assert torch.equal(fast[known].long(), levels[known])
+    assert (fast != slow).flatten(1).any(1).double().mean() < 0.05
+
+
+@pytest.mark.parametrize("name", ["gated-class-map", "residual-dependent-colors", "plain-map"])
+def test_an_image_has_the_same_bits_in_any_batch_and_on_any_number_of_lanes(name, monkeypatch):
+    model = CASES[name].build(HEIGHT, WIDTH).float()
+    levels = random_levels(model, 16)
+    whole = score(model, levels)
+    parts = torch.cat([score(model, part) for part in levels.split(3)])
+    single = torch.cat([score(model, part) for part in levels.split(1)])
+    assert torch.equal(whole, parts)
+    assert torch.equal(whole, single)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    assert torch.equal(whole, score(model, levels))
+
+
+@pytest.mark.parametrize("name", ["gated-dilated", "plain-batch-norm", "gated-class-input"])
+def test_a_fault_in_lowering_is_seen(name):
+    """A tap off by one, a batch norm left out, a condition added twice: the law goes red."""
+    model = CASES[name].build(HEIGHT, WIDTH).float()
+    levels = random_levels(model, 20)
+    exact = score(model, levels)
+    program = model.lower()
+    spoil(program, {"gated-dilated": "conv", "plain-batch-norm": "affine"}.get(name, "told"))
+    model.lower = lambda: program
+    assert (score(model, levels) - exact).abs().max() > 1e-3
+
+
+def spoil(program, kind: str) -> None:
+    number, op = next((n, op) for n, op in enumerate(program.ops) if op.kind == kind)
+    if kind == "conv":
+        taps = tuple((row, column - 1) for row, column in op.taps)
+        program.ops[number] = replace(op, taps=taps)
+    elif kind == "affine":
+        program.ops[number] = replace(op, weight=torch.ones_like(op.weight))
+    else:
+        program.ops.insert(number + 1, replace(op, inputs=(op.output,), output=op.output))
+
+
+def test_a_ring_that_is_a_row_too_short_is_seen(monkeypatch):
+    """A stale row: a kernel looks two rows back in a ring of one."""
+    options = {**CASES["gated"].options, "first_side": 5}
+    model = replace(CASES["gated"], options=options).build(HEIGHT, WIDTH).float()
+    levels = random_levels(model, 20)
+    exact = score(model, levels)
+    compile_program = engine.compile_program
+
+    def short(program, width):
+        made = compile_program(program, width)
+        made.maps[0, 1] = 1
+        return made
+
+    monkeypatch.setattr(engine, "compile_program", short)
+    assert (score(model, levels) - exact).abs().max() > 1e-3

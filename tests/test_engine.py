@@ -1,0 +1,130 @@
+"""The engine's own mathematics, its refusals, and its bits on other processors."""
+
+import math
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from nextpixel import build, sample
+from nextpixel.errors import NextPixelError
+from nextpixel.models import PixelModel
+from nextpixel.sampling import kernels
+
+
+def rng() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+def tiny(**options) -> PixelModel:
+    model = build("gated-pixelcnn", shape=(1, 6, 6), levels=3, features=4, layers=1, **options)
+    torch.nn.init.normal_(model.last.weight, generator=rng())
+    return model
+
+
+def test_exp64_is_exact_to_fifteen_digits():
+    for x in np.linspace(-690, 0, 2001):
+        assert kernels.exp64(x) == pytest.approx(math.exp(x), rel=1e-14)
+    assert (kernels.exp64(0.0), kernels.exp64(-1e9), kernels.exp64(math.nan)) == (1.0, 0.0, 0.0)
+
+
+def test_log64_is_exact_to_thirteen_digits():
+    for x in [1e-300, 1e-9, 0.3, 0.5, 1.0, 2.0, 17.5, 256.0]:
+        assert kernels.log64(x) == pytest.approx(math.log(x), rel=1e-13, abs=1e-13)
+    assert math.isnan(kernels.log64(0.0))
+
+
+def test_the_gate_is_exact_to_float32():
+    """tanh and sigmoid by the engine's polynomial, through a net of one gated layer."""
+    powers = (2.0 ** np.arange(-127, 1)).astype(np.float32)
+    for x in np.linspace(-100, 100, 4001):
+        exact = 1 / (1 + math.exp(-x)) if x > -700 else 0.0
+        assert abs(float(kernels._sigmoid(np.float32(x), powers)) - exact) < 1.5e-7
+
+
+def test_weights_that_are_no_numbers_are_refused_by_name():
+    model = tiny()
+    with torch.no_grad():
+        model.layers[0].out.weight[0, 0] = torch.nan
+    with pytest.raises(NextPixelError, match=r"the weights layers.0.out.weight of gated-pixelcnn"):
+        sample(model, 1, rng=rng())
+
+
+def test_predictions_that_overflow_are_refused():
+    model = tiny()
+    with torch.no_grad():
+        model.last.weight.fill_(3e38)
+        model.last.bias.fill_(3e38)
+    with pytest.raises(NextPixelError, match="predicts what is no number"):
+        sample(model, 1, rng=rng())
+
+
+def test_without_numba_it_says_so_and_draws_the_same(monkeypatch):
+    expected = sample(tiny(), 4, rng=rng())
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.warns(UserWarning, match="the step engine is not used: numba is not installed"):
+        assert torch.equal(sample(tiny(), 4, rng=rng()), expected)
+
+
+def test_a_model_without_a_program_falls_back_and_says_so(monkeypatch):
+    model = tiny()
+    expected = sample(model, 4, rng=rng())
+    monkeypatch.setattr(type(model), "lower", PixelModel.lower)
+    with pytest.warns(UserWarning, match="gated-pixelcnn has no program"):
+        assert torch.equal(sample(model, 4, rng=rng()), expected)
+    with pytest.raises(NotImplementedError, match="gated-pixelcnn cannot be lowered"):
+        model.lower()
+
+
+def test_where_compiled_code_cannot_be_kept_it_still_runs(monkeypatch):
+    def no_folder(*, cache: bool = False, nogil: bool):
+        if cache:
+            raise RuntimeError("no locator available")
+        return lambda function: function
+
+    monkeypatch.setattr(kernels, "njit", no_folder)
+    with pytest.warns(UserWarning, match="compiled code is not kept, so each start compiles"):
+        assert kernels.compiled(abs)(-3) == 3
+
+
+SCRIPT = """
+import hashlib, sys, torch
+torch.set_num_threads(int(sys.argv[1]))
+from tests.test_engine import tiny
+from nextpixel.nn import NOTHING
+from nextpixel.sampling import engine
+count = int(sys.argv[2])
+levels = torch.randint(0, 3, (16, 1, 6, 6), generator=torch.Generator().manual_seed(1))
+known, uniforms = torch.ones_like(levels).bool(), torch.zeros(levels.shape).double()
+parts = [
+    engine.fill(tiny(), part, part == part, part * 0.0, NOTHING, temperature=1.0, on_row=None)[1]
+    for part in levels.split(count)
+]
+print(hashlib.sha256(torch.cat(parts).numpy().tobytes()).hexdigest())
+"""
+
+
+@pytest.mark.slow
+def test_log_probabilities_have_the_same_bits_on_other_processors(tmp_path):
+    """Without AVX, with AVX2 and FMA, and as this machine is; 1 and 2 threads; batch 1, 3, 16."""
+    processors = {
+        "generic": {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""},
+        "avx2": {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx2,+fma"},
+        "native": {},
+    }
+    found = set()
+    for name, variables in processors.items():
+        for threads, count in ((1, 16), (2, 3), (1, 1)):
+            folder = tmp_path / name
+            done = subprocess.run(
+                [sys.executable, "-c", SCRIPT, str(threads), str(count)],
+                env={**os.environ, **variables, "NUMBA_CACHE_DIR": str(folder)},
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+            found.add(done.stdout)
+    assert len(found) == 1
