@@ -185,7 +185,7 @@ def test_the_clock_ends_a_run_that_has_a_budget():
     changes = {"minutes": 0.3 / 60, "steps": 10**6, "previews": 2}
     result = runs.run(None, on_preview=lambda _, step: seen.append(step), **changes)
     assert 0.3 <= result.seconds < 30
-    assert result.best_step == seen[-1] == result.steps < 10**6
+    assert result.best_step <= result.steps == seen[-1] < 10**6
 
 
 def test_threads_are_set_for_the_run_alone():
