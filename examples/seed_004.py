@@ -1,6 +1,6 @@
 """Seed 004: binary digits and shapes, colors independent or dependent, and class-conditional nets.
 
-    python examples/seed_004.py            4 x 8,600 steps of 128 images, 4 x 1,500 of 16
+    python examples/seed_004.py            4 x 8,600 steps of 128 images, 4 x 1,000 of 16
     python examples/seed_004.py --quick    the sets of shapes alone, tiny nets, 15 steps: seconds
 
 What the document shows, in `runs/seed_004`: for every set samples beside images of the set, and for
