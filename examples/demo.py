@@ -40,7 +40,7 @@ def commands(out: Path, *, quick: bool) -> list[list[str]]:
             "--out",
             completed,
         ],
-        ["audit", model, "--probes", "1", "--out", field],
+        ["audit", model, "--out", field],
     ]
 
 

@@ -52,6 +52,24 @@ def test_the_model_is_left_as_it_was():
     assert all(value.requires_grad and value.dtype == torch.float32 for value in model.parameters())
 
 
+def test_an_untrained_model_is_audited_by_weights_drawn_anew():
+    """Its last layer is zero, so with its own weights nothing depends on anything."""
+    model = models.build("pixelcnn", shape=(1, 4, 4), levels=2, features=8, layers=2, side=3)
+    assert not run_audit(model, probes=1).sees.any()
+    assert run_audit(model, probes=2).sees[1:].any(1).all()
+
+
+def test_a_leak_behind_relus_that_are_off_is_found():
+    """All ReLUs of the first layer are off: the model's own weights hide what the net can see."""
+    model = models.build("pixelcnn", shape=(1, 4, 4), levels=2, features=8, layers=1, side=3)
+    torch.nn.init.normal_(model.last.weight)
+    with torch.no_grad():
+        model.hidden[0].conv.conv.bias.fill_(-1e6)
+    model.hidden[0].conv.conv.mask[:, :, -1, 1] = True
+    assert run_audit(model, probes=1).causal
+    assert not run_audit(model, probes=3).causal
+
+
 def test_progress_counts_all_derivatives():
     model = models.build("pixelcnn", shape=(1, 5, 5), levels=2, features=2)
     counts = []

@@ -1,9 +1,11 @@
 """Who sees whom: the dependence of every step on every other, by exact derivatives in float64.
 
 A masked weight is exactly zero, so a step that a network must not see has a derivative of exactly
-    zero: no tolerance is involved, and one nonzero entry proves a leak. The reverse is a matter of
-    luck (a ReLU may be off for one image), so each dependence is looked for with several random
-    images and several random combinations of the outputs.
+zero: no tolerance is involved, and one nonzero entry proves a leak. The reverse is a matter of
+luck: a ReLU may be off for one image, all of them in a corner of a trained net, and an untrained
+net whose last layer is zero depends on nothing. So a dependence is looked for with the model's own
+weights and with weights drawn anew for the same network, each with another random image: what is
+found is what the network can see.
 
 The audit knows nothing of kernels or masks: it asks the finished model.
 """
@@ -15,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nextpixel.models import PixelModel
 from nextpixel.order import Shape, Step, from_sequence, index_of, step_at, to_sequence
@@ -123,7 +125,8 @@ def audit(
 
     Args:
         model: The model; its weights, dtype and mode are left as they are.
-        probes: Random images to try.
+        probes: Random images to try: the first with the model's own weights, the others each with
+            weights drawn anew.
         seed: Of the random images and output combinations.
         on_progress: Called with the number of derivatives taken so far.
 
@@ -135,6 +138,8 @@ def audit(
     count = math.prod(model.shape)
     sees = torch.zeros(count, count, dtype=torch.bool)
     for probe in range(probes):
+        if probe:
+            redraw(twin, rng)
         levels = torch.randint(0, model.levels, (1, *model.shape), generator=rng).double()
         outputs = _outputs(twin, levels.requires_grad_(), rng)
         for first in range(0, count, CHUNK):
@@ -143,6 +148,19 @@ def audit(
             if on_progress is not None:
                 on_progress(probe * count + first + len(chunk))
     return Audit(model.shape, model.reach, sees)
+
+
+def redraw(model: nn.Module, rng: torch.Generator) -> None:
+    """Draw all weights anew, at sizes that keep values from dying or growing."""
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            fan = weight[0].numel() if weight.ndim > 1 else 1
+            scale = 0.5 if name.endswith("bias") else math.sqrt(2 / fan)
+            weight.copy_(scale * torch.randn(weight.shape, generator=rng, dtype=torch.float64))
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.reset_running_stats()
+                module.weight.fill_(1)
 
 
 def _outputs(model: PixelModel, levels: Tensor, rng: torch.Generator) -> Tensor:

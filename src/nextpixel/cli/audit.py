@@ -25,7 +25,8 @@ def audit(
     Args:
         model: Folder of a model, or the name of a shipped one.
         out: Picture (.png) of what the step in the middle sees, with its blind spot.
-        probes: Random images to try; more find dependences that one image may hide.
+        probes: Random images to try, the first with the model's own weights, the others with
+            weights drawn anew.
         seed: Of the random images.
         json: Print one JSON object.
     """
