@@ -157,10 +157,11 @@ def test_an_auto_encoder_draws_from_the_codes_of_the_first_test_images(made, run
 
 @pytest.mark.parametrize(
     ("words", "labels"),
-    [(["--label", "3", "7"], [3, 7, 3]), ([], [0, 1, 2])],
-    ids=["given", "default"],
+    [(["--label", "3", "7"], [3, 7, 3]), ([], None)],
+    ids=["given", "the-images-own"],
 )
 def test_all_completions_of_an_image_are_told_its_label(made, run, words, labels):
+    labels = labels or npx.load_data("digits").test.labels[:3].tolist()
     what = ["--images", "digits", "--known", "top", "--images-count", "3", "--count", "2"]
     assert run("complete", "class", *what, "--out", "a.npy", *words)[0] == 0
     many = first_images(3).repeat_interleave(2, 0)

@@ -10,7 +10,7 @@ import nextpixel as npx
 from nextpixel import gallery
 from nextpixel.cli.inputs import check_out, read_images, read_known, write_array
 from nextpixel.cli.progress import counting
-from nextpixel.cli.told import codes_its_images, codes_of, labels_for, refuse_labels
+from nextpixel.cli.told import codes_its_images, codes_of, labels_for, own_labels, refuse_labels
 
 
 def complete(
@@ -36,8 +36,9 @@ def complete(
         out: File to write: .png (original | occluded | completions) or .npy (images, completions,
             colors, height, width).
         count: Completions of each image.
-        label: Class of each image, in turn, for a class-conditional model; by default all classes
-            in turn. An auto-encoder is told the codes of the whole images.
+        label: Class of each image, in turn, for a class-conditional model; by default the images'
+            own labels where a data set has them, else all classes in turn. An auto-encoder is told
+            the codes of the whole images.
         images_count: Take only the first so many images.
         temperature: Above 0; below 1 prefers likely levels, 1 samples the model itself.
         seed: The same seed draws the same completions.
@@ -49,13 +50,13 @@ def complete(
         raise ValueError(f"count must be at least 1, got {count}")
     loaded = npx.load(model)
     mask = read_known(known, loaded)
-    originals = read_images(images, model, loaded, images_count)
+    originals, labels = read_images(images, model, loaded, images_count)
     many = originals.repeat_interleave(count, 0)
     if codes_its_images(loaded):
         refuse_labels(label)
         condition = codes_of(loaded, many, len(many))
     else:
-        each = labels_for(loaded, len(originals), label)
+        each = labels_for(loaded, len(originals), label or own_labels(loaded, labels))
         condition = each.repeat_interleave(count, 0) if isinstance(each, torch.Tensor) else None
     with counting(loaded.shape[1], "row") as tell:
         made = npx.complete(

@@ -81,7 +81,9 @@ def _data_config(folder: str, model: PixelModel, name: str | None) -> DataConfig
     return replace(config, limit=None, levels=model.levels)
 
 
-def read_images(source: str, folder: str, model: PixelModel, count: int) -> Tensor:
+def read_images(
+    source: str, folder: str, model: PixelModel, count: int
+) -> tuple[Tensor, list[int] | None]:
     """The first images of a picture, a folder of pictures, a `.npy` or a data set's test images.
 
     Args:
@@ -91,7 +93,7 @@ def read_images(source: str, folder: str, model: PixelModel, count: int) -> Tens
         count: How many at most.
 
     Returns:
-        Levels, uint8, shape (N, C, H, W).
+        Levels, uint8, shape (N, C, H, W), and the labels of a data set that has some.
 
     Raises:
         ValueError: If there is no such source; the model itself checks shape and range.
@@ -107,8 +109,9 @@ def read_images(source: str, folder: str, model: PixelModel, count: int) -> Tens
     elif path.is_dir():
         images = _read_pictures([picture for picture, _ in list_pictures(path)][:count], model)
     else:
-        images = data_of(folder, model, source).test.take(count).levels
-    return images[:count]
+        test = data_of(folder, model, source).test.take(count)
+        return test.levels, None if test.labels is None else test.labels.tolist()
+    return images[:count], None
 
 
 def _read_array(path: Path, levels: int) -> Tensor:

@@ -43,7 +43,7 @@ def reconstruct(
     loaded = npx.load(model)
     if not codes_its_images(loaded):
         raise ValueError(f"model must be an auto-encoder, got {loaded.name}")
-    originals = read_images(images, model, loaded, images_count)
+    originals, _ = read_images(images, model, loaded, images_count)
     many = originals.repeat_interleave(count, 0)
     with counting(loaded.shape[1], "row") as tell:
         made = npx.sample(

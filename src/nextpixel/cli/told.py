@@ -36,6 +36,14 @@ def told_for(
     return labels_for(model, count, labels)
 
 
+def own_labels(model: PixelModel, labels: Sequence[int] | None) -> Sequence[int] | None:
+    """The labels that images came with, for a model that takes such labels."""
+    conditions = model.conditioner.conditions
+    if not labels or not conditions or not isinstance(conditions[0], ClassCondition):
+        return None
+    return labels if max(labels) < conditions[0].classes else None
+
+
 def labels_for(model: PixelModel, count: int, labels: Sequence[int] | None) -> Value | None:
     """`count` labels, going through the given ones, or all classes, in turn.
 
