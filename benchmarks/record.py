@@ -54,6 +54,8 @@ def differences(name: str, config: dict[str, Any]) -> list[str]:
 def measure(name: str, folder: Path) -> Measured:
     """The figures of a finished run."""
     config = read_config(folder)
+    if not config["evaluation"]:
+        raise SystemExit(f"{folder} is not evaluated yet")
     with (folder / "metrics.csv").open() as file:
         last = list(csv.DictReader(file))[-1]
     threads = config["training"]["threads"]
