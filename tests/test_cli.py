@@ -54,7 +54,8 @@ def test_a_training_folder_holds_all_that_the_contract_names(home):
     for name in ("model.safetensors", "config.json", "metrics.csv", "training.gif", "curves.png"):
         assert (home / "run" / name).is_file(), name
     assert (home / "run" / "resume").is_dir()
-    assert len(list((home / "run" / "samples").glob("*.png"))) == 2
+    drawn = sorted(path.stem for path in (home / "run" / "samples").glob("*.png"))
+    assert [int(step) for step in drawn] == [0, 10, 20]
 
 
 def test_training_leaves_its_test_figures_with_the_model(home, capsys):

@@ -150,7 +150,7 @@ def test_previews_of_a_resumed_run_go_on(tmp_path):
     with pytest.raises(Interruption):
         runs.run(tmp_path, on_preview=on_preview, on_progress=stop_at(8), **changes)
     runs.run(tmp_path, on_preview=on_preview, resume=True, **changes)
-    assert seen == [3, 6, 6, 9, 12]  # the resume point at step 4 knew of the first
+    assert seen == [0, 3, 6, 6, 9, 12]  # the resume point at step 4 knew of the first
 
 
 def test_a_run_killed_at_random_moments_ends_as_one_never_killed(tmp_path, reference):

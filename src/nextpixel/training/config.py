@@ -37,8 +37,10 @@ class TrainConfig:
         validation_images: How many validation images those evaluations use.
         test_images: How many test images they use, for the curve alone: nothing is ever chosen by
             it.
-        preview_every: Updates between previews (samples from the same noise). 0: none.
-        previews: Previews spread evenly over the run, by clock where `minutes` is set. 0: none.
+        preview_every: Updates between previews (samples from the same noise), the first before
+            any. 0: none.
+        previews: Previews spread evenly over the run, by clock where `minutes` is set, and one
+            before it. 0: none.
         preview_count: Images in a preview.
         save_every: Updates between resume points.
     """

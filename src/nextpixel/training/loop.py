@@ -165,7 +165,7 @@ class _Trainer:
         self.gradient = Gradient(model)
         self.average = None if config.ema is None else make_average(model, config.ema)
         self.batches = Batches(len(data.train), config.batch_size, seed=config.seed)
-        self.step = self.images = self.previews = 0
+        self.step, self.images, self.previews = 0, 0, -1
         self.loss_sum, self.loss_count, self.running = 0.0, 0, math.nan
         self.seconds_before, self.started = 0.0, time.monotonic()
         self.rows: list[Metrics] = []
@@ -201,6 +201,7 @@ class _Trainer:
     def work(self, stop: StopRequest) -> None:
         """Update until the run is over or a signal asks to stop."""
         self.started = time.monotonic()
+        self.preview()
         while (share := self.share) < 1 and not stop.requested:
             self.model.train()
             self.update(share)
@@ -302,7 +303,9 @@ class _Trainer:
         return evaluate(self.kept, part, condition).nats
 
     def preview(self) -> None:
-        """Call for a preview if one is due."""
+        """Call for a preview if one is due; the first is due before the first update."""
+        if not (self.config.preview_every or self.config.previews):
+            return
         by_steps = self.config.preview_every and self.step // self.config.preview_every
         by_share = int(min(1.0, self.share) * self.config.previews)
         due = max(by_steps, by_share)
