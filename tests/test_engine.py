@@ -80,7 +80,7 @@ def test_a_model_without_a_program_falls_back_and_says_so(monkeypatch):
 
 
 def test_where_compiled_code_cannot_be_kept_it_still_runs(monkeypatch):
-    def no_folder(*, cache: bool = False, nogil: bool):
+    def no_folder(*, cache: bool = False, **options: object):
         if cache:
             raise RuntimeError("no locator available")
         return lambda function: function

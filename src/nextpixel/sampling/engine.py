@@ -222,7 +222,7 @@ class _Block:
         self.terms, self.places = _terms(program, given)
         self.rels = tuple(np.zeros(len(taps) + 1, np.int64) for taps in compiled.taps)
         self.here = np.zeros(len(compiled.maps), np.int64)
-        self.acc = np.zeros((4, compiled.widest), np.float32)
+        self.sums = tuple(np.zeros(compiled.widest, np.float32) for _ in range(4))
         self.p = np.zeros(max(2, model.head.size))
         every = torch.arange(model.levels)
         self.scale = to_network(every, model.levels, torch.float32).numpy()
@@ -244,7 +244,7 @@ class _Block:
             made.taps, self.rels, made.maps, self.here, self.scale, self.levels, self.known,
             self.uniforms, self.log_p, self.temperature, row, model.shape[2], model.colors,
             self.groups, model.head.size, model.edge, self.output.number, 0, len(self.levels),
-            self.acc, self.powers, self.p,
+            self.sums, self.powers, self.p,
         )  # fmt: skip
 
 

@@ -22,10 +22,10 @@ BASE, ROWS, PAD, FEATURES = range(4)
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a function when it is first called, and keep the result on the disk if possible."""
     try:
-        made: Callable[..., Any] = njit(cache=True, nogil=True)(function)
+        made: Callable[..., Any] = njit(cache=True, nogil=True, error_model="numpy")(function)
     except RuntimeError as error:  # no folder to keep it in
         warnings.warn(f"compiled code is not kept, so each start compiles: {error}", stacklevel=2)
-        made = njit(nogil=True)(function)
+        made = njit(nogil=True, error_model="numpy")(function)
     return made
 
 
@@ -85,21 +85,21 @@ def _sigmoid(x, powers):
 
 
 @compiled
-def _conv4(state, weights, bias, rel, op, low, high, q0, q1, q2, q3, t0, t1, t2, t3, acc):
-    """One convolution at four places: q are their inputs, t their outputs."""
-    size, inputs, outputs = high - low, op[INPUTS], op[OUTPUTS]
-    a0, a1, a2, a3 = acc[0], acc[1], acc[2], acc[3]
-    if op[START]:
+def _conv4(state, weights, bias, rel, inputs, outputs, tap, taps, weight, offset, start, low, high,
+           q0, q1, q2, q3, t0, t1, t2, t3, a0, a1, a2, a3):  # fmt: skip
+    """One convolution at four places: q are their inputs, t their outputs, a room for sums."""
+    size = high - low
+    if start:
         for f in range(size):
-            v = bias[op[BIAS] + low + f]
+            v = bias[offset + low + f]
             a0[f], a1[f], a2[f], a3[f] = v, v, v, v
     else:
         for f in range(size):
             a0[f], a1[f] = state[t0 + low + f], state[t1 + low + f]
             a2[f], a3[f] = state[t2 + low + f], state[t3 + low + f]
-    for tap in range(op[TAPS]):
-        r = rel[op[TAP] + tap]
-        base = op[WEIGHT] + tap * inputs * outputs + low
+    for number in range(taps):
+        r = rel[tap + number]
+        base = weight + number * inputs * outputs + low
         i = 0
         while i + 4 <= inputs:
             k = r + i
@@ -132,15 +132,15 @@ def _conv4(state, weights, bias, rel, op, low, high, q0, q1, q2, q3, t0, t1, t2,
 
 
 @compiled
-def _conv1(state, weights, bias, rel, op, low, high, q0, t0, acc):
+def _conv1(state, weights, bias, rel, inputs, outputs, tap, taps, weight, offset, start, low, high,
+           q0, t0, a0):  # fmt: skip
     """One convolution at one place, in the order of `_conv4`."""
-    size, inputs, outputs = high - low, op[INPUTS], op[OUTPUTS]
-    a0 = acc[0]
+    size = high - low
     for f in range(size):
-        a0[f] = bias[op[BIAS] + low + f] if op[START] else state[t0 + low + f]
-    for tap in range(op[TAPS]):
-        r = rel[op[TAP] + tap]
-        base = op[WEIGHT] + tap * inputs * outputs + low
+        a0[f] = bias[offset + low + f] if start else state[t0 + low + f]
+    for number in range(taps):
+        r = rel[tap + number]
+        base = weight + number * inputs * outputs + low
         i = 0
         while i + 4 <= inputs:
             k, j = q0 + r + i, base + i * outputs
@@ -160,63 +160,46 @@ def _conv1(state, weights, bias, rel, op, low, high, q0, t0, acc):
 
 
 @compiled
-def _conv(
-    state, size, weights, bias, rel, op, maps, here, low, high, first, last, left, right, acc
-):
-    """A convolution at columns left..right-1 of images first..last-1, four places at a time."""
-    source, target = maps[op[SOURCE], FEATURES], maps[op[TARGET], FEATURES]
-    there = here[op[TARGET]]
+def _conv(state, size, weights, bias, rel, inputs, outputs, tap, taps, weight, offset, start,
+          source, target, there, low, high, first, last, left, right, a0, a1, a2, a3):  # fmt: skip
+    """A convolution at columns left..right-1 of images first..last-1, four places at a time.
+
+    `source` and `target` are the features of the two maps; `there` is where the target's row lies.
+    """
     columns = right - left
     count = (last - first) * columns
     place = 0
-    q = np.empty(4, np.int64)
-    t = np.empty(4, np.int64)
+    while place + 4 <= count:
+        i0, c0 = first + place // columns, left + place % columns
+        i1, c1 = first + (place + 1) // columns, left + (place + 1) % columns
+        i2, c2 = first + (place + 2) // columns, left + (place + 2) % columns
+        i3, c3 = first + (place + 3) // columns, left + (place + 3) % columns
+        _conv4(
+            state, weights, bias, rel, inputs, outputs, tap, taps, weight, offset, start, low, high,
+            i0 * size + c0 * source, i1 * size + c1 * source,
+            i2 * size + c2 * source, i3 * size + c3 * source,
+            i0 * size + c0 * target + there, i1 * size + c1 * target + there,
+            i2 * size + c2 * target + there, i3 * size + c3 * target + there,
+            a0, a1, a2, a3,
+        )  # fmt: skip
+        place += 4
     while place < count:
-        many = min(4, count - place)
-        for k in range(many):
-            image, column = first + (place + k) // columns, left + (place + k) % columns
-            q[k] = image * size + column * source
-            t[k] = image * size + column * target + there
-        if many == 4:
-            _conv4(
-                state, weights, bias, rel, op, low, high,
-                q[0], q[1], q[2], q[3], t[0], t[1], t[2], t[3], acc,
-            )  # fmt: skip
-        else:
-            for k in range(many):
-                _conv1(state, weights, bias, rel, op, low, high, q[k], t[k], acc)
-        place += many
+        image, column = first + place // columns, left + place % columns
+        _conv1(
+            state, weights, bias, rel, inputs, outputs, tap, taps, weight, offset, start, low, high,
+            image * size + column * source, image * size + column * target + there, a0,
+        )  # fmt: skip
+        place += 1
 
 
 @compiled
-def _simple(
-    state, size, weights, bias, terms, places, op, maps, here, low, high, image, row, column, powers
-):
-    """Any other operation at one place."""
-    source, target = op[SOURCE], op[TARGET]
-    t = image * size + here[target] + column * maps[target, FEATURES]
-    q = image * size + here[source] + column * maps[source, FEATURES]
-    if op[KIND] == RELU:
-        for f in range(low, high):
-            state[t + f] = max(state[q + f], np.float32(0.0))
-    elif op[KIND] == GATE:
-        half = high - low
-        for f in range(half):
-            value = _sigmoid(np.float32(2.0) * state[q + 2 * low + f], powers)
-            opening = _sigmoid(state[q + 2 * low + half + f], powers)
-            state[t + low + f] = (np.float32(2.0) * value - np.float32(1.0)) * opening
-    elif op[KIND] == ADD:
-        o = image * size + here[op[OTHER]] + column * maps[op[OTHER], FEATURES]
-        for f in range(low, high):
-            state[t + f] = state[q + f] + state[o + f]
-    elif op[KIND] == AFFINE:
-        for f in range(low, high):
-            state[t + f] = state[q + f] * weights[op[WEIGHT] + f] + bias[op[BIAS] + f]
-    else:
-        place = places[op[TERM]]
-        s = place[0] + image * place[1] + row * place[2] + column * place[3]
-        for f in range(low, high):
-            state[t + f] = state[q + f] + terms[s + f]
+def _gate(state, q, t, low, high, powers):
+    """Tanh of a group's first half times sigmoid of its second."""
+    half = high - low
+    for f in range(half):
+        value = _sigmoid(np.float32(2.0) * state[q + 2 * low + f], powers)
+        opening = _sigmoid(state[q + 2 * low + half + f], powers)
+        state[t + low + f] = (np.float32(2.0) * value - np.float32(1.0)) * opening
 
 
 @compiled
@@ -236,26 +219,45 @@ def locate(ops, taps, maps, row, width, rel, here):
 
 @compiled
 def _run(ops, state, size, weights, bias, terms, places, rel, maps, here, group, groups,
-         first, last, row, left, right, acc, powers):  # fmt: skip
+         first, last, row, left, right, a0, a1, a2, a3, powers):  # fmt: skip
     """Operations at columns left..right-1 of images first..last-1, for one color group or all."""
     for k in range(len(ops)):
-        op = ops[k]
-        features = op[OUTPUTS]
-        low, high = 0, features
+        kind, source, target = ops[k, KIND], ops[k, SOURCE], ops[k, TARGET]
+        from_features, to_features = maps[source, FEATURES], maps[target, FEATURES]
+        low, high = 0, ops[k, OUTPUTS]
         if groups > 1:
-            low, high = group * features // groups, (group + 1) * features // groups
-        if op[KIND] == CONV:
+            low, high = group * high // groups, (group + 1) * high // groups
+        if kind == CONV:
             _conv(
-                state, size, weights, bias, rel, op, maps, here, low, high,
-                first, last, left, right, acc,
+                state, size, weights, bias, rel, ops[k, INPUTS], ops[k, OUTPUTS], ops[k, TAP],
+                ops[k, TAPS], ops[k, WEIGHT], ops[k, BIAS], ops[k, START], from_features,
+                to_features, here[target], low, high, first, last, left, right, a0, a1, a2, a3,
             )  # fmt: skip
-        else:
-            for image in range(first, last):
-                for column in range(left, right):
-                    _simple(
-                        state, size, weights, bias, terms, places, op, maps, here, low, high,
-                        image, row, column, powers,
-                    )  # fmt: skip
+            continue
+        for image in range(first, last):
+            for column in range(left, right):
+                q = image * size + here[source] + column * from_features
+                t = image * size + here[target] + column * to_features
+                if kind == RELU:
+                    for f in range(low, high):
+                        state[t + f] = max(state[q + f], np.float32(0.0))
+                elif kind == GATE:
+                    _gate(state, q, t, low, high, powers)
+                elif kind == ADD:
+                    other = ops[k, OTHER]
+                    o = image * size + here[other] + column * maps[other, FEATURES]
+                    for f in range(low, high):
+                        state[t + f] = state[q + f] + state[o + f]
+                elif kind == AFFINE:
+                    w, b = ops[k, WEIGHT], ops[k, BIAS]
+                    for f in range(low, high):
+                        state[t + f] = state[q + f] * weights[w + f] + bias[b + f]
+                else:
+                    m = ops[k, TERM]
+                    at = places[m, 0] + image * places[m, 1] + row * places[m, 2]
+                    at += column * places[m, 3]
+                    for f in range(low, high):
+                        state[t + f] = state[q + f] + terms[at + f]
 
 
 @compiled
@@ -291,22 +293,24 @@ def _choose(state, at, count, uniform, temperature, given, p):
 @compiled
 def scan_row(row_ops, pixel_ops, late_ops, state, size, weights, bias, terms, places, taps, rels,
              maps, here, scale, levels, known, uniforms, log_p, temperature, row, width, colors,
-             groups, head, edge, output, first, last, acc, powers, p):  # fmt: skip
+             groups, head, edge, output, first, last, sums, powers, p):  # fmt: skip
     """Carry out one row of the scan for images first..last-1.
 
     `levels` (B, C, H, W) are read where `known` and written elsewhere; `log_p` (B,) is added to.
     """
     rel_row, rel_pixel, rel_late = rels
+    a0, a1, a2, a3 = sums
     locate(row_ops, taps[0], maps, row, width, rel_row, here)
     locate(pixel_ops, taps[1], maps, row, width, rel_pixel, here)
     locate(late_ops, taps[2], maps, row, width, rel_late, here)
     _run(row_ops, state, size, weights, bias, terms, places, rel_row, maps, here, 0, 1,
-         first, last, row, 0, width, acc, powers)  # fmt: skip
+         first, last, row, 0, width, a0, a1, a2, a3, powers)  # fmt: skip
     for column in range(width):
         for color in range(colors):
             if groups > 1 or color == 0:
                 _run(pixel_ops, state, size, weights, bias, terms, places, rel_pixel, maps, here,
-                     color, groups, first, last, row, column, column + 1, acc, powers)  # fmt: skip
+                     color, groups, first, last, row, column, column + 1,
+                     a0, a1, a2, a3, powers)  # fmt: skip
             for image in range(first, last):
                 at = image * size + here[output] + column * maps[output, FEATURES] + color * head
                 given = (
@@ -324,4 +328,4 @@ def scan_row(row_ops, pixel_ops, late_ops, state, size, weights, bias, terms, pl
                 else:
                     state[pixel + color] = scale[level]
             _run(late_ops, state, size, weights, bias, terms, places, rel_late, maps, here, 0, 1,
-                 first, last, row, column, column + 1, acc, powers)  # fmt: skip
+                 first, last, row, column, column + 1, a0, a1, a2, a3, powers)  # fmt: skip
