@@ -3,6 +3,7 @@
 import gzip
 import lzma
 import struct
+from functools import partial
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from nextpixel import NextPixelError
 from nextpixel.data import load_data
 from nextpixel.data.idx import read_idx, read_images
 
-PACK = {"": bytes, ".gz": gzip.compress, ".xz": lzma.compress}
+PACK = {"": bytes, ".gz": partial(gzip.compress, mtime=0), ".xz": lzma.compress}
 
 
 def idx(*sizes, fill=None):
