@@ -89,7 +89,9 @@ def first_images(count):
 def test_a_conditional_recipe_trains_into_a_whole_folder(made, name):
     for file in ("model.safetensors", "config.json", "metrics.csv", "training.gif", "curves.png"):
         assert (made / name / file).is_file(), file
-    assert len(list((made / name / "samples").glob("*.png"))) == 1
+    assert (
+        len(list((made / name / "samples").glob("*.png"))) == 2
+    )  # before the first update, and at the end
 
 
 def test_the_figures_in_a_folder_say_what_the_model_was_given(made):

@@ -12,6 +12,7 @@ NO_SCRIPT = FOLDER / "common.py"
 EXAMPLES = sorted({*FOLDER.glob("*.py")} - {DEMO, NO_SCRIPT})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_an_example_runs_in_its_quick_form(path, tmp_path):
     done = subprocess.run(

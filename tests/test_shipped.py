@@ -56,6 +56,7 @@ def test_a_shipped_model_is_causal(name):
     assert npx.audit(npx.load(name), probes=1).causal
 
 
+@pytest.mark.slow
 def test_the_parameters_written_down_are_those_of_the_nets():
     counted = {
         name: sum(weight.numel() for weight in npx.build_recipe(name).parameters())
