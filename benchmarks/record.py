@@ -67,6 +67,7 @@ def measure(name: str, folder: Path) -> Measured:
         images=int(last["images"]),
         hardware=hardware() + (f", {threads} used" if threads else ""),
         torch=torch.__version__.split("+")[0],
+        parameters=sum(weight.numel() for weight in npx.load(folder).parameters()),
     )
 
 
@@ -90,7 +91,7 @@ def table(results: Results) -> str:
         for label, measured in results.of(name).items():
             told = "" if measured.given == "nothing" else f", given {measured.given}"
             lines.append(
-                f"| `{label}` | {read(name).seed} | {results.parameters[name]:,} | "
+                f"| `{label}` | {read(name).seed} | {measured.parameters or results.parameters[name]:,} | "
                 f"{measured.nats:.2f} ± {measured.standard_error:.2f} | "
                 f"{measured.bits_per_dim:.4f} | {measured.protocol}{told} | "
                 f"{measured.images:,} images in {measured.minutes} min |"

@@ -25,6 +25,7 @@ class Measured:
         images: Training images seen.
         hardware: Processor and cores.
         torch: Version.
+        parameters: Of the net; 0 stands for those of the recipe's.
     """
 
     nats: float
@@ -39,6 +40,7 @@ class Measured:
     images: int
     hardware: str
     torch: str
+    parameters: int = 0
 
 
 @dataclass(frozen=True)
