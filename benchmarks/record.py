@@ -89,9 +89,10 @@ def table(results: Results) -> str:
     ]
     for name in npx.recipes.names():
         for label, measured in results.of(name).items():
+            size = measured.parameters or results.parameters[name]
             told = "" if measured.given == "nothing" else f", given {measured.given}"
             lines.append(
-                f"| `{label}` | {read(name).seed} | {measured.parameters or results.parameters[name]:,} | "
+                f"| `{label}` | {read(name).seed} | {size:,} | "
                 f"{measured.nats:.2f} ± {measured.standard_error:.2f} | "
                 f"{measured.bits_per_dim:.4f} | {measured.protocol}{told} | "
                 f"{measured.images:,} images in {measured.minutes} min |"
