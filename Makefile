@@ -1,4 +1,4 @@
-# make demo   set up once, then train, score, sample and complete real digits (about 5 minutes)
+# make demo   set up once, then train, score, sample and complete real digits (about 4 minutes)
 # make test   the fast tests;  make lint, make types, make slow: the rest of what CI runs
 #
 # On Linux the package registry's torch comes with several GB of CUDA libraries. For the small CPU

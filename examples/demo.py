@@ -1,6 +1,6 @@
 """The whole way once: train on binary digits, score, sample, complete and audit.
 
-    python examples/demo.py            about 5 minutes on two cores; what `make demo` runs
+    python examples/demo.py            about 3 minutes on two cores; what `make demo` runs
     python examples/demo.py --quick    a few seconds, to see that everything works
 
 It runs the commands that you would type, and says which. All it makes lies in `runs/demo`, which is
