@@ -32,7 +32,8 @@ class TrainConfig:
         ema: Decay of an exponential moving average of the weights that is evaluated and kept in
             place of the last weights. None: no average.
         seed: Of the initial weights, the order of images and every draw.
-        threads: CPU threads of the run. None: torch's default.
+        threads: CPU threads of the run. None: torch's default. A batch is shared out over them, and
+            sums round differently for another number: bits repeat for the same number only.
         validate_every: Updates between evaluations on held-out images.
         validation_images: How many validation images those evaluations use.
         test_images: How many test images they use, for the curve alone: nothing is ever chosen by
