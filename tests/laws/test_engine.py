@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from nextpixel.heads.sharpness import PLAIN
 from nextpixel.models import PixelModel
 from nextpixel.sampling import complete, engine, sample
 from nextpixel.sampling.draw import draw_uniforms
@@ -33,7 +34,7 @@ def score(model: PixelModel, levels: Tensor) -> Tensor:
     known = torch.ones(levels.shape, dtype=torch.bool)
     uniforms = torch.zeros(levels.shape, dtype=torch.float64)
     given = model.condition(told(model, count), count)
-    _, log_p = engine.fill(model, levels, known, uniforms, given, temperature=1.0, on_row=None)
+    _, log_p = engine.fill(model, levels, known, uniforms, given, sharpness=PLAIN, on_row=None)
     return log_p
 
 
@@ -72,6 +73,19 @@ def assert_on_a_boundary(
         order = (oracle[image] != drawn[image]).permute(1, 2, 0).flatten()
         first = int(order.int().argmax())
         assert near[image].permute(1, 2, 0).flatten()[first]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"temperature": 0.6}, {"top_p": 0.5}, {"temperature": 0.7, "top_k": 2, "top_p": 0.55}],
+)
+def test_sharpened_drawing_is_that_of_the_oracle(single, options):
+    condition = told(single, 40)
+    fast = sample(single, 40, rng=rng(), condition=condition, **options)
+    slow = sample(single, 40, rng=rng(), condition=condition, method="recompute", **options)
+    assert (fast != slow).flatten(1).any(1).double().mean() < 0.05
+    plain = sample(single, 40, rng=rng(), condition=condition)
+    assert (fast != plain).any()
 
 
 def test_completion_by_the_engine_is_that_of_the_oracle(single):

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nextpixel.errors import NextPixelError
+from nextpixel.heads.sharpness import Sharpness
 from nextpixel.images import to_network
 from nextpixel.lanes import Lanes
 from nextpixel.models import PixelModel
@@ -39,7 +40,7 @@ def fill(
     uniforms: Tensor,
     given: Given,
     *,
-    temperature: float,
+    sharpness: Sharpness,
     on_row: Callable[[int, Tensor], None] | None,
 ) -> tuple[Tensor, Tensor]:
     """Keep `levels` where `known`, draw the rest by `uniforms`; all of shape (B, C, H, W).
@@ -57,20 +58,23 @@ def fill(
     out = levels.long().clone().contiguous().numpy()
     kept, chances = known.contiguous().numpy(), uniforms.contiguous().numpy()
     log_p = np.zeros(len(out))
+    chosen = (
+        float(sharpness.temperature),
+        sharpness.top_k or model.levels,
+        float(sharpness.top_p or 1.0),
+    )
     lanes = Lanes()
     blocks = []
     for part in _parts(len(out), lanes.count):
         terms = _terms(made.program, made.layout, given.part(part))
-        blocks.append(
-            _block(plan, *terms, out[part], kept[part], chances[part], log_p[part])
-        )
+        blocks.append(_block(plan, *terms, out[part], kept[part], chances[part], log_p[part]))
     rows = 1 if on_row else max(1, CALL // (made.layout.work * len(out)))
     height = model.shape[1]
     for top in range(0, height, rows):
         bottom = min(height, top + rows)
 
         def scan(block: kernels.Block, top: int = top, bottom: int = bottom) -> None:
-            kernels.scan_rows(plan, block, temperature, top, bottom)
+            kernels.scan_rows(plan, block, chosen, top, bottom)
 
         list(lanes.map(scan, blocks))
         if on_row is not None:
@@ -169,6 +173,7 @@ def _block(
         begins=begins,  # type: ignore[arg-type]
         here=np.zeros(len(plan.maps), np.int64),
         p=np.zeros(len(plan.scale)),
+        weights=np.zeros(len(plan.scale)),
         levels=levels,
         known=known,
         uniforms=uniforms,

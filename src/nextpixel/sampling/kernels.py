@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from nextpixel.sampling.choosing import choose
 from nextpixel.sampling.compiling import compiled, inlined
 from nextpixel.sampling.layout import (
     BASE,
@@ -38,7 +39,6 @@ from nextpixel.sampling.vectors import (
     WIDTH,
     add16,
     copy16,
-    exp64,
     gate16,
     relu16,
     times16,
@@ -86,7 +86,8 @@ class Block(NamedTuple):
         places: (told, 4): where an operation's terms begin, and strides by image, row and column.
         begins: For each phase, where its stretches begin from the first place of this row.
         here: Where each map's first place of this row lies.
-        p: Room for the probabilities of a sub-pixel.
+        p: Room for the log-probabilities of a sub-pixel.
+        weights: Room for its probabilities.
         levels: (B, C, H, W), read where `known`, written elsewhere.
         known: (B, C, H, W).
         uniforms: (B, C, H, W), what is drawn by.
@@ -99,31 +100,11 @@ class Block(NamedTuple):
     begins: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
     here: NDArray[np.int64]
     p: NDArray[np.float64]
+    weights: NDArray[np.float64]
     levels: NDArray[np.int64]
     known: NDArray[np.bool_]
     uniforms: NDArray[np.float64]
     log_p: NDArray[np.float64]
-
-
-@compiled
-def log64(x):
-    """The natural logarithm of x in (0, 1e300], float64, relative error below 1e-15.
-
-    x = 2^n m with m in (0.7, 1.42); ln m = 2 artanh(s), s = (m - 1) / (m + 1), by its series.
-    """
-    if not 0.0 < x < 1e300:
-        return np.nan
-    n = 0
-    while x > 1.42:
-        x, n = x * 0.5, n + 1
-    while x < 0.71:
-        x, n = x * 2.0, n - 1
-    s = (x - 1.0) / (x + 1.0)
-    square = s * s
-    total = 0.0
-    for k in range(23, 1, -2):
-        total = (total + 1.0 / k) * square
-    return 2.0 * s * (total + 1.0) + n * 0.6931471805599453
 
 
 @inlined
@@ -256,52 +237,6 @@ def predict(plan, block, row, column, color):
 
 
 @compiled
-def _read(plan, block, image, column, color):
-    """Log-probabilities of the levels up to a constant into `block.p`, and the largest."""
-    output, p = plan.output, block.p
-    at = image * plan.size + block.here[output] + column * plan.maps[output, FEATURES]
-    at += color * plan.head[1]
-    if plan.head[0] == 1:  # one logit for two levels
-        p[0], p[1] = 0.0, np.float64(block.state[at])
-    else:
-        for k in range(plan.head[0]):
-            p[k] = np.float64(block.state[at + k])
-    largest = p[0]
-    for k in range(1, len(p)):
-        largest = max(largest, p[k])
-    return largest
-
-
-@compiled
-def _draw(p, largest, uniform, temperature):
-    """The first level whose cumulative probability exceeds the uniform."""
-    total = 0.0
-    for k in range(len(p)):
-        total += exp64((p[k] - largest) / temperature)
-    reached = 0.0
-    for k in range(len(p) - 1):
-        reached += exp64((p[k] - largest) / temperature)
-        if reached > uniform * total:
-            return k
-    return len(p) - 1
-
-
-@compiled
-def choose(plan, block, temperature, image, row, column, color):
-    """Draw a level, or take the known one; its log-probability counts."""
-    p = block.p
-    largest = _read(plan, block, image, column, color)
-    level = block.levels[image, color, row, column]
-    if not block.known[image, color, row, column]:
-        level = _draw(p, largest, block.uniforms[image, color, row, column], temperature)
-    total = 0.0
-    for k in range(len(p)):
-        total += exp64(p[k] - largest)
-    block.levels[image, color, row, column] = level
-    block.log_p[image] += (p[level] - largest) - log64(total)
-
-
-@compiled
 def write(plan, block, row, column, color):
     """Show the network the levels of a sub-pixel."""
     for image in range(len(block.log_p)):
@@ -316,13 +251,13 @@ def write(plan, block, row, column, color):
 
 
 @compiled
-def scan_rows(plan, block, temperature, top, bottom):
-    """Carry out rows top..bottom-1 of the scan."""
+def scan_rows(plan, block, sharpness, top, bottom):
+    """Carry out rows top..bottom-1 of the scan; `sharpness`: temperature, top_k, top_p."""
     for row in range(top, bottom):
         begin_row(plan, block, row)
         for column in range(plan.shape[2]):
             for color in range(plan.shape[0]):
                 predict(plan, block, row, column, color)
                 for image in range(len(block.log_p)):
-                    choose(plan, block, temperature, image, row, column, color)
+                    choose(plan, block, sharpness, image, row, column, color)
                 write(plan, block, row, column, color)
