@@ -12,6 +12,7 @@ PARTS = [
     "errors",
     "settings",
     "lanes",
+    "memory",
     "order",
     "images",
     "data",

@@ -536,3 +536,21 @@ def test_a_reader_that_leaves_is_no_error():
     )
     os.close(write)
     assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_recompute_says_what_it_costs_and_draws_the_same(run, capsys):
+    words = ["sample", "run", "--count", "3", "--out"]
+    assert main([*words, "fast.npy"]) == 0
+    assert "warning" not in capsys.readouterr().err
+    assert main([*words, "slow.npy", "--method", "recompute"]) == 0
+    assert "nextpixel: warning: method recompute runs the network for each of" in (
+        capsys.readouterr().err
+    )
+    assert np.array_equal(np.load("fast.npy"), np.load("slow.npy"))
+
+
+def test_top_k_of_one_draws_the_likeliest_levels_whatever_the_seed(run):
+    words = ["sample", "run", "--count", "2", "--top-k", "1"]
+    assert main([*words, "--seed", "1", "--out", "a.npy"]) == 0
+    assert main([*words, "--seed", "2", "--out", "b.npy"]) == 0
+    assert np.array_equal(np.load("a.npy"), np.load("b.npy"))

@@ -11,10 +11,10 @@ import pytest
 import torch
 from numba import njit
 
-from nextpixel import build, sample
+from nextpixel import build, memory, sample
 from nextpixel.errors import NextPixelError
 from nextpixel.models import PixelModel
-from nextpixel.sampling import choosing, compiling, kernels, vectors
+from nextpixel.sampling import choosing, compiling, engine, kernels, vectors
 
 
 def rng() -> torch.Generator:
@@ -121,6 +121,47 @@ def test_where_compiled_code_cannot_be_kept_it_still_runs(monkeypatch):
     monkeypatch.setattr(compiling, "njit", no_folder)
     with pytest.warns(UserWarning, match="compiled code is not kept, so each start compiles"):
         assert compiling.compiled(abs)(-3) == 3
+
+
+def test_images_that_do_not_fit_in_memory_are_refused_with_the_estimate(monkeypatch):
+    """40 bytes for each of 36 sub-pixels: uniforms, levels and what is known of them."""
+    monkeypatch.setattr(memory, "available", lambda: 40 * 36 * 1000 - 1)
+    sample(tiny(), 1, rng=rng())
+    message = "1000 images of 6x6 needs 1 MiB of memory, and 1 MiB are available; draw fewer"
+    with pytest.raises(NextPixelError, match=message):
+        sample(tiny(), 1000, rng=rng())
+
+
+def test_an_engine_that_does_not_fit_in_memory_is_refused(monkeypatch):
+    model = tiny()
+    needed = engine.memory_of(model, 4)
+    monkeypatch.setattr(memory, "available", lambda: needed)
+    sample(model, 4, rng=rng())
+    with pytest.raises(NextPixelError, match="drawing 5 images of 6x6 at a time needs"):
+        sample(model, 5, rng=rng())
+
+
+def test_a_system_that_does_not_say_how_much_memory_there_is_is_trusted(monkeypatch):
+    monkeypatch.setattr(memory, "available", lambda: None)
+    assert len(sample(tiny(), 2, rng=rng())) == 2
+
+
+def test_the_scan_yields_rows_and_can_be_cancelled_between_them():
+    seen = []
+
+    class Cancelled(Exception):
+        pass
+
+    def on_row(row, levels):
+        seen.append((row, levels[:, :, :row].clone()))
+        if row == 3:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        sample(tiny(), 2, rng=rng(), on_row=on_row)
+    whole = sample(tiny(), 2, rng=rng())
+    assert [row for row, _ in seen] == [1, 2, 3]
+    assert all(torch.equal(part, whole[:, :, :row].long()) for row, part in seen)
 
 
 SCRIPT = """

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -92,6 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status.
     """
     words = sys.argv[1:] if argv is None else list(argv)
+    warnings.showwarning = _warn
     try:
         status = app.meta(
             words, exit_on_error=False, print_error=False, result_action="return_value"
@@ -126,6 +128,11 @@ def _status(error: BaseException) -> int:
 
 def _complain(text: str) -> None:
     print(f"nextpixel: error: {' '.join(text.split())}", file=sys.stderr)
+
+
+def _warn(message: Warning | str, *_: object, **__: object) -> None:
+    """A warning in one line, like an error, without the place in our code that gave it."""
+    print(f"nextpixel: warning: {message}", file=sys.stderr)
 
 
 def _forget_stdout() -> None:

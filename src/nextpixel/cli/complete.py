@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 import nextpixel as npx
 from nextpixel import gallery
-from nextpixel.cli.inputs import check_out, read_images, read_known, write_array
+from nextpixel.cli.inputs import check_out, read_images, read_known, warn_of_cost, write_array
 from nextpixel.cli.progress import counting
 from nextpixel.cli.told import codes_its_images, codes_of, labels_for, own_labels, refuse_labels
 
@@ -54,6 +54,7 @@ def complete(
     if count < 1:
         raise ValueError(f"count must be at least 1, got {count}")
     loaded = npx.load(model)
+    warn_of_cost(method, loaded)
     mask = read_known(known, loaded)
     originals, labels = read_images(images, model, loaded, images_count)
     many = originals.repeat_interleave(count, 0)

@@ -1,6 +1,7 @@
 """What the commands are given: models, data sets, images, masks, names of files to write."""
 
 import os
+import warnings
 from dataclasses import fields, replace
 from io import BytesIO
 from pathlib import Path
@@ -19,6 +20,17 @@ from nextpixel.images import quantize
 from nextpixel.models import PixelModel
 
 SIDES = ("top", "bottom", "left", "right")
+
+
+def warn_of_cost(method: str, model: PixelModel) -> None:
+    """Say what "recompute" costs, before it does."""
+    if method == "recompute":
+        _, height, width = model.shape
+        warnings.warn(
+            f"method recompute runs the network for each of {height * width} pixels; the engine "
+            "draws the same images at about the cost of one run",
+            stacklevel=2,
+        )
 
 
 def check_out(path: Path, endings: tuple[str, ...]) -> None:

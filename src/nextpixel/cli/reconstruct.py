@@ -6,7 +6,7 @@ import torch
 
 import nextpixel as npx
 from nextpixel import gallery
-from nextpixel.cli.inputs import check_out, read_images, write_array
+from nextpixel.cli.inputs import check_out, read_images, warn_of_cost, write_array
 from nextpixel.cli.progress import counting
 from nextpixel.cli.told import codes_its_images, codes_of
 
@@ -46,6 +46,7 @@ def reconstruct(
     if count < 1:
         raise ValueError(f"count must be at least 1, got {count}")
     loaded = npx.load(model)
+    warn_of_cost(method, loaded)
     if not codes_its_images(loaded):
         raise ValueError(f"model must be an auto-encoder, got {loaded.name}")
     originals, _ = read_images(images, model, loaded, images_count)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 import nextpixel as npx
 from nextpixel import gallery
-from nextpixel.cli.inputs import check_out, write_array
+from nextpixel.cli.inputs import check_out, warn_of_cost, write_array
 from nextpixel.cli.progress import counting
 from nextpixel.cli.told import told_for
 from nextpixel.models import PixelModel
@@ -56,6 +56,7 @@ def sample(
     if count < 1:
         raise ValueError(f"count must be at least 1, got {count}")
     loaded = npx.load(model)
+    warn_of_cost(method, loaded)
     animated = out.suffix.lower() == ".gif"
     size = max(1, count) if animated else batch_size  # a frame shows all images at once
     frames: list[Tensor] = []

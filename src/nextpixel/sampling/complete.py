@@ -10,7 +10,7 @@ from torch import Tensor
 from nextpixel.heads.sharpness import Sharpness
 from nextpixel.models import PixelModel
 from nextpixel.nn import Value
-from nextpixel.sampling.draw import draw_uniforms, fill
+from nextpixel.sampling.draw import check_room, draw_uniforms, fill
 from nextpixel.sampling.scan import OnRow
 
 
@@ -62,6 +62,7 @@ def complete(
         raise ValueError(
             f"known must broadcast to shape {expected}, got {tuple(known.shape)}"
         ) from error
+    check_room(len(levels), model.shape)
     uniforms = draw_uniforms(len(levels), model.shape, rng)
     return fill(
         model,

@@ -11,6 +11,7 @@ from torch import Tensor
 from nextpixel.errors import nearest
 from nextpixel.heads.sharpness import Sharpness
 from nextpixel.likelihood import evaluation_mode
+from nextpixel.memory import require
 from nextpixel.models import PixelModel
 from nextpixel.nn import Given, Value
 from nextpixel.order import Shape, Step, from_sequence
@@ -64,6 +65,7 @@ def sample(
     """
     if count < 1:
         raise ValueError(f"count must be at least 1, got {count}")
+    check_room(count, model.shape)
     uniforms = draw_uniforms(count, model.shape, rng)
     start = torch.zeros(count, *model.shape, dtype=torch.int64)
     known = torch.zeros(count, *model.shape, dtype=torch.bool)
@@ -78,6 +80,16 @@ def sample(
         batch_size=batch_size,
         on_row=on_row,
     )
+
+
+def check_room(count: int, shape: Shape) -> None:
+    """Refuse more images than fit in memory, at 40 bytes a sub-pixel (uniforms, levels, known).
+
+    Raises:
+        NextPixelError: With the estimate.
+    """
+    what = f"{count} images of {shape[1]}x{shape[2]}"
+    require(40 * count * math.prod(shape), what, "draw fewer, or smaller ones")
 
 
 def draw_uniforms(count: int, shape: Shape, rng: torch.Generator) -> Tensor:

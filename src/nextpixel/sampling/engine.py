@@ -21,6 +21,7 @@ from nextpixel.errors import NextPixelError
 from nextpixel.heads.sharpness import Sharpness
 from nextpixel.images import to_network
 from nextpixel.lanes import Lanes
+from nextpixel.memory import require
 from nextpixel.models import PixelModel
 from nextpixel.nn import Given
 from nextpixel.nn.program import Program, term_of
@@ -51,10 +52,12 @@ def fill(
 
     Raises:
         NotImplementedError: If this kind of model has no program.
-        NextPixelError: If a weight or a prediction is no finite number.
+        NextPixelError: If a weight or a prediction is no finite number, or memory is too small.
     """
     made = prepared(model)
     plan = made.plan
+    what = f"drawing {len(levels)} images of {model.shape[1]}x{model.shape[2]} at a time"
+    require(memory_of(model, len(levels)), what, "make batch_size or the images smaller")
     out = levels.long().clone().contiguous().numpy()
     kept, chances = known.contiguous().numpy(), uniforms.contiguous().numpy()
     log_p = np.zeros(len(out))
@@ -93,6 +96,15 @@ def check_finite(model: PixelModel) -> None:
     for name, value in model.state_dict().items():
         if value.is_floating_point() and not bool(value.isfinite().all()):
             raise NextPixelError(f"the weights {name} of {model.name} are not all finite numbers")
+
+
+def memory_of(model: PixelModel, count: int) -> int:
+    """Bytes of what is kept for images on their way: rings of rows of all maps.
+
+    4 * count * sum over maps of rows kept * (width + padding) * features; and the weights once.
+    """
+    made = prepared(model)
+    return 4 * (count * made.layout.size + made.layout.weights.size + made.layout.bias.size)
 
 
 @dataclass(frozen=True, eq=False)
