@@ -539,7 +539,7 @@ def test_a_reader_that_leaves_is_no_error():
 
 
 def test_recompute_says_what_it_costs_and_draws_the_same(run, capsys):
-    words = ["sample", "run", "--count", "3", "--out"]
+    words = ["sample", run, "--count", "3", "--out"]
     assert main([*words, "fast.npy"]) == 0
     assert "warning" not in capsys.readouterr().err
     assert main([*words, "slow.npy", "--method", "recompute"]) == 0
@@ -550,7 +550,7 @@ def test_recompute_says_what_it_costs_and_draws_the_same(run, capsys):
 
 
 def test_top_k_of_one_draws_the_likeliest_levels_whatever_the_seed(run):
-    words = ["sample", "run", "--count", "2", "--top-k", "1"]
+    words = ["sample", run, "--count", "2", "--top-k", "1"]
     assert main([*words, "--seed", "1", "--out", "a.npy"]) == 0
     assert main([*words, "--seed", "2", "--out", "b.npy"]) == 0
     assert np.array_equal(np.load("a.npy"), np.load("b.npy"))
