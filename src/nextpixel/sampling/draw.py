@@ -14,6 +14,7 @@ from nextpixel.likelihood import evaluation_mode
 from nextpixel.models import PixelModel
 from nextpixel.nn import Given, Value
 from nextpixel.order import Shape, Step, from_sequence
+from nextpixel.sampling import torch_engine
 from nextpixel.sampling.recompute import Recompute
 from nextpixel.sampling.scan import Choose, OnRow, Predict, scan
 
@@ -133,9 +134,8 @@ def usable(model: PixelModel, method: str) -> str:
     if method != "engine":
         return method
     reason = ""
-    if next(model.parameters()).device.type != "cpu":
-        reason = "it runs on the CPU, and the model is on another device"
-    elif importlib.util.find_spec("numba") is None:
+    on_cpu = next(model.parameters()).device.type == "cpu"
+    if on_cpu and importlib.util.find_spec("numba") is None:
         reason = "numba is not installed"
     elif type(model).lower is PixelModel.lower:
         reason = f"{model.name} has no program"
@@ -155,11 +155,13 @@ def _fill_by_engine(
     temperature: float,
     on_row: OnRow | None,
 ) -> Tensor:
-    from nextpixel.sampling import engine  # compiles: only where it is used
+    if next(model.parameters()).device.type == "cpu":
+        from nextpixel.sampling import engine  # compiles: only where it is used
 
-    drawn, _ = engine.fill(
-        model, levels, known, uniforms, given, temperature=temperature, on_row=on_row
-    )
+        run = engine.fill
+    else:
+        run = torch_engine.fill
+    drawn, _ = run(model, levels, known, uniforms, given, temperature=temperature, on_row=on_row)
     return drawn
 
 

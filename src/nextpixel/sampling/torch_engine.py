@@ -98,7 +98,7 @@ def record(scan: Scan, *, warm_up: int = 2) -> Callable[[], None]:
     """
     device = scan.levels.device
     with torch.cuda.device(device):
-        stream = torch.cuda.Stream()
+        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             for _ in range(warm_up):

@@ -85,8 +85,8 @@ class Scan:
 
     def clear(self) -> None:
         """Go back to the top; above the image all features are zero."""
-        for ring in self.rings:
-            ring.values.zero_()
+        for ring in set(self.rings):
+            ring.clear()
         self.log_prob.zero_()
         self.number.zero_()
 
@@ -229,4 +229,5 @@ def _share(count: int, group: int | None, groups: int) -> slice:
 def _gate(x: Tensor, target: Tensor, groups: int) -> None:
     """In each group, tanh of its first half times sigmoid of its second; x has twice as many."""
     first, second = x.unflatten(-1, (groups, 2, -1)).unbind(-2)  # type: ignore[no-untyped-call]
-    target.copy_((torch.tanh(first) * torch.sigmoid(second)).flatten(-2))
+    made = target.unflatten(-1, (groups, -1))  # type: ignore[no-untyped-call]
+    torch.mul(torch.tanh(first), torch.sigmoid(second), out=made)
