@@ -3,11 +3,12 @@
 A convolution is split: what it reads in the rows above is summed for the whole row before the row's
 first pixel, on top of its bias, and what it reads beside the pixel is added when the scan is there.
 Whatever else is known before the row (conditions, maps of places, the vertical stack) and is added
-to a convolution joins that first sum, so that it costs nothing at a pixel.
+to a convolution joins that first sum, so that it costs nothing at a pixel; a factor (a batch norm)
+is applied to that sum and to the weights of the second part.
 """
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -60,7 +61,7 @@ class Schedule:
         self.rows, self.pad, self.home = [1] * count, [0] * count, list(range(count))
         self._readers = Counter(x.number for op in program.ops for x in op.inputs)
         self._readers[program.output.number] += 1
-        self._sums: set[int] = set()
+        self._sums: dict[int, int | None] = {}  # map -> place in tasks[PIXEL] of what adds to it
         for op in program.ops:
             self._place(op)
 
@@ -68,28 +69,35 @@ class Schedule:
         if op.kind == "conv":
             self._place_conv(op)
         elif self._joins(op):
-            self.home[op.output.number] = self.home[op.inputs[0].number]
-            self._sums.add(op.output.number)
-            self.tasks[ROW].append(Task(op))
+            self._join(op)
         else:
             self.tasks[op.output.known].append(Task(op))
 
     def _joins(self, op: Op) -> bool:
-        """Whether an operation only adds what the row knows to a convolution not read elsewhere."""
+        """Whether it applies what the row knows to a convolution that nothing else reads."""
         x = op.inputs[0].number
-        adds = op.kind == "told" or (op.kind == "add" and op.inputs[1].known == ROW)
-        return adds and x in self._sums and self._readers[x] == 1
+        known = op.kind in ("told", "affine") or (op.kind == "add" and op.inputs[1].known == ROW)
+        return known and x in self._sums and self._readers[x] == 1
+
+    def _join(self, op: Op) -> None:
+        """Do it to the first sum, in place."""
+        x, made = op.inputs[0].number, op.output.number
+        self.home[made], beside = self.home[x], self._sums[x]
+        self.tasks[ROW].append(Task(op))
+        if op.kind == "affine" and beside is not None:
+            self.tasks[PIXEL][beside] = _scaled(self.tasks[PIXEL][beside], op.weight)
+        self._sums[made] = beside
 
     def _place_conv(self, op: Op) -> None:
         self._keep(op.inputs[0], op.taps)
         now = [n for n, (row, _) in enumerate(op.taps) if row < 0 or op.output.known == ROW]
         beside = [n for n in range(len(op.taps)) if n not in now]
         self.tasks[ROW].append(Task(op, (_part(op, now),) if now else ()))
+        if op.output.known == PIXEL:
+            self._sums[op.output.number] = len(self.tasks[PIXEL]) if beside else None
         if beside:
             runs = _side_by_side([(n, op.taps[n][1]) for n in beside])
             self.tasks[PIXEL].append(Task(op, tuple(_part(op, run) for run in runs)))
-        if op.output.known == PIXEL:
-            self._sums.add(op.output.number)
 
     def _keep(self, source: Map, taps: tuple[Tap, ...]) -> None:
         home = self.home[source.number]
@@ -102,6 +110,12 @@ def _part(op: Op, numbers: list[int]) -> Part:
     assert op.weight is not None
     weight = op.weight[numbers].flatten(0, 1)
     return Part(tuple(op.taps[number] for number in numbers), weight)
+
+
+def _scaled(task: Task, factor: Tensor | None) -> Task:
+    assert factor is not None
+    parts = tuple(replace(part, weight=part.weight * factor) for part in task.parts)
+    return replace(task, parts=parts)
 
 
 def _side_by_side(columns: list[tuple[int, int]]) -> list[list[int]]:
