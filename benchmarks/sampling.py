@@ -1,14 +1,17 @@
 """Sampling by the step engine, against recompute and against one forward pass, in one run.
 
     python benchmarks/sampling.py [--batches 1 16 64] [--rounds 3] [--threads 1]
+    python benchmarks/sampling.py --device cuda     see sampling_cuda.py
 
 "naive" is 784 times the measured forward pass: what sampling costs where each pixel runs the whole
 network, as all of the seeds do. The engine and the forward pass are measured in turns.
 """
 
 import argparse
+import importlib
 import json
 import statistics
+import sys
 import time
 from collections.abc import Callable
 
@@ -84,4 +87,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    importlib.import_module("sampling_cuda").main() if "--device" in sys.argv else main()
