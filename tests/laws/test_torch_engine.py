@@ -17,7 +17,7 @@ from nextpixel.errors import NextPixelError
 from nextpixel.heads import Distribution
 from nextpixel.models import PixelModel
 from nextpixel.nn import NOTHING
-from nextpixel.sampling import complete, sample, torch_engine
+from nextpixel.sampling import complete, memory, sample, torch_engine
 from nextpixel.sampling.draw import draw_uniforms
 from nextpixel.sampling.ring import Ring
 from nextpixel.sampling.schedule import Schedule
@@ -199,6 +199,48 @@ def test_a_start_that_keeps_the_rows_of_other_images_is_seen(monkeypatch):
 
 
 @pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("name", ["plain-map", "gated-label-and-map"])
+def test_batches_of_one_size_share_a_recording_and_have_their_own_conditions(name, device):
+    model = build(CASES[name], device)
+    engine, levels = torch_engine.TorchEngine(model), random_levels(model, IMAGES)
+    known, conditions = torch.ones_like(levels).bool(), [told(model, IMAGES, n) for n in (7, 8, 8)]
+    scans, found = set(), []
+    for condition, count in zip(conditions, (IMAGES, IMAGES, 1), strict=True):
+        with torch.inference_mode():
+            given = model.condition(condition, IMAGES).part(slice(0, count))
+        part = levels[:count]
+        found.append(engine.fill(part, known[:count], uniforms(model, count), given)[1])
+        scans.add(engine._ready[0])
+    assert len(scans) == 2
+    model = model.cpu()
+    with torch.inference_mode():
+        expected = [model.log_prob(levels, condition) for condition in conditions]
+    expected[2] = expected[2][:1]
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-9)
+
+
+def test_what_the_memory_cannot_hold_is_refused_with_the_figures(monkeypatch):
+    monkeypatch.setattr(memory, "free_memory", lambda device: 3 * 10**6)
+    nothing = torch.zeros(4000, 1, HEIGHT, WIDTH).long()
+    model = build(CASES["plain"], "cpu")
+    expected = r"the feature maps of 4000 images need \d+ MB of memory on cpu, which has 3 MB free"
+    with pytest.raises(NextPixelError, match=expected):
+        fill(model, nothing, nothing.bool())
+
+
+def test_the_memory_that_is_asked_for_is_the_memory_that_is_taken(case):
+    scan = new_scan(build(case, "cpu"))
+    numbers = scan.schedule.numbers(scan.program, WIDTH)
+    assert scan.nbytes == IMAGES * numbers * 8
+
+
+def test_free_memory_is_known_or_not():
+    found = memory.free_memory(torch.device("cpu"))
+    assert found is None or found > 2**20
+    assert memory.free_memory(torch.device("meta")) is None
+
+
+@pytest.mark.parametrize("device", DEVICES)
 def test_finished_rows_are_told_one_by_one(device):
     model, told_rows = build(CASES["plain"], device), []
     drawn, _ = draw(model, on_row=lambda done, so_far: told_rows.append((done, so_far)))
@@ -245,6 +287,16 @@ def test_a_model_elsewhere_than_on_the_cpu_is_sampled_by_it(monkeypatch, recwarn
     with pytest.raises(NextPixelError, match="the step engine runs on cpu or cuda"):
         sample(model, 1, rng=torch.Generator())
     assert not recwarn.list
+
+
+def test_batches_of_a_model_elsewhere_are_sampled_as_on_the_cpu(monkeypatch):
+    model = build(CASES["gated-label-and-map"], "cpu")
+    options = {"condition": told(model, 5), "batch_size": 2}
+    rng, method = torch.Generator().manual_seed(0), "recompute"
+    expected = sample(model, 5, rng=rng, method=method, **options)
+    monkeypatch.setattr("nextpixel.sampling.draw._on_cpu", lambda model: False)
+    found = sample(model, 5, rng=torch.Generator().manual_seed(0), **options)
+    assert torch.equal(found, expected)
 
 
 @pytest.mark.gpu

@@ -3,7 +3,7 @@
 import importlib.util
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -14,10 +14,11 @@ from nextpixel.likelihood import evaluation_mode
 from nextpixel.models import PixelModel
 from nextpixel.nn import Given, Value
 from nextpixel.order import Shape, Step, from_sequence
-from nextpixel.sampling import torch_engine
 from nextpixel.sampling.recompute import Recompute
 from nextpixel.sampling.scan import Choose, OnRow, Predict, scan
+from nextpixel.sampling.torch_engine import TorchEngine
 
+Filler = Callable[[PixelModel, Tensor, Tensor, Tensor, Given, float, OnRow | None], Tensor]
 METHODS = ("engine", "recompute")
 """Ways to predict a step, which give the same levels; "recompute" is the slow one, the oracle."""
 
@@ -111,7 +112,7 @@ def fill(
         raise ValueError(f"there is no method {method!r}; {nearest(method, METHODS)}")
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-    filler = _fill_by_engine if usable(model, method) == "engine" else _fill_by_recompute
+    filler = _filler(model, method, temperature)
     parts = []
     with evaluation_mode(model), torch.inference_mode():
         given = model.condition(condition, len(levels))
@@ -129,13 +130,28 @@ def fill(
     return torch.cat(parts)
 
 
+def _filler(model: PixelModel, method: str, temperature: float) -> Filler:
+    """What fills a batch of images."""
+    if usable(model, method) != "engine":
+        return _fill_by_recompute
+    if _on_cpu(model):
+        return _fill_by_engine
+    engine = TorchEngine(model, temperature=temperature)  # batches share what it records
+    return lambda _, levels, known, uniforms, given, __, on_row: engine.fill(
+        levels, known, uniforms, given, on_row=on_row
+    )[0]
+
+
+def _on_cpu(model: PixelModel) -> bool:
+    return next(model.parameters()).device.type == "cpu"
+
+
 def usable(model: PixelModel, method: str) -> str:
     """The method, or "recompute" with a warning where the engine cannot be used."""
     if method != "engine":
         return method
     reason = ""
-    on_cpu = next(model.parameters()).device.type == "cpu"
-    if on_cpu and importlib.util.find_spec("numba") is None:
+    if _on_cpu(model) and importlib.util.find_spec("numba") is None:
         reason = "numba is not installed"
     elif type(model).lower is PixelModel.lower:
         reason = f"{model.name} has no program"
@@ -155,13 +171,11 @@ def _fill_by_engine(
     temperature: float,
     on_row: OnRow | None,
 ) -> Tensor:
-    if next(model.parameters()).device.type == "cpu":
-        from nextpixel.sampling import engine  # compiles: only where it is used
+    from nextpixel.sampling import engine  # compiles: only where it is used
 
-        run = engine.fill
-    else:
-        run = torch_engine.fill
-    drawn, _ = run(model, levels, known, uniforms, given, temperature=temperature, on_row=on_row)
+    drawn, _ = engine.fill(
+        model, levels, known, uniforms, given, temperature=temperature, on_row=on_row
+    )
     return drawn
 
 

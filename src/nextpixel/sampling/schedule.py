@@ -65,6 +65,14 @@ class Schedule:
         for op in program.ops:
             self._place(op)
 
+    def numbers(self, program: Program, width: int) -> int:
+        """How many numbers are kept of an image of so many columns."""
+        return sum(
+            self.rows[known.number] * (width + 2 * self.pad[known.number]) * known.features
+            for known in program.maps
+            if self.home[known.number] == known.number
+        )
+
     def _place(self, op: Op) -> None:
         if op.kind == "conv":
             self._place_conv(op)

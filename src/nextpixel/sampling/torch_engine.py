@@ -34,44 +34,80 @@ def fill(
     on_row: OnRow | None,
     use_graph: bool | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Keep `levels` where `known`, draw the rest by `uniforms`; all of shape (B, C, H, W).
+    """Keep `levels` where `known`, draw the rest by `uniforms`; see `TorchEngine`."""
+    engine = TorchEngine(model, temperature=temperature, use_graph=use_graph)
+    return engine.fill(levels, known, uniforms, given, on_row=on_row)
+
+
+class TorchEngine:
+    """The engine for a model whose weights stay as they are; batches of one size share a recording.
 
     Args:
         model: In evaluation mode, on the CPU or a CUDA device; its dtype is computed in.
-        levels: Integers 0..K-1; where not `known`, of any value.
-        known: Boolean.
-        uniforms: In [0, 1), float64.
-        given: Conditions, on the model's device.
         temperature: Above 0.
-        on_row: Called with the number of rows done and the levels so far, on the CPU. Each call
-            waits for the device.
         use_graph: Record a row as a CUDA graph; None: on a CUDA device.
 
-    Returns:
-        Levels, int64, shape (B, C, H, W), and the log-probability along the scan at temperature 1,
-        nats, float64, shape (B,); both on the CPU.
-
     Raises:
-        NotImplementedError: If this kind of model has no program.
-        NextPixelError: If a weight or a prediction is no finite number, or on other devices.
+        NextPixelError: If a weight is no finite number, or on other devices.
     """
-    device = next(model.parameters()).device
-    check_device(device)
-    check_weights(model)
-    if use_graph is None:
-        use_graph = device.type == "cuda"
-    draw = partial(Distribution.draw, temperature=temperature)
-    with torch.inference_mode():
-        scan = Scan(model, given, len(levels), draw)
-        advance = record(scan) if use_graph else scan.row
+
+    def __init__(
+        self, model: PixelModel, *, temperature: float = 1.0, use_graph: bool | None = None
+    ) -> None:
+        self.model, self.device = model, next(model.parameters()).device
+        check_device(self.device)
+        check_weights(model)
+        self.use_graph = self.device.type == "cuda" if use_graph is None else use_graph
+        self.draw = partial(Distribution.draw, temperature=temperature)
+        self._ready: tuple[Scan, Callable[[], None]] | None = None
+
+    @torch.inference_mode()
+    def fill(
+        self,
+        levels: Tensor,
+        known: Tensor,
+        uniforms: Tensor,
+        given: Given,
+        *,
+        on_row: OnRow | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Keep `levels` where `known`, draw the rest by `uniforms`; all of shape (B, C, H, W).
+
+        Args:
+            levels: Integers 0..K-1; where not `known`, of any value.
+            known: Boolean.
+            uniforms: In [0, 1), float64.
+            given: Conditions, on the model's device.
+            on_row: Called with the number of rows done and the levels so far, on the CPU. Each
+                call waits for the device.
+
+        Returns:
+            Levels, int64, shape (B, C, H, W), and the log-probability along the scan at
+            temperature 1, nats, float64, shape (B,); both on the CPU.
+
+        Raises:
+            NotImplementedError: If this kind of model has no program.
+            NextPixelError: If a prediction is no finite number, or the memory does not suffice.
+        """
+        scan, advance = self._prepare(given, len(levels))
         scan.start(levels, known, uniforms)
-        for row in range(model.shape[1]):
+        for row in range(self.model.shape[1]):
             advance()
             if on_row is not None:
                 on_row(row + 1, scan.levels.cpu())
-        filled, log_prob = scan.levels.cpu(), scan.log_prob.cpu()
-    check_predictions(model, log_prob)
-    return filled, log_prob
+        filled, log_prob = (x.to("cpu", copy=True) for x in (scan.levels, scan.log_prob))
+        check_predictions(self.model, log_prob)
+        return filled, log_prob
+
+    def _prepare(self, given: Given, count: int) -> tuple[Scan, Callable[[], None]]:
+        """A scan of so many images, and what carries out its next row."""
+        if self._ready is not None and len(self._ready[0].levels) == count:
+            self._ready[0].tell(given)
+            return self._ready
+        self._ready = None  # the memory of one is free before the next is made
+        scan = Scan(self.model, given, count, self.draw)
+        self._ready = scan, record(scan) if self.use_graph else scan.row
+        return self._ready
 
 
 def check_device(device: torch.device) -> None:

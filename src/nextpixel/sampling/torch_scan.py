@@ -16,6 +16,7 @@ from nextpixel.heads import Distribution
 from nextpixel.models import PixelModel
 from nextpixel.nn import Given
 from nextpixel.nn.program import LATE, PIXEL, ROW, Map, Op, Program, term_of
+from nextpixel.sampling.memory import check_memory
 from nextpixel.sampling.ring import Ring
 from nextpixel.sampling.schedule import Schedule, Task
 
@@ -63,6 +64,8 @@ class Scan:
         self.schedule = Schedule(self.program)
         like = next(model.parameters()).detach()
         self.columns = range(model.shape[2])
+        needed = count * self.schedule.numbers(self.program, model.shape[2]) * like.element_size()
+        check_memory(needed, like.device, f"the feature maps of {count} images")
         self.rings = _rings(self.program, self.schedule, like, count, len(self.columns))
         self.terms = _terms(self.program, given, like)
         self.levels = torch.zeros(count, *model.shape, dtype=torch.int64, device=like.device)
@@ -75,6 +78,11 @@ class Scan:
     def nbytes(self) -> int:
         """Bytes of the feature maps that are kept, of all images."""
         return sum(ring.values.nbytes for ring in set(self.rings))
+
+    def tell(self, given: Given) -> None:
+        """Take other conditions for as many images."""
+        for number, term in _terms(self.program, given, self.rings[0].values).items():
+            self.terms[number].copy_(term)
 
     def start(self, levels: Tensor, known: Tensor, uniforms: Tensor) -> None:
         """Begin at the top: keep `levels` where `known`, draw by `uniforms`; all (B, C, H, W)."""
