@@ -6,7 +6,6 @@ replayed for every row without waiting for the device.
 """
 
 from collections.abc import Callable
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -58,7 +57,7 @@ class TorchEngine:
         check_device(self.device)
         check_weights(model)
         self.use_graph = self.device.type == "cuda" if use_graph is None else use_graph
-        self.draw = partial(Distribution.draw, temperature=temperature)
+        self.temperature = temperature
         self._ready: tuple[Scan, Callable[[], None]] | None = None
 
     @torch.inference_mode()
@@ -99,13 +98,16 @@ class TorchEngine:
         check_predictions(self.model, log_prob)
         return filled, log_prob
 
+    def _draw(self, pixel: Distribution, uniforms: Tensor) -> Tensor:
+        return pixel.draw(uniforms, self.temperature)
+
     def _prepare(self, given: Given, count: int) -> tuple[Scan, Callable[[], None]]:
         """A scan of so many images, and what carries out its next row."""
         if self._ready is not None and len(self._ready[0].levels) == count:
             self._ready[0].tell(given)
             return self._ready
         self._ready = None  # the memory of one is free before the next is made
-        scan = Scan(self.model, given, count, self.draw)
+        scan = Scan(self.model, given, count, self._draw)
         self._ready = scan, record(scan) if self.use_graph else scan.row
         return self._ready
 
