@@ -4,15 +4,17 @@ import math
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from numba import njit
 
 from nextpixel import build, sample
 from nextpixel.errors import NextPixelError
 from nextpixel.models import PixelModel
-from nextpixel.sampling import kernels
+from nextpixel.sampling import choosing, compiling, kernels, vectors
 
 
 def rng() -> torch.Generator:
@@ -25,24 +27,55 @@ def tiny(**options) -> PixelModel:
     return model
 
 
+@njit
+def exponential_of(x):
+    return vectors.exp64(x)
+
+
+@njit
+def gate_of(x, y, out):
+    vectors.gate16(out, 0, x, 0, y, 0)
+
+
 def test_exp64_is_exact_to_fifteen_digits():
-    for x in np.linspace(-690, 0, 2001):
-        assert kernels.exp64(x) == pytest.approx(math.exp(x), rel=1e-14)
-    assert (kernels.exp64(0.0), kernels.exp64(-1e9), kernels.exp64(math.nan)) == (1.0, 0.0, 0.0)
+    for x in np.linspace(-699, 0, 2001):
+        assert exponential_of(x) == pytest.approx(math.exp(x), rel=1e-15)
+    assert exponential_of(0.0) == 1.0
+    assert 0 < exponential_of(-1e9) < 1e-300
+    assert math.isnan(exponential_of(math.nan))
 
 
-def test_log64_is_exact_to_thirteen_digits():
-    for x in [1e-300, 1e-9, 0.3, 0.5, 1.0, 2.0, 17.5, 256.0]:
-        assert kernels.log64(x) == pytest.approx(math.log(x), rel=1e-13, abs=1e-13)
-    assert math.isnan(kernels.log64(0.0))
+def test_log64_is_exact_to_fifteen_digits():
+    for x in [1e-250, 1e-9, 0.3, 0.5, 0.999, 1.001, 1.42, 2.0, 17.5, 256.0]:
+        assert choosing.log64(x) == pytest.approx(math.log(x), rel=1e-15)
+    assert (choosing.log64(1.0), math.isnan(choosing.log64(0.0))) == (0.0, True)
 
 
 def test_the_gate_is_exact_to_float32():
-    """tanh and sigmoid by the engine's polynomial, through a net of one gated layer."""
-    powers = (2.0 ** np.arange(-127, 1)).astype(np.float32)
-    for x in np.linspace(-100, 100, 4001):
-        exact = 1 / (1 + math.exp(-x)) if x > -700 else 0.0
-        assert abs(float(kernels._sigmoid(np.float32(x), powers)) - exact) < 1.5e-7
+    """tanh(x) sigmoid(y) against float64, small and large, and what is no number stays so."""
+    grid = np.concatenate([np.linspace(-100, 100, 96), np.linspace(-1, 1, 96), [0, -0.0] * 16])
+    for y in grid[::7]:
+        for part in grid.astype(np.float32).reshape(-1, 16):
+            out = np.zeros(16, np.float32)
+            gate_of(part, np.full(16, y, np.float32), out)
+            exact = np.tanh(part.astype(float)) / (1 + np.exp(-np.float64(np.float32(y))))
+            assert np.abs(out - exact).max() < 2.5e-7
+    gate_of(np.full(16, np.nan, np.float32), np.zeros(16, np.float32), out)
+    assert np.isnan(out).all()
+
+
+def test_kept_code_is_compiled_again_when_any_of_its_files_changes(monkeypatch):
+    """numba minds the file of the function only; the stamp is what its index is compared with."""
+    sample(tiny(), 1, rng=rng())
+    cache_file = kernels.scan_rows._cache._cache_file
+    assert cache_file._source_stamp == compiling._stamp()
+    assert cache_file._load_index()
+    read = Path.read_bytes
+    monkeypatch.setattr(
+        Path, "read_bytes", lambda path: read(path) + b"#" * (path.name == "vectors.py")
+    )
+    monkeypatch.setattr(cache_file, "_source_stamp", compiling._stamp())
+    assert not cache_file._load_index()
 
 
 def test_weights_that_are_no_numbers_are_refused_by_name():
@@ -85,22 +118,23 @@ def test_where_compiled_code_cannot_be_kept_it_still_runs(monkeypatch):
             raise RuntimeError("no locator available")
         return lambda function: function
 
-    monkeypatch.setattr(kernels, "njit", no_folder)
+    monkeypatch.setattr(compiling, "njit", no_folder)
     with pytest.warns(UserWarning, match="compiled code is not kept, so each start compiles"):
-        assert kernels.compiled(abs)(-3) == 3
+        assert compiling.compiled(abs)(-3) == 3
 
 
 SCRIPT = """
 import hashlib, sys, torch
 torch.set_num_threads(int(sys.argv[1]))
 from tests.test_engine import tiny
+from nextpixel.heads.sharpness import PLAIN
 from nextpixel.nn import NOTHING
 from nextpixel.sampling import engine
 count = int(sys.argv[2])
 levels = torch.randint(0, 3, (16, 1, 6, 6), generator=torch.Generator().manual_seed(1))
 known, uniforms = torch.ones_like(levels).bool(), torch.zeros(levels.shape).double()
 parts = [
-    engine.fill(tiny(), part, part == part, part * 0.0, NOTHING, temperature=1.0, on_row=None)[1]
+    engine.fill(tiny(), part, part == part, part * 0.0, NOTHING, sharpness=PLAIN, on_row=None)[1]
     for part in levels.split(count)
 ]
 print(hashlib.sha256(torch.cat(parts).numpy().tobytes()).hexdigest())

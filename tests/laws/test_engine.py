@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from nextpixel.heads.sharpness import PLAIN
 from nextpixel.models import PixelModel
 from nextpixel.sampling import complete, engine, sample
 from nextpixel.sampling.draw import draw_uniforms
@@ -33,7 +34,7 @@ def score(model: PixelModel, levels: Tensor) -> Tensor:
     known = torch.ones(levels.shape, dtype=torch.bool)
     uniforms = torch.zeros(levels.shape, dtype=torch.float64)
     given = model.condition(told(model, count), count)
-    _, log_p = engine.fill(model, levels, known, uniforms, given, temperature=1.0, on_row=None)
+    _, log_p = engine.fill(model, levels, known, uniforms, given, sharpness=PLAIN, on_row=None)
     return log_p
 
 
@@ -74,6 +75,19 @@ def assert_on_a_boundary(
         assert near[image].permute(1, 2, 0).flatten()[first]
 
 
+@pytest.mark.parametrize(
+    "options",
+    [{"temperature": 0.6}, {"top_p": 0.5}, {"temperature": 0.7, "top_k": 2, "top_p": 0.55}],
+)
+def test_sharpened_drawing_is_that_of_the_oracle(single, options):
+    condition = told(single, 40)
+    fast = sample(single, 40, rng=rng(), condition=condition, **options)
+    slow = sample(single, 40, rng=rng(), condition=condition, method="recompute", **options)
+    assert (fast != slow).flatten(1).any(1).double().mean() < 0.05
+    plain = sample(single, 40, rng=rng(), condition=condition)
+    assert (fast != plain).any()
+
+
 def test_completion_by_the_engine_is_that_of_the_oracle(single):
     levels = random_levels(single, 30, seed=1)
     known = torch.rand(levels.shape, generator=torch.Generator().manual_seed(2)) < 0.4
@@ -91,8 +105,10 @@ def test_an_image_has_the_same_bits_in_any_batch_and_on_any_number_of_lanes(name
     levels = random_levels(model, 16)
     whole = score(model, levels)
     parts = torch.cat([score(model, part) for part in levels.split(3)])
+    five = torch.cat([score(model, part) for part in levels.split(5)])
     single = torch.cat([score(model, part) for part in levels.split(1)])
     assert torch.equal(whole, parts)
+    assert torch.equal(whole, five)
     assert torch.equal(whole, single)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     assert torch.equal(whole, score(model, levels))
@@ -107,6 +123,7 @@ def test_a_fault_in_lowering_is_seen(name):
     program = model.lower()
     spoil(program, {"gated-dilated": "conv", "plain-batch-norm": "affine"}.get(name, "told"))
     model.lower = lambda: program
+    engine.PREPARED.clear()
     assert (score(model, levels) - exact).abs().max() > 1e-3
 
 
@@ -127,12 +144,25 @@ def test_a_ring_that_is_a_row_too_short_is_seen(monkeypatch):
     model = replace(CASES["gated"], options=options).build(HEIGHT, WIDTH).float()
     levels = random_levels(model, 20)
     exact = score(model, levels)
-    compile_program = engine.compile_program
+    lay_out = engine.lay_out
 
     def short(program, width):
-        made = compile_program(program, width)
+        made = lay_out(program, width)
         made.maps[0, 1] = 1
         return made
 
-    monkeypatch.setattr(engine, "compile_program", short)
+    monkeypatch.setattr(engine, "lay_out", short)
+    engine.PREPARED.clear()
     assert (score(model, levels) - exact).abs().max() > 1e-3
+
+
+def test_weights_that_were_changed_are_laid_out_anew():
+    """Also by a way that torch does not count: through `.data`."""
+    model = CASES["gated"].build(HEIGHT, WIDTH).float()
+    levels = random_levels(model, 4)
+    before = score(model, levels)
+    model.last.weight.data.mul_(2.0)
+    after = score(model, levels)
+    assert (after - before).abs().max() > 1e-3
+    with torch.inference_mode():
+        torch.testing.assert_close(after, model.log_prob(levels).double(), rtol=0, atol=1e-4)

@@ -24,6 +24,8 @@ def complete(
     label: Annotated[tuple[int, ...] | None, Parameter(consume_multiple=1, negative="")] = None,
     images_count: int = 10,
     temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
     seed: int = 0,
     method: str = "engine",
 ) -> None:
@@ -41,6 +43,9 @@ def complete(
             the codes of the whole images.
         images_count: Take only the first so many images.
         temperature: Above 0; below 1 prefers likely levels, 1 samples the model itself.
+        top_k: Draw one of so many likeliest levels; by default any.
+        top_p: Draw one of the likeliest levels that together have this probability, above 0 up
+            to 1; by default any.
         seed: The same seed draws the same completions.
         method: How a pixel is predicted: by the step engine, or by a forward pass each (slow).
             Both draw the same completions.
@@ -66,6 +71,8 @@ def complete(
             rng=torch.Generator().manual_seed(seed),
             condition=condition,
             temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
             method=method,
             batch_size=len(many),
             on_row=lambda row, _: tell(row),

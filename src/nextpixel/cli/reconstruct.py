@@ -20,6 +20,8 @@ def reconstruct(
     count: int = 4,
     images_count: int = 10,
     temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
     seed: int = 0,
     method: str = "engine",
 ) -> None:
@@ -33,6 +35,9 @@ def reconstruct(
         count: Decodings of each code; they vary.
         images_count: Take only the first so many images.
         temperature: Above 0; below 1 prefers likely levels, 1 samples the model itself.
+        top_k: Draw one of so many likeliest levels; by default any.
+        top_p: Draw one of the likeliest levels that together have this probability, above 0 up
+            to 1; by default any.
         seed: The same seed draws the same images.
         method: How a pixel is predicted: by the step engine, or by a forward pass each (slow).
             Both draw the same images.
@@ -52,6 +57,8 @@ def reconstruct(
             rng=torch.Generator().manual_seed(seed),
             condition=codes_of(loaded, many, len(many)),
             temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
             method=method,
             batch_size=len(many),
             on_row=lambda row, _: tell(row),

@@ -25,6 +25,8 @@ def sample(
     count: int = 16,
     label: Annotated[tuple[int, ...] | None, Parameter(consume_multiple=1, negative="")] = None,
     temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
     seed: int = 0,
     method: str = "engine",
     columns: int | None = None,
@@ -39,6 +41,9 @@ def sample(
         label: Classes to draw, in turn, for a class-conditional model; by default all of them. An
             auto-encoder draws from the codes of test images of its own data set.
         temperature: Above 0; below 1 prefers likely levels, 1 samples the model itself.
+        top_k: Draw one of so many likeliest levels; by default any.
+        top_p: Draw one of the likeliest levels that together have this probability, above 0 up
+            to 1; by default any.
         seed: The same seed draws the same images.
         method: How a pixel is predicted: by the step engine, or by a forward pass each (slow).
             Both draw the same images.
@@ -69,6 +74,8 @@ def sample(
             rng=torch.Generator().manual_seed(seed),
             condition=told_for(model, loaded, count, label),
             temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
             method=method,
             batch_size=size,
             on_row=on_row,

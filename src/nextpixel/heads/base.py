@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nextpixel.heads.sharpness import PLAIN, Sharpness
+
 
 class Distribution(ABC):
     """Independent distributions over levels 0..K-1, one for each entry of a batch shape S.
@@ -40,7 +42,7 @@ class Distribution(ABC):
         entropy: Tensor = torch.special.entr(log_p.exp()).sum(-1)
         return entropy
 
-    def draw(self, uniforms: Tensor, temperature: float = 1.0) -> Tensor:
+    def draw(self, uniforms: Tensor, sharpness: Sharpness = PLAIN) -> Tensor:
         """Pick levels by the inverse of the cumulative distribution.
 
         The level is the number of cumulative probabilities that do not exceed the uniform,
@@ -48,18 +50,19 @@ class Distribution(ABC):
 
         Args:
             uniforms: In [0, 1), float64, shape S.
-            temperature: Above 0. Log-probabilities are divided by it; 1 samples the model itself.
+            sharpness: How to depart from the distribution.
 
         Returns:
             Levels, int64, shape S.
 
         Raises:
-            ValueError: If `temperature` is not above 0.
+            ValueError: If a number of `sharpness` is out of its range.
         """
-        check_temperature(temperature)
-        log_p = self.log_probabilities().double() / temperature
-        cumulative = log_p.softmax(-1).cumsum(-1)[..., :-1]  # the last is 1: above every uniform
-        return (cumulative <= uniforms.unsqueeze(-1)).sum(-1)
+        weights = sharpness.checked().weights(self.log_probabilities())
+        reached = weights.cumsum(-1)
+        last = self.level_count - 1 - (weights > 0).flip(-1).int().argmax(-1)
+        drawn = (reached <= uniforms.unsqueeze(-1) * reached[..., -1:]).sum(-1)
+        return torch.minimum(drawn, last)
 
 
 class Head(ABC):
@@ -70,16 +73,6 @@ class Head(ABC):
     @abstractmethod
     def __call__(self, outputs: Tensor, colors: int) -> Distribution:
         """Read outputs (B, C * size, H, W), color by color, as distributions over (B, C, H, W)."""
-
-
-def check_temperature(temperature: float) -> None:
-    """Refuse a temperature that is no positive number.
-
-    Raises:
-        ValueError: If `temperature` is not above 0.
-    """
-    if not 0 < temperature < float("inf"):
-        raise ValueError(f"temperature must be above 0 and finite, got {temperature}")
 
 
 def split_colors(outputs: Tensor, colors: int) -> Tensor:

@@ -1,13 +1,13 @@
 """Completion: keep the known sub-pixels, draw the others.
 
 In scan order a missing pixel is drawn given what comes before it. Pixels known *after* it are
-kept, but
-cannot inform it: the top of a digit shapes its bottom, not the other way round.
+kept, but cannot inform it: the top of a digit shapes its bottom, not the other way round.
 """
 
 import torch
 from torch import Tensor
 
+from nextpixel.heads.sharpness import Sharpness
 from nextpixel.models import PixelModel
 from nextpixel.nn import Value
 from nextpixel.sampling.draw import draw_uniforms, fill
@@ -22,6 +22,8 @@ def complete(
     rng: torch.Generator,
     condition: Value | None = None,
     temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
     method: str = "engine",
     batch_size: int = 100,
     on_row: OnRow | None = None,
@@ -35,6 +37,8 @@ def complete(
         rng: Source of the uniforms, on the CPU.
         condition: What the model was built to be told, one entry an image.
         temperature: Above 0; see `sample`.
+        top_k: See `sample`.
+        top_p: See `sample`.
         method: See `sample`.
         batch_size: Images at a time.
         on_row: See `sample`.
@@ -65,7 +69,7 @@ def complete(
         known,
         uniforms,
         condition,
-        temperature=temperature,
+        sharpness=Sharpness(temperature, top_k, top_p),
         method=method,
         batch_size=batch_size,
         on_row=on_row,

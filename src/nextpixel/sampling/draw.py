@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nextpixel.errors import nearest
-from nextpixel.heads.base import check_temperature
+from nextpixel.heads.sharpness import Sharpness
 from nextpixel.likelihood import evaluation_mode
 from nextpixel.models import PixelModel
 from nextpixel.nn import Given, Value
@@ -30,6 +30,8 @@ def sample(
     rng: torch.Generator,
     condition: Value | None = None,
     temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
     method: str = "engine",
     batch_size: int = 100,
     on_row: OnRow | None = None,
@@ -44,6 +46,8 @@ def sample(
         rng: Source of the uniforms, on the CPU.
         condition: What the model was built to be told, one entry an image.
         temperature: Above 0; below 1 prefers likely levels, 1 samples the model itself.
+        top_k: Draw one of so many likeliest levels; None: any.
+        top_p: Draw one of the likeliest levels that together have this probability; None: any.
         method: One of `METHODS`.
         batch_size: Images at a time.
         on_row: Called with the number of rows done and the levels so far (of the images at hand).
@@ -52,7 +56,7 @@ def sample(
         Levels, uint8, shape (count, C, H, W).
 
     Raises:
-        ValueError: If `count`, `temperature` or `method` cannot be meant.
+        ValueError: If `count`, `temperature`, `top_k`, `top_p` or `method` cannot be meant.
 
     Example:
         >>> from nextpixel import models
@@ -71,7 +75,7 @@ def sample(
         known,
         uniforms,
         condition,
-        temperature=temperature,
+        sharpness=Sharpness(temperature, top_k, top_p),
         method=method,
         batch_size=batch_size,
         on_row=on_row,
@@ -94,7 +98,7 @@ def fill(
     uniforms: Tensor,
     condition: Value | None = None,
     *,
-    temperature: float,
+    sharpness: Sharpness,
     method: str,
     batch_size: int,
     on_row: OnRow | None,
@@ -105,9 +109,9 @@ def fill(
         Levels, uint8, shape (B, C, H, W).
 
     Raises:
-        ValueError: If `temperature`, `method` or `batch_size` cannot be meant.
+        ValueError: If `sharpness`, `method` or `batch_size` cannot be meant.
     """
-    check_temperature(temperature)
+    sharpness.checked()
     if method not in METHODS:
         raise ValueError(f"there is no method {method!r}; {nearest(method, METHODS)}")
     if batch_size < 1:
@@ -123,7 +127,7 @@ def fill(
                 known[part],
                 uniforms[part],
                 given.part(part),
-                temperature,
+                sharpness,
                 on_row,
             )
             parts.append(drawn.to("cpu", torch.uint8))
@@ -168,13 +172,13 @@ def _fill_by_engine(
     known: Tensor,
     uniforms: Tensor,
     given: Given,
-    temperature: float,
+    sharpness: Sharpness,
     on_row: OnRow | None,
 ) -> Tensor:
     from nextpixel.sampling import engine  # compiles: only where it is used
 
     drawn, _ = engine.fill(
-        model, levels, known, uniforms, given, temperature=temperature, on_row=on_row
+        model, levels, known, uniforms, given, sharpness=sharpness, on_row=on_row
     )
     return drawn
 
@@ -185,12 +189,12 @@ def _fill_by_recompute(
     known: Tensor,
     uniforms: Tensor,
     given: Given,
-    temperature: float,
+    sharpness: Sharpness,
     on_row: OnRow | None,
 ) -> Tensor:
     device = next(model.parameters()).device
     state = Recompute(model, levels.to(device), given)
-    choose = _chooser(state.levels, known.to(device), uniforms.to(device), temperature)
+    choose = _chooser(state.levels, known.to(device), uniforms.to(device), sharpness)
     return scan(state, choose, on_row)
 
 
@@ -198,7 +202,7 @@ def _parts(count: int, size: int) -> Iterator[slice]:
     return (slice(first, first + size) for first in range(0, count, size))
 
 
-def _chooser(levels: Tensor, known: Tensor, uniforms: Tensor, temperature: float) -> Choose:
+def _chooser(levels: Tensor, known: Tensor, uniforms: Tensor, sharpness: Sharpness) -> Choose:
     given = levels.clone()
     needed = (~known).any(0)
 
@@ -207,7 +211,7 @@ def _chooser(levels: Tensor, known: Tensor, uniforms: Tensor, temperature: float
         here = (slice(None), color, row, column)
         if not needed[color, row, column]:
             return given[here]
-        drawn = predict().draw(uniforms[here], temperature)
+        drawn = predict().draw(uniforms[here], sharpness)
         return torch.where(known[here], given[here], drawn)
 
     return choose

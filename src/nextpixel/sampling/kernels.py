@@ -1,331 +1,263 @@
-"""The compiled interpreter of programs, and its own exponential and logarithm.
+"""The compiled interpreter of programs: images of a block are carried through the scan together.
 
 Strict IEEE arithmetic in a fixed order: no fused multiply-add, no re-association, no library
-functions whose rounding differs between machines. An image is computed alone, whatever batch it is
-in: blocks of four places share the loading of weights, not an order of sums.
+functions whose rounding differs between machines. Each place of each image is computed alone;
+blocks share the loading of weights, not an order of sums.
 """
 
-import warnings
-from collections.abc import Callable
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
-from numba import njit
+from numpy.typing import NDArray
 
-CONV, RELU, GATE, ADD, AFFINE, TOLD = range(6)
-KIND, SOURCE, OTHER, TARGET, INPUTS, OUTPUTS, TAP, TAPS, WEIGHT, BIAS, START, TERM = range(12)
-"""Columns of the table of operations."""
-BASE, ROWS, PAD, FEATURES = range(4)
-"""Columns of the table of maps."""
+from nextpixel.sampling.choosing import choose
+from nextpixel.sampling.compiling import compiled, inlined
+from nextpixel.sampling.layout import (
+    BASE,
+    BIAS,
+    COUNT,
+    FEATURES,
+    FIRST,
+    GROUPS,
+    INPUTS,
+    KIND,
+    KINDS,
+    OTHER,
+    PAD,
+    ROWS,
+    SOURCE,
+    START,
+    TARGET,
+    TERM,
+    WEIGHT,
+    Floats,
+    Phase,
+    Table,
+)
+from nextpixel.sampling.products import product_1x1, product_1x2, product_1x4, product_4x1
+from nextpixel.sampling.vectors import (
+    WIDTH,
+    add16,
+    copy16,
+    gate16,
+    relu16,
+    times16,
+)
 
-
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile a function when it is first called, and keep the result on the disk if possible."""
-    try:
-        made: Callable[..., Any] = njit(cache=True, nogil=True, error_model="numpy")(function)
-    except RuntimeError as error:  # no folder to keep it in
-        warnings.warn(f"compiled code is not kept, so each start compiles: {error}", stacklevel=2)
-        made = njit(nogil=True, error_model="numpy")(function)
-    return made
-
-
-LOG2E, LN2_HIGH, LN2_LOW = 1.4426950408889634, 0.693147180369123816490, 1.90821492927058770002e-10
-
-
-@compiled
-def exp64(x):
-    """e^x for x <= 0 in float64, relative error below 1e-15; 0 below -700."""
-    if not x >= -700.0:  # also if it is no number
-        return 0.0
-    n = np.floor(x * LOG2E + 0.5)
-    r = (x - n * LN2_HIGH) - n * LN2_LOW
-    total = 1.0
-    for k in range(14, 0, -1):
-        total = 1.0 + total * r / k
-    for _ in range(int(-n)):
-        total = total * 0.5
-    return total if n <= 0 else total * 2.0
-
-
-@compiled
-def log64(x):
-    """The natural logarithm of x in (0, 1e6], float64: the inverse of `exp64`, by Newton's rule."""
-    if not 0.0 < x < 1e300:
-        return np.nan
-    scale, power = x, 0
-    while scale > 1.0:
-        scale, power = scale * 0.5, power + 1
-    while scale < 0.5:
-        scale, power = scale * 2.0, power - 1
-    y = scale - 1.0
-    for _ in range(5):
-        e = exp64(y)
-        y = y + 2.0 * (scale - e) / (scale + e)
-    return y + power * (LN2_HIGH + LN2_LOW)
+CONV, RELU, GATE = KINDS["conv"], KINDS["relu"], KINDS["gate"]
+ADD, AFFINE, TOLD = KINDS["add"], KINDS["affine"], KINDS["told"]
 
 
-@compiled
-def _sigmoid(x, powers):
-    """1 / (1 + e^-x) in float32, by e^-|x| with a polynomial of degree 6."""
-    a = -abs(x)
-    a = max(a, np.float32(-80.0))
-    n = np.floor(a * np.float32(LOG2E) + np.float32(0.5))
-    r = a - n * np.float32(0.693359375)
-    r = r - n * np.float32(-2.12194440e-4)
-    p = np.float32(1.9875691500e-4)
-    p = p * r + np.float32(1.3981999507e-3)
-    p = p * r + np.float32(8.3334519073e-3)
-    p = p * r + np.float32(4.1665795894e-2)
-    p = p * r + np.float32(1.6666665459e-1)
-    p = p * r + np.float32(5.0000001201e-1)
-    p = p * r * r + r + np.float32(1.0)
-    e = p * powers[int(n) + 127]
-    small = e / (np.float32(1.0) + e)
-    return np.float32(1.0) - small if x >= np.float32(0.0) else small
+class Plan(NamedTuple):
+    """What is the same for all images; see `layout.Layout`, and of the model what the scan needs.
 
-
-@compiled
-def _conv4(state, weights, bias, rel, inputs, outputs, tap, taps, weight, offset, start, low, high,
-           q0, q1, q2, q3, t0, t1, t2, t3, a0, a1, a2, a3):  # fmt: skip
-    """One convolution at four places: q are their inputs, t their outputs, a room for sums."""
-    size = high - low
-    if start:
-        for f in range(size):
-            v = bias[offset + low + f]
-            a0[f], a1[f], a2[f], a3[f] = v, v, v, v
-    else:
-        for f in range(size):
-            a0[f], a1[f] = state[t0 + low + f], state[t1 + low + f]
-            a2[f], a3[f] = state[t2 + low + f], state[t3 + low + f]
-    for number in range(taps):
-        r = rel[tap + number]
-        base = weight + number * inputs * outputs + low
-        i = 0
-        while i + 4 <= inputs:
-            k = r + i
-            b0, b1, b2, b3 = state[q0 + k], state[q0 + k + 1], state[q0 + k + 2], state[q0 + k + 3]
-            c0, c1, c2, c3 = state[q1 + k], state[q1 + k + 1], state[q1 + k + 2], state[q1 + k + 3]
-            d0, d1, d2, d3 = state[q2 + k], state[q2 + k + 1], state[q2 + k + 2], state[q2 + k + 3]
-            e0, e1, e2, e3 = state[q3 + k], state[q3 + k + 1], state[q3 + k + 2], state[q3 + k + 3]
-            j = base + i * outputs
-            for f in range(size):
-                w0, w1 = weights[j + f], weights[j + outputs + f]
-                w2, w3 = weights[j + 2 * outputs + f], weights[j + 3 * outputs + f]
-                a0[f] = a0[f] + b0 * w0 + b1 * w1 + b2 * w2 + b3 * w3
-                a1[f] = a1[f] + c0 * w0 + c1 * w1 + c2 * w2 + c3 * w3
-                a2[f] = a2[f] + d0 * w0 + d1 * w1 + d2 * w2 + d3 * w3
-                a3[f] = a3[f] + e0 * w0 + e1 * w1 + e2 * w2 + e3 * w3
-            i += 4
-        while i < inputs:
-            k, j = r + i, base + i * outputs
-            b0, c0, d0, e0 = state[q0 + k], state[q1 + k], state[q2 + k], state[q3 + k]
-            for f in range(size):
-                w0 = weights[j + f]
-                a0[f] = a0[f] + b0 * w0
-                a1[f] = a1[f] + c0 * w0
-                a2[f] = a2[f] + d0 * w0
-                a3[f] = a3[f] + e0 * w0
-            i += 1
-    for f in range(size):
-        state[t0 + low + f], state[t1 + low + f] = a0[f], a1[f]
-        state[t2 + low + f], state[t3 + low + f] = a2[f], a3[f]
-
-
-@compiled
-def _conv1(state, weights, bias, rel, inputs, outputs, tap, taps, weight, offset, start, low, high,
-           q0, t0, a0):  # fmt: skip
-    """One convolution at one place, in the order of `_conv4`."""
-    size = high - low
-    for f in range(size):
-        a0[f] = bias[offset + low + f] if start else state[t0 + low + f]
-    for number in range(taps):
-        r = rel[tap + number]
-        base = weight + number * inputs * outputs + low
-        i = 0
-        while i + 4 <= inputs:
-            k, j = q0 + r + i, base + i * outputs
-            b0, b1, b2, b3 = state[k], state[k + 1], state[k + 2], state[k + 3]
-            for f in range(size):
-                w0, w1 = weights[j + f], weights[j + outputs + f]
-                w2, w3 = weights[j + 2 * outputs + f], weights[j + 3 * outputs + f]
-                a0[f] = a0[f] + b0 * w0 + b1 * w1 + b2 * w2 + b3 * w3
-            i += 4
-        while i < inputs:
-            b0, j = state[q0 + r + i], base + i * outputs
-            for f in range(size):
-                a0[f] = a0[f] + b0 * weights[j + f]
-            i += 1
-    for f in range(size):
-        state[t0 + low + f] = a0[f]
-
-
-@compiled
-def _conv(state, size, weights, bias, rel, inputs, outputs, tap, taps, weight, offset, start,
-          source, target, there, low, high, first, last, left, right, a0, a1, a2, a3):  # fmt: skip
-    """A convolution at columns left..right-1 of images first..last-1, four places at a time.
-
-    `source` and `target` are the features of the two maps; `there` is where the target's row lies.
+    Attributes:
+        scale: (levels,), each as the network sees it.
+        shape: Colors, height and width.
+        groups: Color groups.
+        head: Outputs of a sub-pixel, and how far they lie from those of the next color.
+        planes: How far a color lies from the next in the image as the network sees it.
+        edge: Whether the network sees a plane of ones beside each color.
+        output: The map that the head reads.
     """
-    columns = right - left
-    count = (last - first) * columns
-    place = 0
-    while place + 4 <= count:
-        i0, c0 = first + place // columns, left + place % columns
-        i1, c1 = first + (place + 1) // columns, left + (place + 1) % columns
-        i2, c2 = first + (place + 2) // columns, left + (place + 2) % columns
-        i3, c3 = first + (place + 3) // columns, left + (place + 3) % columns
-        _conv4(
-            state, weights, bias, rel, inputs, outputs, tap, taps, weight, offset, start, low, high,
-            i0 * size + c0 * source, i1 * size + c1 * source,
-            i2 * size + c2 * source, i3 * size + c3 * source,
-            i0 * size + c0 * target + there, i1 * size + c1 * target + there,
-            i2 * size + c2 * target + there, i3 * size + c3 * target + there,
-            a0, a1, a2, a3,
-        )  # fmt: skip
-        place += 4
-    while place < count:
-        image, column = first + place // columns, left + place % columns
-        _conv1(
-            state, weights, bias, rel, inputs, outputs, tap, taps, weight, offset, start, low, high,
-            image * size + column * source, image * size + column * target + there, a0,
-        )  # fmt: skip
-        place += 1
+
+    row: Phase
+    pixel: Phase
+    late: Phase
+    maps: Table
+    weights: Floats
+    bias: Floats
+    size: int
+    scale: Floats
+    shape: tuple[int, int, int]
+    groups: int
+    head: tuple[int, int]
+    planes: int
+    edge: bool
+    output: int
 
 
-@compiled
-def _gate(state, q, t, low, high, powers):
-    """Tanh of a group's first half times sigmoid of its second."""
-    half = high - low
-    for f in range(half):
-        value = _sigmoid(np.float32(2.0) * state[q + 2 * low + f], powers)
-        opening = _sigmoid(state[q + 2 * low + half + f], powers)
-        state[t + low + f] = (np.float32(2.0) * value - np.float32(1.0)) * opening
+class Block(NamedTuple):
+    """Images on their way through the scan.
+
+    Attributes:
+        state: Rings of rows of all maps, image by image.
+        terms: What "told" operations add.
+        places: (told, 4): where an operation's terms begin, and strides by image, row and column.
+        begins: For each phase, where its stretches begin from the first place of this row.
+        here: Where each map's first place of this row lies.
+        p: Room for the log-probabilities of a sub-pixel.
+        weights: Room for its probabilities.
+        levels: (B, C, H, W), read where `known`, written elsewhere.
+        known: (B, C, H, W).
+        uniforms: (B, C, H, W), what is drawn by.
+        log_p: (B,), log-probabilities in nats are added to it.
+    """
+
+    state: Floats
+    terms: Floats
+    places: Table
+    begins: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
+    here: NDArray[np.int64]
+    p: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    levels: NDArray[np.int64]
+    known: NDArray[np.bool_]
+    uniforms: NDArray[np.float64]
+    log_p: NDArray[np.float64]
 
 
-@compiled
-def locate(ops, taps, maps, row, width, rel, here):
-    """Where maps and taps lie in the rings of this row."""
-    for m in range(len(maps)):
-        length = (width + 2 * maps[m, PAD]) * maps[m, FEATURES]
-        here[m] = maps[m, BASE] + (row % maps[m, ROWS]) * length + maps[m, PAD] * maps[m, FEATURES]
-    for k in range(len(ops)):
-        m = ops[k, SOURCE]
-        length = (width + 2 * maps[m, PAD]) * maps[m, FEATURES]
-        for tap in range(ops[k, TAP], ops[k, TAP] + ops[k, TAPS]):
-            slot = (row + taps[tap, 0]) % maps[m, ROWS]
-            column = taps[tap, 1] + maps[m, PAD]
-            rel[tap] = maps[m, BASE] + slot * length + column * maps[m, FEATURES]
-
-
-@compiled
-def _run(ops, state, size, weights, bias, terms, places, rel, maps, here, group, groups,
-         first, last, row, left, right, a0, a1, a2, a3, powers):  # fmt: skip
-    """Operations at columns left..right-1 of images first..last-1, for one color group or all."""
-    for k in range(len(ops)):
-        kind, source, target = ops[k, KIND], ops[k, SOURCE], ops[k, TARGET]
-        from_features, to_features = maps[source, FEATURES], maps[target, FEATURES]
-        low, high = 0, ops[k, OUTPUTS]
-        if groups > 1:
-            low, high = group * high // groups, (group + 1) * high // groups
-        if kind == CONV:
-            _conv(
-                state, size, weights, bias, rel, ops[k, INPUTS], ops[k, OUTPUTS], ops[k, TAP],
-                ops[k, TAPS], ops[k, WEIGHT], ops[k, BIAS], ops[k, START], from_features,
-                to_features, here[target], low, high, first, last, left, right, a0, a1, a2, a3,
+@inlined
+def _conv(ops, lengths, begins, weights, bias, state, k, q, q_step, t, t_step, count, low, high):
+    """A convolution at `count` places, outputs low..high-1."""
+    first, stretches = ops[k, FIRST], ops[k, COUNT]
+    panel, base = ops[k, INPUTS] * WIDTH, ops[k, WEIGHT]
+    if ops[k, START]:
+        for place in range(count):
+            for f in range(low, high, WIDTH):
+                b = ops[k, BIAS] + f
+                copy16(state, t + place * t_step + f, bias, b, bias, b)
+    whole = count // 4 * 4
+    for f in range(low, high, WIDTH):
+        w = base + f // WIDTH * panel
+        for place in range(0, whole, 4):
+            product_4x1(
+                state, weights, begins, lengths, first, stretches, q + place * q_step, q_step,
+                t + place * t_step + f, t_step, w, panel,
             )  # fmt: skip
-            continue
-        for image in range(first, last):
-            for column in range(left, right):
-                q = image * size + here[source] + column * from_features
-                t = image * size + here[target] + column * to_features
-                if kind == RELU:
-                    for f in range(low, high):
-                        state[t + f] = max(state[q + f], np.float32(0.0))
-                elif kind == GATE:
-                    _gate(state, q, t, low, high, powers)
-                elif kind == ADD:
-                    other = ops[k, OTHER]
-                    o = image * size + here[other] + column * maps[other, FEATURES]
-                    for f in range(low, high):
-                        state[t + f] = state[q + f] + state[o + f]
-                elif kind == AFFINE:
-                    w, b = ops[k, WEIGHT], ops[k, BIAS]
-                    for f in range(low, high):
-                        state[t + f] = state[q + f] * weights[w + f] + bias[b + f]
-                else:
-                    m = ops[k, TERM]
-                    at = places[m, 0] + image * places[m, 1] + row * places[m, 2]
-                    at += column * places[m, 3]
-                    for f in range(low, high):
-                        state[t + f] = state[q + f] + terms[at + f]
+    for place in range(whole, count):
+        x, f = q + place * q_step, low
+        while f < high:  # the more panels at a time
+            w, y = base + f // WIDTH * panel, t + place * t_step + f
+            if f + 4 * WIDTH <= high:
+                product_1x4(state, weights, begins, lengths, first, stretches, x, 0, y, 0, w, panel)
+                f += 4 * WIDTH
+            elif f + 2 * WIDTH <= high:
+                product_1x2(state, weights, begins, lengths, first, stretches, x, 0, y, 0, w, panel)
+                f += 2 * WIDTH
+            else:
+                product_1x1(state, weights, begins, lengths, first, stretches, x, 0, y, 0, w, panel)
+                f += WIDTH
 
 
-@compiled
-def _choose(state, at, count, uniform, temperature, given, p):
-    """Draw (given < 0) or take a level; returns it and its log-probability in nats."""
-    if count == 1:  # one logit for two levels
-        p[0], p[1] = 0.0, np.float64(state[at])
-        levels = 2
+@inlined
+def _simple(kind, state, weights, bias, terms, half, w, b, at, q, o, t, low, high):
+    """Any other operation at one place; q, o and t are its inputs and its output."""
+    if kind == RELU:
+        for f in range(low, high, WIDTH):
+            relu16(state, t + f, state, q + f, state, q + f)
+    elif kind == GATE:
+        for start in range(low, high, half):
+            for f in range(start, start + half, WIDTH):
+                value = q + start + f
+                gate16(state, t + f, state, value, state, value + half)
+    elif kind == ADD:
+        for f in range(low, high, WIDTH):
+            add16(state, t + f, state, q + f, state, o + f)
+    elif kind == AFFINE:
+        for f in range(low, high, WIDTH):
+            times16(state, t + f, state, q + f, weights, w + f)
+            add16(state, t + f, state, t + f, bias, b + f)
     else:
-        levels = count
-        for k in range(levels):
-            p[k] = np.float64(state[at + k])
-    largest = p[0]
-    for k in range(1, levels):
-        largest = max(largest, p[k])
-    level = given
-    if given < 0:
-        total = 0.0
-        for k in range(levels):
-            total += exp64((p[k] - largest) / temperature)
-        level, reached = levels - 1, 0.0
-        for k in range(levels - 1):
-            reached += exp64((p[k] - largest) / temperature)
-            if reached > uniform * total:
-                level = k
-                break
-    total = 0.0
-    for k in range(levels):
-        total += exp64(p[k] - largest)
-    return level, (p[level] - largest) - log64(total)
+        for f in range(low, high, WIDTH):
+            add16(state, t + f, state, q + f, terms, at + f)
 
 
 @compiled
-def scan_row(row_ops, pixel_ops, late_ops, state, size, weights, bias, terms, places, taps, rels,
-             maps, here, scale, levels, known, uniforms, log_p, temperature, row, width, colors,
-             groups, head, edge, output, first, last, sums, powers, p):  # fmt: skip
-    """Carry out one row of the scan for images first..last-1.
+def _run(plan, phase, begins, block, group, groups, row, left, right):
+    """Operations at columns left..right-1 of all images, for one color group or all.
 
-    `levels` (B, C, H, W) are read where `known` and written elsewhere; `log_p` (B,) is added to.
+    A place of one column has its neighbours in the other images, else in the other columns.
     """
-    rel_row, rel_pixel, rel_late = rels
-    a0, a1, a2, a3 = sums
-    locate(row_ops, taps[0], maps, row, width, rel_row, here)
-    locate(pixel_ops, taps[1], maps, row, width, rel_pixel, here)
-    locate(late_ops, taps[2], maps, row, width, rel_late, here)
-    _run(row_ops, state, size, weights, bias, terms, places, rel_row, maps, here, 0, 1,
-         first, last, row, 0, width, a0, a1, a2, a3, powers)  # fmt: skip
-    for column in range(width):
-        for color in range(colors):
-            if groups > 1 or color == 0:
-                _run(pixel_ops, state, size, weights, bias, terms, places, rel_pixel, maps, here,
-                     color, groups, first, last, row, column, column + 1,
-                     a0, a1, a2, a3, powers)  # fmt: skip
-            for image in range(first, last):
-                at = image * size + here[output] + column * maps[output, FEATURES] + color * head
-                given = (
-                    levels[image, color, row, column] if known[image, color, row, column] else -1
-                )
-                level, log_level = _choose(
-                    state, at, head, uniforms[image, color, row, column], temperature, given, p
-                )
-                levels[image, color, row, column] = level
-                log_p[image] += log_level
-                pixel = image * size + here[0] + column * maps[0, FEATURES]
-                if edge:
-                    state[pixel + 2 * color] = scale[level]
-                    state[pixel + 2 * color + 1] = np.float32(1.0)
-                else:
-                    state[pixel + color] = scale[level]
-            _run(late_ops, state, size, weights, bias, terms, places, rel_late, maps, here, 0, 1,
-                 first, last, row, column, column + 1, a0, a1, a2, a3, powers)  # fmt: skip
+    ops, lengths, maps, here = phase.ops, phase.lengths, plan.maps, block.here
+    weights, bias, terms, places = plan.weights, plan.bias, block.terms, block.places
+    state, images, size = block.state, len(block.log_p), plan.size
+    across = right - left == 1
+    for k in range(len(ops)):
+        source, target, other = ops[k, SOURCE], ops[k, TARGET], ops[k, OTHER]
+        read, made, also = maps[source, FEATURES], maps[target, FEATURES], maps[other, FEATURES]
+        low, high = group * made // groups, (group + 1) * made // groups
+        kind, w, b, m = ops[k, KIND], ops[k, WEIGHT], ops[k, BIAS], ops[k, TERM]
+        if kind == CONV:
+            q, t = left * read, here[target] + left * made
+            for image in range(1 if across else images):
+                _conv(
+                    ops, lengths, begins, weights, bias, state, k,
+                    q + image * size, size if across else read,
+                    t + image * size, size if across else made,
+                    images if across else right - left, low, high,
+                )  # fmt: skip
+            continue
+        half = made // ops[k, GROUPS]
+        for image in range(images):
+            start = image * size
+            for column in range(left, right):
+                at = 0
+                if kind == TOLD:
+                    at = places[m, 0] + image * places[m, 1]
+                    at += row * places[m, 2] + column * places[m, 3]
+                _simple(
+                    kind, state, weights, bias, terms, half, w, b, at,
+                    start + here[source] + column * read,
+                    start + here[other] + column * also,
+                    start + here[target] + column * made, low, high,
+                )  # fmt: skip
+
+
+@compiled
+def _find(plan, phase, begins, row):
+    """Where the stretches of this row begin in the rings."""
+    maps, width = plan.maps, plan.shape[2]
+    for s in range(len(begins)):
+        m = phase.stretches[s, 3]
+        features = maps[m, FEATURES]
+        slot = (row + phase.stretches[s, 0]) % maps[m, ROWS]
+        column = slot * (width + 2 * maps[m, PAD]) + maps[m, PAD] + phase.stretches[s, 1]
+        begins[s] = maps[m, BASE] + column * features + phase.stretches[s, 2]
+
+
+@compiled
+def begin_row(plan, block, row):
+    """Turn to a row, and carry out what needs the rows above only."""
+    maps, width = plan.maps, plan.shape[2]
+    for m in range(len(maps)):
+        slot = (row % maps[m, ROWS]) * (width + 2 * maps[m, PAD]) + maps[m, PAD]
+        block.here[m] = maps[m, BASE] + slot * maps[m, FEATURES]
+    _find(plan, plan.row, block.begins[0], row)
+    _find(plan, plan.pixel, block.begins[1], row)
+    _find(plan, plan.late, block.begins[2], row)
+    _run(plan, plan.row, block.begins[0], block, 0, 1, row, 0, width)
+
+
+@compiled
+def predict(plan, block, row, column, color):
+    """Carry out what a sub-pixel needs beyond."""
+    if plan.groups > 1 or color == 0:
+        _run(plan, plan.pixel, block.begins[1], block, color, plan.groups, row, column, column + 1)
+
+
+@compiled
+def write(plan, block, row, column, color):
+    """Show the network the levels of a sub-pixel."""
+    for image in range(len(block.log_p)):
+        value = plan.scale[block.levels[image, color, row, column]]
+        at = image * plan.size + block.here[0] + column * plan.maps[0, FEATURES]
+        at += color * plan.planes
+        block.state[at] = value
+        if plan.edge:
+            block.state[at + 1] = np.float32(1.0)
+    if len(plan.late.ops):
+        _run(plan, plan.late, block.begins[2], block, 0, 1, row, column, column + 1)
+
+
+@compiled
+def scan_rows(plan, block, sharpness, top, bottom):
+    """Carry out rows top..bottom-1 of the scan; `sharpness`: temperature, top_k, top_p."""
+    for row in range(top, bottom):
+        begin_row(plan, block, row)
+        for column in range(plan.shape[2]):
+            for color in range(plan.shape[0]):
+                predict(plan, block, row, column, color)
+                for image in range(len(block.log_p)):
+                    choose(plan, block, sharpness, image, row, column, color)
+                write(plan, block, row, column, color)
