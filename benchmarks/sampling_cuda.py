@@ -22,7 +22,6 @@ import json
 import statistics
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +117,7 @@ def _bytes(scan: Scan, task: Task, columns: int, *, when: int) -> int:
 
 
 def new_scan(model: PixelModel, count: int) -> Scan:
-    return Scan(model, NOTHING, count, partial(Distribution.draw, temperature=1.0))
+    return Scan(model, NOTHING, count, Distribution.draw)
 
 
 def prepare(model: PixelModel, count: int, *, graph: bool) -> tuple[Scan, Callable[[], None]]:

@@ -6,7 +6,6 @@ by tracing one row and replaying the trace, in which neither Python nor the host
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 
 import pytest
 import torch
@@ -15,6 +14,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from nextpixel.errors import NextPixelError
 from nextpixel.heads import Distribution
+from nextpixel.heads.sharpness import PLAIN, Sharpness
 from nextpixel.models import PixelModel
 from nextpixel.nn import NOTHING
 from nextpixel.sampling import complete, memory, sample, torch_engine
@@ -44,13 +44,13 @@ def uniforms(model: PixelModel, count: int = IMAGES) -> Tensor:
 
 
 def fill(
-    model: PixelModel, levels: Tensor, known: Tensor, temperature: float = 1.0, **options
+    model: PixelModel, levels: Tensor, known: Tensor, sharpness: Sharpness = PLAIN, **options
 ) -> tuple[Tensor, Tensor]:
     """By the torch engine, with the condition of the laws."""
     count = len(levels)
     with torch.inference_mode():
         given = model.condition(told(model, count), count)
-    options = {"temperature": temperature, "on_row": None, **options}
+    options = {"sharpness": sharpness, "on_row": None, **options}
     return torch_engine.fill(model, levels, known, uniforms(model, count), given, **options)
 
 
@@ -94,8 +94,9 @@ def test_its_completions_are_the_oracles(case, device):
     model = build(case, device)
     levels = random_levels(model, IMAGES, seed=1)
     known = torch.rand(levels.shape, generator=torch.Generator().manual_seed(2)) < 0.4
-    drawn, _ = fill(model, levels, known, temperature=0.7)
-    options = {"condition": told(model, IMAGES), "temperature": 0.7, "method": "recompute"}
+    sharpness = Sharpness(temperature=0.7, top_k=2, top_p=0.8)
+    drawn, _ = fill(model, levels, known, sharpness)
+    options = {"condition": told(model, IMAGES), "method": "recompute", **sharpness._asdict()}
     rng = torch.Generator().manual_seed(0)
     oracle = complete(model.cpu(), levels, known, rng=rng, **options)
     assert torch.equal(drawn[known], levels[known])
@@ -123,6 +124,7 @@ def test_a_trace_of_rows_that_change_their_address_is_seen(monkeypatch):
 
 def score_by_trace(model: PixelModel, levels: Tensor) -> Tensor:
     scan = new_scan(model)
+    scan.draw = lambda pixel, u: pixel.draw(u, Sharpness(0.7, top_k=2, top_p=0.8))
     advance = trace(scan)
     scan.start(levels, torch.ones_like(levels).bool(), uniforms(model))
     for _ in range(HEIGHT):
@@ -139,7 +141,7 @@ def trace(scan: Scan) -> Callable[[], object]:
 @torch.no_grad()
 def new_scan(model: PixelModel, count: int = IMAGES) -> Scan:
     given = model.condition(told(model, count), count)
-    return Scan(model, given, count, partial(Distribution.draw, temperature=1.0))
+    return Scan(model, given, count, Distribution.draw)
 
 
 def test_a_row_that_asks_the_device_for_a_value_is_seen():
@@ -278,7 +280,7 @@ def test_other_devices_are_refused():
     nothing = torch.zeros(1, *model.shape).long()
     arguments = (nothing, nothing.bool(), nothing.double(), NOTHING)
     with pytest.raises(NextPixelError, match="the step engine runs on cpu or cuda, not on meta"):
-        torch_engine.fill(model, *arguments, temperature=1.0, on_row=None)
+        torch_engine.fill(model, *arguments, sharpness=PLAIN, on_row=None)
 
 
 def test_a_model_elsewhere_than_on_the_cpu_is_sampled_by_it(monkeypatch, recwarn):
@@ -313,9 +315,11 @@ def test_sampling_on_a_gpu_takes_the_graph_and_draws_what_the_cpu_draws(case):
 @pytest.mark.gpu
 @CUDA
 @pytest.mark.parametrize("use_graph", [False, True])
-def test_nothing_in_a_scan_waits_for_the_device(case, use_graph):
+@pytest.mark.parametrize("sharpness", [PLAIN, Sharpness(0.7, top_k=2, top_p=0.8)])
+def test_nothing_in_a_scan_waits_for_the_device(case, use_graph, sharpness):
     model = build(case, "cuda")
     scan = new_scan(model)
+    scan.draw = lambda pixel, u: pixel.draw(u, sharpness)
     with torch.no_grad():
         advance = torch_engine.record(scan) if use_graph else scan.row
         nothing = torch.zeros_like(scan.levels)
@@ -326,7 +330,7 @@ def test_nothing_in_a_scan_waits_for_the_device(case, use_graph):
                 advance()
         finally:
             torch.cuda.set_sync_debug_mode("default")
-    assert torch.equal(scan.levels.cpu(), draw(model)[0])
+    assert torch.equal(scan.levels.cpu(), draw(model, sharpness=sharpness)[0])
 
 
 @pytest.mark.gpu

@@ -18,7 +18,7 @@ from nextpixel.sampling.recompute import Recompute
 from nextpixel.sampling.scan import Choose, OnRow, Predict, scan
 from nextpixel.sampling.torch_engine import TorchEngine
 
-Filler = Callable[[PixelModel, Tensor, Tensor, Tensor, Given, float, OnRow | None], Tensor]
+Filler = Callable[[PixelModel, Tensor, Tensor, Tensor, Given, Sharpness, OnRow | None], Tensor]
 METHODS = ("engine", "recompute")
 """Ways to predict a step, which give the same levels; "recompute" is the slow one, the oracle."""
 
@@ -116,7 +116,7 @@ def fill(
         raise ValueError(f"there is no method {method!r}; {nearest(method, METHODS)}")
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-    filler = _filler(model, method, temperature)
+    filler = _filler(model, method, sharpness)
     parts = []
     with evaluation_mode(model), torch.inference_mode():
         given = model.condition(condition, len(levels))
@@ -134,13 +134,13 @@ def fill(
     return torch.cat(parts)
 
 
-def _filler(model: PixelModel, method: str, temperature: float) -> Filler:
+def _filler(model: PixelModel, method: str, sharpness: Sharpness) -> Filler:
     """What fills a batch of images."""
     if usable(model, method) != "engine":
         return _fill_by_recompute
     if _on_cpu(model):
         return _fill_by_engine
-    engine = TorchEngine(model, temperature=temperature)  # batches share what it records
+    engine = TorchEngine(model, sharpness=sharpness)  # batches share what it records
     return lambda _, levels, known, uniforms, given, __, on_row: engine.fill(
         levels, known, uniforms, given, on_row=on_row
     )[0]

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from nextpixel.errors import NextPixelError
 from nextpixel.heads import Distribution
+from nextpixel.heads.sharpness import PLAIN, Sharpness
 from nextpixel.models import PixelModel
 from nextpixel.nn import Given
 from nextpixel.sampling.finite import check_predictions, check_weights
@@ -29,12 +30,12 @@ def fill(
     uniforms: Tensor,
     given: Given,
     *,
-    temperature: float,
+    sharpness: Sharpness,
     on_row: OnRow | None,
     use_graph: bool | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Keep `levels` where `known`, draw the rest by `uniforms`; see `TorchEngine`."""
-    engine = TorchEngine(model, temperature=temperature, use_graph=use_graph)
+    engine = TorchEngine(model, sharpness=sharpness, use_graph=use_graph)
     return engine.fill(levels, known, uniforms, given, on_row=on_row)
 
 
@@ -43,21 +44,22 @@ class TorchEngine:
 
     Args:
         model: In evaluation mode, on the CPU or a CUDA device; its dtype is computed in.
-        temperature: Above 0.
+        sharpness: How drawing departs from the model.
         use_graph: Record a row as a CUDA graph; None: on a CUDA device.
 
     Raises:
         NextPixelError: If a weight is no finite number, or on other devices.
+        ValueError: If `sharpness` cannot be meant.
     """
 
     def __init__(
-        self, model: PixelModel, *, temperature: float = 1.0, use_graph: bool | None = None
+        self, model: PixelModel, *, sharpness: Sharpness = PLAIN, use_graph: bool | None = None
     ) -> None:
         self.model, self.device = model, next(model.parameters()).device
         check_device(self.device)
         check_weights(model)
         self.use_graph = self.device.type == "cuda" if use_graph is None else use_graph
-        self.temperature = temperature
+        self.sharpness = sharpness.checked()
         self._ready: tuple[Scan, Callable[[], None]] | None = None
 
     @torch.inference_mode()
@@ -99,7 +101,7 @@ class TorchEngine:
         return filled, log_prob
 
     def _draw(self, pixel: Distribution, uniforms: Tensor) -> Tensor:
-        return pixel.draw(uniforms, self.temperature)
+        return pixel.draw(uniforms, self.sharpness)
 
     def _prepare(self, given: Given, count: int) -> tuple[Scan, Callable[[], None]]:
         """A scan of so many images, and what carries out its next row."""
