@@ -1,7 +1,7 @@
 """Sampling by the step engine, against forward passes and against recompute, in one run.
 
     python benchmarks/sampling.py [--batches 1 16 64] [--rounds 5] [--threads 2] [--recompute]
-    python benchmarks/sampling.py --device cuda
+    python benchmarks/sampling.py --device cuda     see sampling_cuda.py
 
 "naive" is 784 times the measured forward pass of the same batch by one thread: what sampling costs
 where each pixel runs the whole network, as all of the seeds do. "recompute" is the package's own
@@ -11,6 +11,7 @@ Figures are medians.
 """
 
 import argparse
+import importlib
 import json
 import statistics
 import sys
@@ -96,7 +97,6 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1, help="also time the engine with so many")
     parser.add_argument("--recompute", action="store_true", help="time the oracle at batch 1")
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     arguments = parser.parse_args()
     found: list[dict[str, object]] = []
     print(f"{'net':30} {'batch':>5} " + " ".join(f"{name:>14}" for name in COLUMNS))
@@ -117,4 +117,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    importlib.import_module("sampling_cuda").main() if "--device" in sys.argv else main()

@@ -98,7 +98,7 @@ def test_predictions_that_overflow_are_refused():
 def test_without_numba_it_says_so_and_draws_the_same(monkeypatch):
     expected = sample(tiny(), 4, rng=rng())
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.warns(UserWarning, match="the step engine is not used: numba is not installed"):
+    with pytest.warns(UserWarning, match="numba is not installed: the step engine runs by torch"):
         assert torch.equal(sample(tiny(), 4, rng=rng()), expected)
 
 
@@ -125,7 +125,7 @@ def test_where_compiled_code_cannot_be_kept_it_still_runs(monkeypatch):
 
 def test_images_that_do_not_fit_in_memory_are_refused_with_the_estimate(monkeypatch):
     """40 bytes for each of 36 sub-pixels: uniforms, levels and what is known of them."""
-    monkeypatch.setattr(memory, "available", lambda: 40 * 36 * 1000 - 1)
+    monkeypatch.setattr(memory, "available", lambda device: 40 * 36 * 1000 - 1)
     sample(tiny(), 1, rng=rng())
     message = "1000 images of 6x6 needs 1 MiB of memory, and 1 MiB are available; draw fewer"
     with pytest.raises(NextPixelError, match=message):
@@ -135,14 +135,14 @@ def test_images_that_do_not_fit_in_memory_are_refused_with_the_estimate(monkeypa
 def test_an_engine_that_does_not_fit_in_memory_is_refused(monkeypatch):
     model = tiny()
     needed = engine.memory_of(model, 4)
-    monkeypatch.setattr(memory, "available", lambda: needed)
+    monkeypatch.setattr(memory, "available", lambda device: needed)
     sample(model, 4, rng=rng())
     with pytest.raises(NextPixelError, match="drawing 5 images of 6x6 at a time needs"):
         sample(model, 5, rng=rng())
 
 
 def test_a_system_that_does_not_say_how_much_memory_there_is_is_trusted(monkeypatch):
-    monkeypatch.setattr(memory, "available", lambda: None)
+    monkeypatch.setattr(memory, "available", lambda device: None)
     assert len(sample(tiny(), 2, rng=rng())) == 2
 
 

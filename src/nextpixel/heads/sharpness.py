@@ -42,13 +42,13 @@ class Sharpness(NamedTuple):
         p = (log_p.double() / self.temperature).softmax(-1)
         if self.top_k is None and self.top_p is None:
             return p
-        return torch.where(self._kept(p), p, 0.0)
+        return p.masked_fill(~self._kept(p), 0.0)
 
     def _kept(self, p: Tensor) -> Tensor:
         ordered, order = torch.sort(p, dim=-1, descending=True, stable=True)
         rank = torch.arange(p.shape[-1], device=p.device)
         inside = rank < (self.top_k or p.shape[-1])
-        reached = torch.where(inside, ordered, 0.0).cumsum(-1)
+        reached = ordered.masked_fill(~inside, 0.0).cumsum(-1)
         before = reached - ordered
         inside = inside & ((before < (self.top_p or 1.0) * reached[..., -1:]) | (rank == 0))
         return torch.zeros_like(inside).scatter(-1, order, inside)

@@ -100,7 +100,7 @@ class Program:
         """A convolution; `weight` (outputs, inputs, taps) in the order of `taps`."""
         outputs = weight.shape[0]
         made = self._map(outputs, known)
-        bias = torch.zeros(outputs, dtype=weight.dtype) if bias is None else bias
+        bias = weight.new_zeros(outputs) if bias is None else bias
         kernel = weight.detach().permute(2, 1, 0).contiguous()
         return self._add(Op("conv", (x,), made, tuple(taps), kernel, bias.detach()))
 

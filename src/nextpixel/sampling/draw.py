@@ -3,7 +3,7 @@
 import importlib.util
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -17,7 +17,9 @@ from nextpixel.nn import Given, Value
 from nextpixel.order import Shape, Step, from_sequence
 from nextpixel.sampling.recompute import Recompute
 from nextpixel.sampling.scan import Choose, OnRow, Predict, scan
+from nextpixel.sampling.torch_engine import TorchEngine
 
+Filler = Callable[[PixelModel, Tensor, Tensor, Tensor, Given, Sharpness, OnRow | None], Tensor]
 METHODS = ("engine", "recompute")
 """Ways to predict a step, which give the same levels; "recompute" is the slow one, the oracle."""
 
@@ -126,7 +128,7 @@ def fill(
         raise ValueError(f"there is no method {method!r}; {nearest(method, METHODS)}")
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-    filler = _fill_by_engine if usable(model, method) == "engine" else _fill_by_recompute
+    filler = _filler(model, method, sharpness)
     parts = []
     with evaluation_mode(model), torch.inference_mode():
         given = model.condition(condition, len(levels))
@@ -144,22 +146,41 @@ def fill(
     return torch.cat(parts)
 
 
-def usable(model: PixelModel, method: str) -> str:
-    """The method, or "recompute" with a warning where the engine cannot be used."""
-    if method != "engine":
-        return method
-    reason = ""
-    if next(model.parameters()).device.type != "cpu":
-        reason = "it runs on the CPU, and the model is on another device"
-    elif importlib.util.find_spec("numba") is None:
-        reason = "numba is not installed"
-    elif type(model).lower is PixelModel.lower:
-        reason = f"{model.name} has no program"
-    if reason:
+def _filler(model: PixelModel, method: str, sharpness: Sharpness) -> Filler:
+    """What fills a batch of images."""
+    if method == "recompute" or not _has_program(model):
+        return _fill_by_recompute
+    if _on_cpu(model) and _has_numba():
+        return _fill_by_engine
+    engine = TorchEngine(model, sharpness=sharpness)  # batches share what it records
+    return lambda _, levels, known, uniforms, given, __, on_row: engine.fill(
+        levels, known, uniforms, given, on_row=on_row
+    )[0]
+
+
+def _on_cpu(model: PixelModel) -> bool:
+    return next(model.parameters()).device.type == "cpu"
+
+
+def _has_program(model: PixelModel) -> bool:
+    found = type(model).lower is not PixelModel.lower
+    if not found:
         warnings.warn(
-            f"the step engine is not used: {reason}; each pixel costs a forward pass", stacklevel=3
+            f"the step engine is not used: {model.name} has no program; each pixel costs a forward "
+            "pass",
+            stacklevel=4,
         )
-    return "recompute" if reason else "engine"
+    return found
+
+
+def _has_numba() -> bool:
+    found = importlib.util.find_spec("numba") is not None
+    if not found:
+        warnings.warn(
+            "numba is not installed: the step engine runs by torch, which is slower",
+            stacklevel=4,
+        )
+    return found
 
 
 def _fill_by_engine(

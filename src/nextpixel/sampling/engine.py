@@ -17,7 +17,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nextpixel.errors import NextPixelError
 from nextpixel.heads.sharpness import Sharpness
 from nextpixel.images import to_network
 from nextpixel.lanes import Lanes
@@ -26,6 +25,7 @@ from nextpixel.models import PixelModel
 from nextpixel.nn import Given
 from nextpixel.nn.program import Program, term_of
 from nextpixel.sampling import kernels
+from nextpixel.sampling.finite import check_predictions, check_weights
 from nextpixel.sampling.layout import Floats, Layout, Table, aligned, lay_out
 
 BLOCK = 16
@@ -82,20 +82,9 @@ def fill(
         list(lanes.map(scan, blocks))
         if on_row is not None:
             on_row(bottom, torch.from_numpy(out))
-    if not np.isfinite(log_p).all():
-        raise NextPixelError(f"{model.name} predicts what is no number: its outputs overflow")
-    return torch.from_numpy(out), torch.from_numpy(log_p)
-
-
-def check_finite(model: PixelModel) -> None:
-    """Refuse weights that are no finite numbers.
-
-    Raises:
-        NextPixelError: Naming the first.
-    """
-    for name, value in model.state_dict().items():
-        if value.is_floating_point() and not bool(value.isfinite().all()):
-            raise NextPixelError(f"the weights {name} of {model.name} are not all finite numbers")
+    found = torch.from_numpy(log_p)
+    check_predictions(model, found)
+    return torch.from_numpy(out), found
 
 
 def memory_of(model: PixelModel, count: int) -> int:
@@ -134,7 +123,7 @@ def prepared(model: PixelModel) -> Prepared:
     weights = [*model.parameters(), *model.buffers()]
     found = PREPARED.get(model)
     if found is None or not all(map(torch.equal, found.weights, weights)):
-        check_finite(model)
+        check_weights(model)
         program = model.lower()
         layout = lay_out(program, model.shape[2])
         copies = [weight.detach().clone() for weight in weights]
