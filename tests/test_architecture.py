@@ -25,6 +25,7 @@ PARTS = [
     "health",
     "training",
     "sampling",
+    "codec",
     "recipes",
     "gallery",
     "cli",
