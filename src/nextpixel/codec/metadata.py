@@ -19,6 +19,10 @@ LARGEST = 1 << 26
 PHRASES = (
     '{"dtype":"|u1","kind":"npy","shape":[',
     '{"dtype":"<i8","kind":"npy","shape":[',
+    '{"kind":"png","mode":"L","names":["',
+    '{"kind":"png","mode":"RGB","names":["',
+    '{"kind":"folder","mode":"L","names":["',
+    '{"kind":"folder","mode":"RGB","names":["',
     '"dtype":"',
     '"kind":"',
     '"labels":',
@@ -49,6 +53,7 @@ PHRASES = (
     '":"',
     '","',
     "]}",
+    '"}',
 )
 """Phrase i is written as byte 128 + i. Part of format version 1: it can change only with that."""
 
@@ -63,7 +68,7 @@ def pack_metadata(values: Mapping[str, Any]) -> bytes:
 
     Example:
         >>> pack_metadata({"kind": "npy", "dtype": "|u1", "shape": [28, 28]}).hex()
-        '0080979f'
+        '00809ba3'
     """
     if not values:
         return b""
@@ -85,7 +90,7 @@ def unpack_metadata(data: bytes) -> dict[str, Any]:
         NextPixelError: If the bytes are not what `pack_metadata` writes.
 
     Example:
-        >>> unpack_metadata(bytes.fromhex("0080979f"))
+        >>> unpack_metadata(bytes.fromhex("00809ba3"))
         {'dtype': '|u1', 'kind': 'npy', 'shape': [28, 28]}
     """
     if not data:
