@@ -97,10 +97,11 @@ def test_rows_do_not_depend_on_the_rows_beside_them(seed, levels):
 
 
 def test_sums_are_taken_from_left_to_right():
-    # In pairs, the small ones would add up before they meet the large one.
-    row = [2.0**53] + [1.0] * 300
-    assert np.sum(row) != 2.0**53
-    assert np.cumsum(row)[-1] == 2.0**53
+    # 2 + 2^-53 is 2, so the total is 2 and the scale an integer; in pairs, the small ones would add
+    # up before they meet the large ones, and the second level would get a part less.
+    row = [1.0, 1.0] + [2.0**-53] * 298
+    assert np.sum(row) > 2.0
+    assert one(row)[1] == (PARTS - 300) // 2 + 1
     assert one(row) == by_a_scalar_loop(row)
 
 
