@@ -14,7 +14,10 @@ name a number in the last one. We write the shortest bytes that, followed by zer
 it, and of those the lowest: no stream has two spellings.
 
 What it costs: below one byte at the end, and at most log2(1 / (1 - 2^-8)) = 0.0057 bits a symbol
-from rounding the interval (1e-4 on average).
+from rounding the interval (2e-4 on average, as measured: 0.3 % where a symbol takes 0.07 bits).
+
+What it does not know: where a stream ends. Zeros may always follow, so missing or wrong bytes show
+as other levels until `Decoder.finish` compares.
 
 References:
     G. N. N. Martin, "Range encoding", 1979. R. Bamler, "Understanding entropy coding with
