@@ -12,7 +12,7 @@ integers if it computes
 5. `f_k = 1 + floor(s_k * scale)`, with the product rounded to float64 (no fused multiply-add);
 6. `f_best += 2^24 - (f_0 + ... + f_{K-1})`.
 
-A processor that flushes denormals to zero gives the same integers, unless `top` itself is one.
+A processor that flushes denormals to zero gives the same integers where `top` is above 1e-280.
 The last term is never negative: the floors sum to at most (2^24 - K)(1 + 2K 2^-53) < 2^24 - K + 1.
 
 What it costs: f_k / 2^24 >= p_k (1 - K / 2^24) up to rounding, so a symbol takes at most
