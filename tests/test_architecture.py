@@ -26,6 +26,7 @@ PARTS = [
     "health",
     "training",
     "sampling",
+    "codec",
     "recipes",
     "gallery",
     "cli",
