@@ -33,7 +33,7 @@ before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 npx.sample(model, 64, rng=rng, batch_size=64)
 after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 print((after - before) / 1024)
-print(engine.memory_of(model, 64) / 2**20)
+print(engine.prepared(model).memory(64) / 2**20)
 """
 
 

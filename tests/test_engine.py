@@ -134,7 +134,7 @@ def test_images_that_do_not_fit_in_memory_are_refused_with_the_estimate(monkeypa
 
 def test_an_engine_that_does_not_fit_in_memory_is_refused(monkeypatch):
     model = tiny()
-    needed = engine.memory_of(model, 4)
+    needed = engine.prepared(model).memory(4)
     monkeypatch.setattr(memory, "available", lambda device: needed)
     sample(model, 4, rng=rng())
     with pytest.raises(NextPixelError, match="drawing 5 images of 6x6 at a time needs"):

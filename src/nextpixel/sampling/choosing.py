@@ -5,8 +5,8 @@ The same rule as `heads.base.Distribution.draw`, level by level in order.
 
 import numpy as np
 
-from nextpixel.sampling.compiling import compiled
-from nextpixel.sampling.layout import FEATURES
+from nextpixel.sampling.compiling import compiled, inlined
+from nextpixel.sampling.layout import STEP
 from nextpixel.sampling.vectors import exp64
 
 
@@ -31,24 +31,21 @@ def log64(x):
     return 2.0 * s * (total + 1.0) + n * 0.6931471805599453
 
 
-@compiled
-def read(plan, block, image, column, color):
-    """Log-probabilities of the levels up to a constant into `block.p`; returns the largest."""
-    output, p = plan.output, block.p
-    at = image * plan.size + block.here[output] + column * plan.maps[output, FEATURES]
-    at += color * plan.head[1]
-    if plan.head[0] == 1:  # one logit for two levels
-        p[0], p[1] = 0.0, np.float64(block.state[at])
+@inlined
+def read(state, at, head, p):
+    """Log-probabilities of the levels up to a constant into `p`; returns the largest."""
+    if head == 1:  # one logit for two levels
+        p[0], p[1] = 0.0, np.float64(state[at])
     else:
-        for k in range(plan.head[0]):
-            p[k] = np.float64(block.state[at + k])
+        for k in range(head):
+            p[k] = np.float64(state[at + k])
     largest = p[0]
     for k in range(1, len(p)):
         largest = max(largest, p[k])
     return largest
 
 
-@compiled
+@inlined
 def weigh(p, largest, temperature, weights):
     """Weights e^((p - largest) / temperature); returns their sum."""
     for k in range(len(p)):
@@ -74,7 +71,7 @@ def leave_out(weights, top_k, top_p):
     return reached
 
 
-@compiled
+@inlined
 def pick(weights, reach):
     """The first level whose sum of weights up to it exceeds `reach`, else the last of any."""
     reached, last = 0.0, 0
@@ -88,19 +85,22 @@ def pick(weights, reach):
 
 
 @compiled
-def choose(plan, block, sharpness, image, row, column, color):
-    """Draw a level, or take the known one; its log-probability counts."""
+def choose(plan, block, sharpness, row, column, color):
+    """Draw a level of every image, or take the known one; its log-probability counts."""
     temperature, top_k, top_p = sharpness
-    p, weights = block.p, block.weights
-    largest = read(plan, block, image, column, color)
-    total = weigh(p, largest, 1.0, weights)
-    level = block.levels[image, color, row, column]
-    if not block.known[image, color, row, column]:
-        drawn_total = total
-        if temperature != 1.0:
-            drawn_total = weigh(p, largest, temperature, weights)
-        if top_k < len(p) or top_p < 1.0:
-            drawn_total = leave_out(weights, top_k, top_p)
-        level = pick(weights, block.uniforms[image, color, row, column] * drawn_total)
-        block.levels[image, color, row, column] = level
-    block.log_p[image] += (p[level] - largest) - log64(total)
+    p, weights, state, log_p = block.p, block.weights, block.state, block.log_p
+    levels, known, uniforms = block.levels, block.known, block.uniforms
+    place = block.here[plan.output] + column * plan.maps[plan.output, STEP] + color * plan.head[1]
+    for image in range(len(log_p)):
+        largest = read(state, image * plan.size + place, plan.head[0], p)
+        total = weigh(p, largest, 1.0, weights)
+        level = levels[image, color, row, column]
+        if not known[image, color, row, column]:
+            drawn_total = total
+            if temperature != 1.0:
+                drawn_total = weigh(p, largest, temperature, weights)
+            if top_k < len(p) or top_p < 1.0:
+                drawn_total = leave_out(weights, top_k, top_p)
+            level = pick(weights, uniforms[image, color, row, column] * drawn_total)
+            levels[image, color, row, column] = level
+        log_p[image] += (p[level] - largest) - log64(total)

@@ -10,6 +10,7 @@ Per image the state has, over all maps, sum(rows kept x (width + padding) x feat
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -28,6 +29,7 @@ from nextpixel.sampling import kernels
 from nextpixel.sampling.finite import check_predictions, check_weights
 from nextpixel.sampling.layout import Floats, Layout, Table, aligned, lay_out
 
+Number = TypeVar("Number", np.int64, np.float64)
 BLOCK = 16
 """Images that share the loading of weights."""
 CALL = 2_000_000_000
@@ -54,46 +56,53 @@ def fill(
         NotImplementedError: If this kind of model has no program.
         NextPixelError: If a weight or a prediction is no finite number, or memory is too small.
     """
-    made = prepared(model)
-    plan = made.plan
-    what = f"drawing {len(levels)} images of {model.shape[1]}x{model.shape[2]} at a time"
-    require(memory_of(model, len(levels)), what, "make batch_size or the images smaller")
     out = levels.long().clone().contiguous().numpy()
-    kept, chances = known.contiguous().numpy(), uniforms.contiguous().numpy()
-    log_p = np.zeros(len(out))
-    chosen = (
-        float(sharpness.temperature),
-        sharpness.top_k or model.levels,
-        float(sharpness.top_p or 1.0),
-    )
     lanes = Lanes()
-    blocks = []
-    for part in _parts(len(out), lanes.count):
-        terms = _terms(made.program, made.layout, given.part(part))
-        blocks.append(_block(plan, *terms, out[part], kept[part], chances[part], log_p[part]))
+    made = prepared(model)
+    blocks = open_blocks(made, out, known.numpy(), uniforms.numpy(), given, lanes.count)
+    chosen = _numbers(sharpness, model.levels)
     rows = 1 if on_row else max(1, CALL // (made.layout.work * len(out)))
-    height = model.shape[1]
-    for top in range(0, height, rows):
-        bottom = min(height, top + rows)
+    for top in range(0, model.shape[1], rows):
+        bottom = min(model.shape[1], top + rows)
 
         def scan(block: kernels.Block, top: int = top, bottom: int = bottom) -> None:
-            kernels.scan_rows(plan, block, chosen, top, bottom)
+            kernels.scan_rows(made.plan, block, chosen, top, bottom)
 
         list(lanes.map(scan, blocks))
         if on_row is not None:
             on_row(bottom, torch.from_numpy(out))
-    found = torch.from_numpy(log_p)
-    check_predictions(model, found)
-    return torch.from_numpy(out), found
+    log_p = torch.from_numpy(np.concatenate([block.log_p for block in blocks]))
+    check_predictions(model, log_p)
+    return torch.from_numpy(out), log_p
 
 
-def memory_of(model: PixelModel, count: int) -> int:
-    """Bytes of what is kept for images on their way: rings of rows of all maps.
+def open_blocks(
+    made: "Prepared",
+    levels: NDArray[np.int64],
+    known: NDArray[np.bool_],
+    uniforms: NDArray[np.float64],
+    given: Given,
+    lanes: int,
+) -> list[kernels.Block]:
+    """Images before their scan, all of shape (B, C, H, W), in blocks for a number of threads.
 
-    4 * count * sum over maps of rows kept * (width + padding) * features; and the weights once.
+    Blocks read and write `levels` itself.
+
+    Raises:
+        NextPixelError: If memory is too small.
     """
-    made = prepared(model)
-    return 4 * (count * made.layout.size + made.layout.weights.size + made.layout.bias.size)
+    what = f"drawing {len(levels)} images of {levels.shape[2]}x{levels.shape[3]} at a time"
+    require(made.memory(len(levels)), what, "make batch_size or the images smaller")
+    blocks = []
+    for part in _parts(len(levels), lanes):
+        terms = _terms(made.program, made.layout, given.part(part))
+        blocks.append(_block(made.plan, *terms, levels[part], known[part], uniforms[part]))
+    return blocks
+
+
+def _numbers(sharpness: Sharpness, levels: int) -> tuple[float, int, float]:
+    """A sharpness as compiled code takes it: what keeps all levels in place of None."""
+    return float(sharpness.temperature), sharpness.top_k or levels, float(sharpness.top_p or 1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +117,15 @@ class Prepared:
     program: Program
     layout: Layout
     plan: kernels.Plan
+
+    def memory(self, count: int) -> int:
+        """Bytes of what is kept for images on their way: rings of rows of all maps.
+
+        4 * count * sum over maps of rows kept * (width + padding) * features; a map that is read
+        at its own pixel only counts as one column. And the weights once.
+        """
+        layout = self.layout
+        return 4 * (count * layout.size + layout.weights.size + layout.bias.size)
 
 
 PREPARED: WeakKeyDictionary[PixelModel, Prepared] = WeakKeyDictionary()
@@ -163,23 +181,27 @@ def _block(
     levels: NDArray[np.int64],
     known: NDArray[np.bool_],
     uniforms: NDArray[np.float64],
-    log_p: NDArray[np.float64],
 ) -> kernels.Block:
     phases = (plan.row, plan.pixel, plan.late)
-    begins = tuple(np.zeros(len(phase.stretches), np.int64) for phase in phases)
+    begins = tuple(_own(len(phase.stretches), np.int64) for phase in phases)
     return kernels.Block(
         state=aligned(len(levels) * plan.size),
         terms=terms,
         places=places,
         begins=begins,  # type: ignore[arg-type]
-        here=np.zeros(len(plan.maps), np.int64),
-        p=np.zeros(len(plan.scale)),
-        weights=np.zeros(len(plan.scale)),
+        here=_own(len(plan.maps), np.int64),
+        p=_own(len(plan.scale), np.float64),
+        weights=_own(len(plan.scale), np.float64),
         levels=levels,
-        known=known,
-        uniforms=uniforms,
-        log_p=log_p,
+        known=np.ascontiguousarray(known),
+        uniforms=np.ascontiguousarray(uniforms),
+        log_p=_own(len(levels), np.float64),
     )
+
+
+def _own(size: int, dtype: type[Number]) -> NDArray[Number]:
+    """Zeros with no other array on their cache lines, which threads would wait for."""
+    return np.zeros(size + 32, dtype)[16 : 16 + size]
 
 
 def _terms(program: Program, layout: Layout, given: Given) -> tuple[Floats, Table]:

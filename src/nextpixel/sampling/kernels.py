@@ -27,6 +27,7 @@ from nextpixel.sampling.layout import (
     ROWS,
     SOURCE,
     START,
+    STEP,
     TARGET,
     TERM,
     WEIGHT,
@@ -175,8 +176,9 @@ def _run(plan, phase, begins, block, group, groups, row, left, right):
     across = right - left == 1
     for k in range(len(ops)):
         source, target, other = ops[k, SOURCE], ops[k, TARGET], ops[k, OTHER]
-        read, made, also = maps[source, FEATURES], maps[target, FEATURES], maps[other, FEATURES]
-        low, high = group * made // groups, (group + 1) * made // groups
+        read, made, also = maps[source, STEP], maps[target, STEP], maps[other, STEP]
+        features = maps[target, FEATURES]
+        low, high = group * features // groups, (group + 1) * features // groups
         kind, w, b, m = ops[k, KIND], ops[k, WEIGHT], ops[k, BIAS], ops[k, TERM]
         if kind == CONV:
             q, t = left * read, here[target] + left * made
@@ -188,7 +190,7 @@ def _run(plan, phase, begins, block, group, groups, row, left, right):
                     images if across else right - left, low, high,
                 )  # fmt: skip
             continue
-        half = made // ops[k, GROUPS]
+        half = features // ops[k, GROUPS]
         for image in range(images):
             start = image * size
             for column in range(left, right):
@@ -239,13 +241,13 @@ def predict(plan, block, row, column, color):
 @compiled
 def write(plan, block, row, column, color):
     """Show the network the levels of a sub-pixel."""
-    for image in range(len(block.log_p)):
-        value = plan.scale[block.levels[image, color, row, column]]
-        at = image * plan.size + block.here[0] + column * plan.maps[0, FEATURES]
-        at += color * plan.planes
-        block.state[at] = value
+    state, levels, scale = block.state, block.levels, plan.scale
+    place = block.here[0] + column * plan.maps[0, STEP] + color * plan.planes
+    for image in range(len(levels)):
+        at = image * plan.size + place
+        state[at] = scale[levels[image, color, row, column]]
         if plan.edge:
-            block.state[at + 1] = np.float32(1.0)
+            state[at + 1] = np.float32(1.0)
     if len(plan.late.ops):
         _run(plan, plan.late, block.begins[2], block, 0, 1, row, column, column + 1)
 
@@ -258,6 +260,5 @@ def scan_rows(plan, block, sharpness, top, bottom):
         for column in range(plan.shape[2]):
             for color in range(plan.shape[0]):
                 predict(plan, block, row, column, color)
-                for image in range(len(block.log_p)):
-                    choose(plan, block, sharpness, image, row, column, color)
+                choose(plan, block, sharpness, row, column, color)
                 write(plan, block, row, column, color)

@@ -19,8 +19,8 @@ from nextpixel.sampling.vectors import WIDTH
 KINDS = {"conv": 0, "relu": 1, "gate": 2, "add": 3, "affine": 4, "told": 5}
 KIND, SOURCE, OTHER, TARGET, FIRST, COUNT, WEIGHT, INPUTS, BIAS, START, TERM, GROUPS = range(12)
 """Columns of the tables of operations."""
-BASE, ROWS, PAD, FEATURES = range(4)
-"""Columns of the table of maps."""
+BASE, ROWS, PAD, FEATURES, STEP = range(5)
+"""Columns of the table of maps; STEP lies between columns, 0 where one is kept."""
 
 Table = NDArray[np.int64]
 Floats = NDArray[np.float32]
@@ -72,7 +72,7 @@ class Layout:
 
     Attributes:
         phases: What runs for a row, at a pixel, and once a color is written.
-        maps: (maps, 4), see `BASE` and so on.
+        maps: (maps, 5), see `BASE` and so on.
         weights: Of convolutions in panels of 16 outputs, and factors.
         bias: Of convolutions and factors.
         places: Of each map.
@@ -108,6 +108,7 @@ class _Builder:
         self.ops: tuple[list[list[int]], ...] = ([], [], [])
         self.stretches: tuple[list[list[int]], ...] = ([], [], [])
         self.rows, self.pad = [1] * len(program.maps), [0] * len(program.maps)
+        self.brief = _brief(program)
         self.weights, self.bias = _Store(), _Store()
         self.terms = self.work = 0
         for op in program.ops:
@@ -191,8 +192,9 @@ class _Builder:
         maps, size = [], 0
         for known, place in zip(self.program.maps, self.places, strict=True):
             rows, pad = self.rows[known.number], self.pad[known.number]
-            maps.append([size, rows, pad, place.size])
-            size += _whole(rows * (self.width + 2 * pad) * place.size)
+            brief = known.number in self.brief
+            maps.append([size, rows, pad, place.size, 0 if brief else place.size])
+            size += _whole(rows * (1 if brief else self.width + 2 * pad) * place.size)
         return Layout(
             phases=tuple(map(_phase, self.ops, self.stretches)),  # type: ignore[arg-type]
             maps=np.array(maps, np.int64),
@@ -211,6 +213,17 @@ def _phase(ops: list[list[int]], stretches: list[list[int]]) -> Phase:
         np.ascontiguousarray(table[:, :4]),
         np.ascontiguousarray(table[:, 4]),
     )
+
+
+def _brief(program: Program) -> set[int]:
+    """Maps that are made and read at one pixel only: one column of them is kept."""
+    found = {known.number for known in program.maps if known.known == PIXEL}
+    for op in program.ops:
+        if any(row < 0 for row, _ in op.taps):  # begun for the whole row
+            found.discard(op.output.number)
+        if any(tap != (0, 0) for tap in op.taps):
+            found.discard(op.inputs[0].number)
+    return found
 
 
 def _whole(size: int) -> int:
