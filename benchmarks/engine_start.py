@@ -3,8 +3,8 @@
     python benchmarks/engine_start.py
 
 Cold: nothing compiled is kept. Warm: it is, by the run before. Both are the seconds of the first
-call of `npx.sample` for one image, imports done. Memory: by how much the peak of the process grows
-while 64 images of the large net are drawn, against the layout's own figure.
+call of `npx.sample` for one image, imports done. Memory: by how much the process grows while 64
+images of seed 000's net are drawn, seen after each row, against the layout's own figure.
 """
 
 import json
@@ -23,16 +23,21 @@ npx.sample(model, 1, rng=rng)
 print(time.perf_counter() - start)
 """
 MEMORY = """
-import resource, torch, nextpixel as npx
+import gc, torch, nextpixel as npx
 from nextpixel.sampling import engine
+
+def resident():
+    pages = int(open("/proc/self/statm").read().split()[1])
+    return pages * 4096 / 2**20
+
 torch.set_num_threads(1)
 model = npx.build_recipe("mnist256-pixelcnn")
 rng = torch.Generator().manual_seed(0)
 npx.sample(model, 1, rng=rng)
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-npx.sample(model, 64, rng=rng, batch_size=64)
-after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print((after - before) / 1024)
+gc.collect()
+before, seen = resident(), []
+npx.sample(model, 64, rng=rng, batch_size=64, on_row=lambda row, levels: seen.append(resident()))
+print(max(seen) - before)
 print(engine.prepared(model).memory(64) / 2**20)
 """
 

@@ -71,11 +71,13 @@ def test_kept_code_is_compiled_again_when_any_of_its_files_changes(monkeypatch):
     assert cache_file._source_stamp == compiling._stamp()
     assert cache_file._load_index()
     read = Path.read_bytes
+    compiling._stamp.cache_clear()
     monkeypatch.setattr(
         Path, "read_bytes", lambda path: read(path) + b"#" * (path.name == "vectors.py")
     )
     monkeypatch.setattr(cache_file, "_source_stamp", compiling._stamp())
     assert not cache_file._load_index()
+    compiling._stamp.cache_clear()
 
 
 def test_weights_that_are_no_numbers_are_refused_by_name():
@@ -112,15 +114,27 @@ def test_a_model_without_a_program_falls_back_and_says_so(monkeypatch):
         model.lower()
 
 
-def test_where_compiled_code_cannot_be_kept_it_still_runs(monkeypatch):
+def test_where_compiled_code_cannot_be_kept_it_still_runs_and_says_so_once(monkeypatch):
     def no_folder(*, cache: bool = False, **options: object):
         if cache:
-            raise RuntimeError("no locator available")
+            raise RuntimeError("no locator available for file 'kernels.py'")
         return lambda function: function
 
     monkeypatch.setattr(compiling, "njit", no_folder)
-    with pytest.warns(UserWarning, match="compiled code is not kept, so each start compiles"):
-        assert compiling.compiled(abs)(-3) == 3
+    compiling._warn.cache_clear()
+    with pytest.warns(UserWarning, match=r"cannot be kept \('kernels.py'\)") as seen:
+        made = [compiling.compiled(abs) for _ in range(2)]
+    assert [function(-3) for function in made] == [3, 3]
+    assert len(seen) == 1
+
+
+def test_a_full_disk_does_not_stop_compiled_code(monkeypatch):
+    def full(path, mode="r", *rest):
+        raise OSError(28, "No space left on device")
+
+    compiling._warn.cache_clear()
+    with pytest.warns(UserWarning, match="No space left on device"):
+        compiling._forgiving(full)("x", "w")
 
 
 def test_images_that_do_not_fit_in_memory_are_refused_with_the_estimate(monkeypatch):

@@ -3,6 +3,7 @@
 import hashlib
 import warnings
 from collections.abc import Callable
+from functools import cache, wraps
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,44 @@ inlined = njit(nogil=True, error_model="numpy", forceinline=True)
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a function when it is first called, and keep the result on the disk if possible."""
     try:
-        made: Callable[..., Any] = njit(cache=True, nogil=True, error_model="numpy")(function)
+        made: Any = njit(cache=True, nogil=True, error_model="numpy")(function)
     except RuntimeError as error:  # no folder to keep it in
-        warnings.warn(f"compiled code is not kept, so each start compiles: {error}", stacklevel=2)
-        made = njit(nogil=True, error_model="numpy")(function)
-    else:
-        made._cache._cache_file._source_stamp = _stamp()  # type: ignore[attr-defined]
-    return made
+        _tell(str(error))
+        return njit(nogil=True, error_model="numpy")(function)
+    kept = made._cache
+    kept._cache_file._source_stamp = _stamp()
+    kept.save_overload = _forgiving(kept.save_overload)
+    return made  # type: ignore[no-any-return]
 
 
+def _forgiving(save: Callable[..., None]) -> Callable[..., None]:
+    """Compiled code that cannot be kept, as on a full disk, can still be run."""
+
+    @wraps(save)
+    def attempt(*given: Any) -> None:  # noqa: ANN401 - numba's own
+        try:
+            save(*given)
+        except OSError as error:
+            _tell(str(error))
+
+    return attempt
+
+
+@cache
+def _warn(kind: str) -> None:
+    """Say it once a process."""
+    warnings.warn(kind, stacklevel=5)
+
+
+def _tell(reason: str) -> None:
+    where = reason.split(" for file ")[-1]
+    _warn(
+        f"compiled code cannot be kept ({where}), so each start takes some 15 s more; set "
+        "NUMBA_CACHE_DIR to a folder that can be written"
+    )
+
+
+@cache
 def _stamp() -> str:
     """What compiled code was made from: all files here, where numba itself minds one only."""
     digest = hashlib.sha256()
