@@ -68,14 +68,14 @@ def test_kept_code_is_compiled_again_when_any_of_its_files_changes(monkeypatch):
     """numba minds the file of the function only; the stamp is what its index is compared with."""
     sample(tiny(), 1, rng=rng())
     cache_file = kernels.scan_rows._cache._cache_file
-    assert cache_file._source_stamp == compiling._stamp()
+    assert cache_file._source_stamp == compiling._stamp(kernels.__file__)
     assert cache_file._load_index()
     read = Path.read_bytes
     compiling._stamp.cache_clear()
     monkeypatch.setattr(
         Path, "read_bytes", lambda path: read(path) + b"#" * (path.name == "vectors.py")
     )
-    monkeypatch.setattr(cache_file, "_source_stamp", compiling._stamp())
+    monkeypatch.setattr(cache_file, "_source_stamp", compiling._stamp(kernels.__file__))
     assert not cache_file._load_index()
     compiling._stamp.cache_clear()
 

@@ -85,13 +85,13 @@ def pick(weights, reach):
 
 
 @compiled
-def choose(plan, block, sharpness, row, column, color):
-    """Draw a level of every image, or take the known one; its log-probability counts."""
+def choose(plan, block, sharpness, first, last, row, column, color):
+    """Draw a level of images first..last-1, or take the known one; log-probabilities count."""
     temperature, top_k, top_p = sharpness
     p, weights, state, log_p = block.p, block.weights, block.state, block.log_p
     levels, known, uniforms = block.levels, block.known, block.uniforms
     place = block.here[plan.output] + column * plan.maps[plan.output, STEP] + color * plan.head[1]
-    for image in range(len(log_p)):
+    for image in range(first, last):
         largest = read(state, image * plan.size + place, plan.head[0], p)
         total = weigh(p, largest, 1.0, weights)
         level = levels[image, color, row, column]

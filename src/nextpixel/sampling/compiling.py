@@ -21,7 +21,7 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
         _tell(str(error))
         return njit(nogil=True, error_model="numpy")(function)
     kept = made._cache
-    kept._cache_file._source_stamp = _stamp()
+    kept._cache_file._source_stamp = _stamp(function.__code__.co_filename)
     kept.save_overload = _forgiving(kept.save_overload)
     return made  # type: ignore[no-any-return]
 
@@ -54,9 +54,9 @@ def _tell(reason: str) -> None:
 
 
 @cache
-def _stamp() -> str:
-    """What compiled code was made from: all files here, where numba itself minds one only."""
+def _stamp(file: str) -> str:
+    """What compiled code was made from: its file and all files here; numba minds the first only."""
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    for path in sorted({Path(file), *Path(__file__).parent.glob("*.py")}):
         digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -30,8 +30,6 @@ from nextpixel.sampling.finite import check_predictions, check_weights
 from nextpixel.sampling.layout import Floats, Layout, Table, aligned, lay_out
 
 Number = TypeVar("Number", np.int64, np.float64)
-BLOCK = 16
-"""Images that share the loading of weights."""
 CALL = 2_000_000_000
 """Multiplications in one go; between two of them the scan can be stopped."""
 
@@ -84,7 +82,7 @@ def open_blocks(
     given: Given,
     lanes: int,
 ) -> list[kernels.Block]:
-    """Images before their scan, all of shape (B, C, H, W), in blocks for a number of threads.
+    """Images before their scan, all of shape (B, C, H, W), a block for each of some threads.
 
     Blocks read and write `levels` itself.
 
@@ -151,7 +149,7 @@ def prepared(model: PixelModel) -> Prepared:
 
 
 def _parts(count: int, lanes: int) -> list[slice]:
-    size = max(1, min(BLOCK, -(-count // lanes)))
+    size = max(1, -(-count // lanes))
     return [slice(first, min(count, first + size)) for first in range(0, count, size)]
 
 

@@ -49,6 +49,10 @@ CONV, RELU, GATE = KINDS["conv"], KINDS["relu"], KINDS["gate"]
 ADD, AFFINE, TOLD = KINDS["add"], KINDS["affine"], KINDS["told"]
 
 
+SHARED = 16
+"""Images that go through the network together, and share the loading of weights."""
+
+
 class Plan(NamedTuple):
     """What is the same for all images; see `layout.Layout`, and of the model what the scan needs.
 
@@ -165,14 +169,14 @@ def _simple(kind, state, weights, bias, terms, half, w, b, at, q, o, t, low, hig
 
 
 @compiled
-def _run(plan, phase, begins, block, group, groups, row, left, right):
-    """Operations at columns left..right-1 of all images, for one color group or all.
+def _run(plan, phase, begins, block, first, last, group, groups, row, left, right):
+    """Operations at columns left..right-1 of images first..last-1, for one color group or all.
 
     A place of one column has its neighbours in the other images, else in the other columns.
     """
     ops, lengths, maps, here = phase.ops, phase.lengths, plan.maps, block.here
     weights, bias, terms, places = plan.weights, plan.bias, block.terms, block.places
-    state, images, size = block.state, len(block.log_p), plan.size
+    state, size = block.state, plan.size
     across = right - left == 1
     for k in range(len(ops)):
         source, target, other = ops[k, SOURCE], ops[k, TARGET], ops[k, OTHER]
@@ -182,16 +186,16 @@ def _run(plan, phase, begins, block, group, groups, row, left, right):
         kind, w, b, m = ops[k, KIND], ops[k, WEIGHT], ops[k, BIAS], ops[k, TERM]
         if kind == CONV:
             q, t = left * read, here[target] + left * made
-            for image in range(1 if across else images):
+            for image in range(first, first + 1 if across else last):
                 _conv(
                     ops, lengths, begins, weights, bias, state, k,
                     q + image * size, size if across else read,
                     t + image * size, size if across else made,
-                    images if across else right - left, low, high,
+                    last - first if across else right - left, low, high,
                 )  # fmt: skip
             continue
         half = features // ops[k, GROUPS]
-        for image in range(images):
+        for image in range(first, last):
             start = image * size
             for column in range(left, right):
                 at = 0
@@ -219,8 +223,8 @@ def _find(plan, phase, begins, row):
 
 
 @compiled
-def begin_row(plan, block, row):
-    """Turn to a row, and carry out what needs the rows above only."""
+def turn_to(plan, block, row):
+    """Find where this row lies in the rings."""
     maps, width = plan.maps, plan.shape[2]
     for m in range(len(maps)):
         slot = (row % maps[m, ROWS]) * (width + 2 * maps[m, PAD]) + maps[m, PAD]
@@ -228,37 +232,49 @@ def begin_row(plan, block, row):
     _find(plan, plan.row, block.begins[0], row)
     _find(plan, plan.pixel, block.begins[1], row)
     _find(plan, plan.late, block.begins[2], row)
-    _run(plan, plan.row, block.begins[0], block, 0, 1, row, 0, width)
 
 
 @compiled
-def predict(plan, block, row, column, color):
-    """Carry out what a sub-pixel needs beyond."""
+def begin_row(plan, block, first, last, row):
+    """Carry out what needs the rows above only, for images first..last-1."""
+    _run(plan, plan.row, block.begins[0], block, first, last, 0, 1, row, 0, plan.shape[2])
+
+
+@compiled
+def predict(plan, block, first, last, row, column, color):
+    """Carry out what a sub-pixel needs beyond, for images first..last-1."""
     if plan.groups > 1 or color == 0:
-        _run(plan, plan.pixel, block.begins[1], block, color, plan.groups, row, column, column + 1)
+        _run(
+            plan, plan.pixel, block.begins[1], block, first, last, color, plan.groups,
+            row, column, column + 1,
+        )  # fmt: skip
 
 
 @compiled
-def write(plan, block, row, column, color):
-    """Show the network the levels of a sub-pixel."""
+def write(plan, block, first, last, row, column, color):
+    """Show the network the levels of a sub-pixel, for images first..last-1."""
     state, levels, scale = block.state, block.levels, plan.scale
     place = block.here[0] + column * plan.maps[0, STEP] + color * plan.planes
-    for image in range(len(levels)):
+    for image in range(first, last):
         at = image * plan.size + place
         state[at] = scale[levels[image, color, row, column]]
         if plan.edge:
             state[at + 1] = np.float32(1.0)
     if len(plan.late.ops):
-        _run(plan, plan.late, block.begins[2], block, 0, 1, row, column, column + 1)
+        _run(plan, plan.late, block.begins[2], block, first, last, 0, 1, row, column, column + 1)
 
 
 @compiled
 def scan_rows(plan, block, sharpness, top, bottom):
     """Carry out rows top..bottom-1 of the scan; `sharpness`: temperature, top_k, top_p."""
+    count = len(block.levels)
     for row in range(top, bottom):
-        begin_row(plan, block, row)
-        for column in range(plan.shape[2]):
-            for color in range(plan.shape[0]):
-                predict(plan, block, row, column, color)
-                choose(plan, block, sharpness, row, column, color)
-                write(plan, block, row, column, color)
+        turn_to(plan, block, row)
+        for first in range(0, count, SHARED):
+            last = min(first + SHARED, count)
+            begin_row(plan, block, first, last, row)
+            for column in range(plan.shape[2]):
+                for color in range(plan.shape[0]):
+                    predict(plan, block, first, last, row, column, color)
+                    choose(plan, block, sharpness, first, last, row, column, color)
+                    write(plan, block, first, last, row, column, color)
