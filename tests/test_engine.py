@@ -151,7 +151,7 @@ def test_an_engine_that_does_not_fit_in_memory_is_refused(monkeypatch):
     needed = engine.prepared(model).memory(4)
     monkeypatch.setattr(memory, "available", lambda device: needed)
     sample(model, 4, rng=rng())
-    with pytest.raises(NextPixelError, match="drawing 5 images of 6x6 at a time needs"):
+    with pytest.raises(NextPixelError, match="the scan of 5 images of 6x6 at a time needs"):
         sample(model, 5, rng=rng())
 
 

@@ -8,6 +8,7 @@ so here each thread takes a share of them through the whole network, and they me
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from itertools import islice
 from typing import TypeVar
 
 import torch
@@ -42,6 +43,17 @@ class Lanes:
             [1, 2, 3]
         """
         return map(job, items) if self._pool is None else self._pool.map(job, items)
+
+    def in_turns(self, job: Callable[[Item], Outcome], items: Iterable[Item]) -> Iterator[Outcome]:
+        """As `map`, with no more begun than there are threads: memory stays flat.
+
+        Example:
+            >>> list(Lanes(2).in_turns(abs, iter([-1, 2, -3])))
+            [1, 2, 3]
+        """
+        rest = iter(items)
+        while group := list(islice(rest, self.count)):
+            yield from list(self.map(job, group))
 
     def alone(self) -> AbstractContextManager[None]:
         """While lanes are in use, keep torch's own threads out of what runs between their jobs.

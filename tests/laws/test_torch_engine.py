@@ -226,7 +226,7 @@ def test_what_the_memory_cannot_hold_is_refused_with_the_figures(monkeypatch):
     monkeypatch.setattr(memory, "available", lambda device: 3 * 2**20)
     nothing = torch.zeros(4000, 1, HEIGHT, WIDTH).long()
     model = build(CASES["plain"], "cpu")
-    expected = r"drawing 4000 images at a time needs \d+ MiB of memory, and 3 MiB are available"
+    expected = r"the scan of 4000 images needs \d+ MiB of memory, and 3 MiB are available"
     with pytest.raises(NextPixelError, match=expected):
         fill(model, nothing, nothing.bool())
 

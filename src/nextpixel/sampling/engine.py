@@ -89,7 +89,7 @@ def open_blocks(
     Raises:
         NextPixelError: If memory is too small.
     """
-    what = f"drawing {len(levels)} images of {levels.shape[2]}x{levels.shape[3]} at a time"
+    what = f"the scan of {len(levels)} images of {levels.shape[2]}x{levels.shape[3]} at a time"
     require(made.memory(len(levels)), what, "make batch_size or the images smaller")
     blocks = []
     for part in _parts(len(levels), lanes):
@@ -126,26 +126,42 @@ class Prepared:
         return 4 * (count * layout.size + layout.weights.size + layout.bias.size)
 
 
-PREPARED: WeakKeyDictionary[PixelModel, Prepared] = WeakKeyDictionary()
+PREPARED: WeakKeyDictionary[PixelModel, dict[tuple[int, int], Prepared]] = WeakKeyDictionary()
 
 
-def prepared(model: PixelModel) -> Prepared:
+def prepared(model: PixelModel, size: tuple[int, int] | None = None) -> Prepared:
     """The model laid out for the interpreter; kept until its weights change.
+
+    Args:
+        model: The model.
+        size: Height and width of the images, where they are not the model's own.
 
     Raises:
         NotImplementedError: If this kind of model has no program.
         NextPixelError: If a weight is no finite number.
+        ValueError: If the model is tied to its own size.
     """
+    size = size or model.shape[1:]
     weights = [*model.parameters(), *model.buffers()]
-    found = PREPARED.get(model)
+    kept = PREPARED.setdefault(model, {})
+    found = kept.get(size)
     if found is None or not all(map(torch.equal, found.weights, weights)):
         check_weights(model)
         program = model.lower()
-        layout = lay_out(program, model.shape[2])
+        if size != model.shape[1:] and tied_to_size(model, program):
+            raise ValueError(f"{model.name} takes images of {model.shape[1:]} only, got {size}")
+        layout = lay_out(program, size[1])
         copies = [weight.detach().clone() for weight in weights]
-        found = Prepared(copies, program, layout, _plan(model, program, layout))
-        PREPARED[model] = found
+        found = Prepared(copies, program, layout, _plan(model, program, layout, size))
+        kept[size] = found
     return found
+
+
+def tied_to_size(model: PixelModel, program: Program) -> bool:
+    """Whether something in a model is a map of its own images' size: positions, or a condition."""
+    maps = [condition.form == "map" for condition in model.conditioner.conditions]
+    terms = [op.term for op in program.ops if isinstance(op.term, Tensor)]
+    return any(maps) or any(tuple(term.shape[2:]) != (1, 1) for term in terms)
 
 
 def _parts(count: int, lanes: int) -> list[slice]:
@@ -153,7 +169,9 @@ def _parts(count: int, lanes: int) -> list[slice]:
     return [slice(first, min(count, first + size)) for first in range(0, count, size)]
 
 
-def _plan(model: PixelModel, program: Program, layout: Layout) -> kernels.Plan:
+def _plan(
+    model: PixelModel, program: Program, layout: Layout, size: tuple[int, int]
+) -> kernels.Plan:
     every = torch.arange(model.levels)
     image, place = layout.places[program.image.number], layout.places[program.output.number]
     return kernels.Plan(
@@ -163,7 +181,7 @@ def _plan(model: PixelModel, program: Program, layout: Layout) -> kernels.Plan:
         bias=layout.bias,
         size=layout.size,
         scale=to_network(every, model.levels, torch.float32).numpy(),
-        shape=model.shape,
+        shape=(model.colors, *size),
         groups=program.groups,
         head=(model.head.size, place.padded if place.parts > 1 else model.head.size),
         planes=image.padded if image.parts > 1 else 1 + model.edge,

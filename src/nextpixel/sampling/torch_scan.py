@@ -65,7 +65,7 @@ class Scan:
         like = next(model.parameters()).detach()
         self.columns = range(model.shape[2])
         needed = count * self.schedule.numbers(self.program, model.shape[2]) * like.element_size()
-        what = f"drawing {count} images at a time"
+        what = f"the scan of {count} images"
         require(needed, what, "make batch_size or the images smaller", like.device)
         self.rings = _rings(self.program, self.schedule, like, count, len(self.columns))
         self.terms = _terms(self.program, given, like)

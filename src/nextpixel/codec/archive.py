@@ -1,0 +1,280 @@
+"""Images to archives and back, chunk by chunk: memory stays flat, whatever their number."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from nextpixel.codec.chunks import Chunk, ChunkCoder
+from nextpixel.codec.container import Archive, write_archive
+from nextpixel.codec.header import Header
+from nextpixel.codec.identity import fingerprint
+from nextpixel.codec.tiles import Size, Tiles
+from nextpixel.errors import NextPixelError
+from nextpixel.lanes import Lanes
+from nextpixel.models import PixelModel
+from nextpixel.nn import Value, take
+from nextpixel.sampling.engine import prepared, tied_to_size
+
+PER_CHUNK = 256
+"""Images in a chunk, unless they are large."""
+LARGEST_CHUNK = 1 << 20
+"""Sub-pixels in a chunk of large images."""
+
+Image = NDArray[np.int64]
+OnChunk = Callable[[int], None]
+
+
+class Source(Protocol):
+    """Images to be coded.
+
+    Attributes:
+        count: How many.
+        sizes: Height and width of each, or one for all.
+        condition: What the model is told, one entry an image.
+        metadata: What it takes to write them back.
+    """
+
+    count: int
+    sizes: list[Size]
+    condition: Value | None
+    metadata: Mapping[str, Any]
+
+    def image(self, number: int) -> Image:
+        """Levels of one image, shape (C, H, W)."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What an archive came to.
+
+    Attributes:
+        images: How many.
+        values: Their sub-pixels.
+        ideal_bits: What the model says they cost, labels with them.
+        payload_bytes: What they cost.
+        header_bytes: What else there is: header and index.
+    """
+
+    images: int
+    values: int
+    ideal_bits: float
+    payload_bytes: int
+    header_bytes: int
+
+    @property
+    def bits_per_dim(self) -> float:
+        """All bytes, in bits a sub-pixel."""
+        return 8 * (self.payload_bytes + self.header_bytes) / max(1, self.values)
+
+
+def write(
+    target: Path | BinaryIO,
+    model: PixelModel,
+    source: Source,
+    *,
+    per_chunk: int | None = None,
+    on_chunk: OnChunk | None = None,
+) -> Report:
+    """Code images into an archive.
+
+    Args:
+        target: A file, which is replaced when all is done, or a stream.
+        model: The model.
+        source: The images.
+        per_chunk: Images (or tiles) in a chunk: more are smaller, fewer quicker to get at.
+        on_chunk: Called with the number of chunks done.
+
+    Raises:
+        ValueError: If the images are not the model's.
+        NextPixelError: If a file cannot be written, or the model is broken.
+    """
+    tile = tile_for(model, source.sizes)
+    tiles = Tiles(source.sizes, source.count, tile)
+    if tiles.count and tiles.count != source.count and model.conditioner.conditions:
+        raise ValueError("a model that is told something codes images of its own size only")
+    steps = model.colors * tile[0] * tile[1]
+    per_chunk = per_chunk or max(1, min(PER_CHUNK, LARGEST_CHUNK // steps))
+    header = Header(
+        fingerprint(model),
+        (model.colors, *tile),
+        model.levels,
+        tiles.count,
+        per_chunk,
+        {**source.metadata, **_sizes_as_metadata(source, tile)},
+    )
+    coder = ChunkCoder(model, tile)
+    coded: list[tuple[int, float]] = []
+
+    def chunks() -> Iterator[tuple[bytes, int]]:
+        for chunk in _in_turns(lambda part: _encode(coder, source, tiles, part), header):
+            coded.append((len(chunk.payload), chunk.ideal_bits))
+            yield chunk.payload, chunk.crc
+            if on_chunk is not None:
+                on_chunk(len(coded))
+
+    write_archive(target, header, chunks())
+    values = model.colors * sum(h * w for h, w in map(tiles.size, range(source.count)))
+    payload = sum(length for length, _ in coded)
+    ideal = sum(bits for _, bits in coded)
+    return Report(source.count, values, ideal, payload, len(header.pack()))
+
+
+def tile_for(model: PixelModel, sizes: list[Size]) -> Size:
+    """The size of a tile: that of the images where all have one that the model takes."""
+    own: Size = (model.shape[1], model.shape[2])
+    one = sizes[0] if len(set(sizes)) == 1 else own
+    if one != own and tied_to_size(model, prepared(model).program):
+        return own
+    return one
+
+
+def _sizes_as_metadata(source: Source, tile: Size) -> dict[str, Any]:
+    sizes = sorted(set(source.sizes))
+    if sizes == [tile]:
+        return {}
+    listed = source.sizes if len(sizes) > 1 else sizes
+    return {"images": source.count, "sizes": [list(size) for size in listed]}
+
+
+def _in_turns(job: Callable[[range], Chunk], header: Header) -> Iterator[Chunk]:
+    """Chunks in order, as many at a time as there are threads."""
+    lanes = Lanes()
+    with lanes.alone():
+        parts = map(header.images_in, range(header.chunks))
+        yield from lanes.in_turns(job, parts)
+
+
+def _encode(coder: ChunkCoder, source: Source, tiles: Tiles, part: range) -> Chunk:
+    needless = tiles.needless(part.start, part.stop, coder.model.colors)
+    levels = np.zeros(needless.shape, np.int64)
+    height, width = tiles.tile
+    images: dict[int, Image] = {}
+    for number in part:
+        image, top, left = tiles.place(number)
+        if image not in images:
+            images = {image: _checked(source.image(image), tiles.size(image), coder.model)}
+        seen = images[image][:, top : top + height, left : left + width]
+        levels[number - part.start, :, : seen.shape[1], : seen.shape[2]] = seen
+    return coder.encode(levels, needless, _condition(source.condition, part))
+
+
+def _checked(image: Image, size: Size, model: PixelModel) -> Image:
+    if image.shape != (model.colors, *size):
+        raise ValueError(f"images must have {model.colors} colors, got shape {image.shape}")
+    if image.size and not 0 <= image.min() <= image.max() < model.levels:
+        raise ValueError(
+            f"levels must be 0..{model.levels - 1} for this model, got {image.min()}..{image.max()}"
+        )
+    return image
+
+
+def _condition(condition: Value | None, part: range) -> Value | None:
+    return take(condition, slice(part.start, part.stop), torch.device("cpu"))
+
+
+class Reader:
+    """Images of an archive that was opened.
+
+    Args:
+        archive: The archive.
+        model: The model that it was made with.
+        condition: What the model is told beside labels, one entry an image.
+
+    Raises:
+        NextPixelError: If it was made with another model, or its header does not fit this one.
+    """
+
+    def __init__(self, archive: Archive, model: PixelModel, condition: Value | None = None) -> None:
+        archive.check_model(fingerprint(model))
+        self.archive, self.model, self.condition = archive, model, condition
+        header = archive.header
+        if (header.shape[0], header.levels) != (model.colors, model.levels):
+            raise NextPixelError("the header of the archive makes no sense for this model")
+        tile = (header.shape[1], header.shape[2])
+        try:
+            self.tiles = _tiles_of(header, tile)
+            self.coder = ChunkCoder(model, tile)
+        except (ValueError, TypeError, OverflowError) as error:
+            raise NextPixelError(f"the header of the archive makes no sense: {error}") from error
+
+    def images(
+        self, first: int = 0, last: int | None = None, *, on_chunk: OnChunk | None = None
+    ) -> Iterator[tuple[Image, int | None]]:
+        """Images first..last-1 in order, each (C, H, W), and its label if the model is told labels.
+
+        Only the chunks that hold them are read.
+
+        Raises:
+            ValueError: If there are no such images.
+            NextPixelError: If a chunk is damaged, or does not give the pixels it was made from.
+        """
+        last = self.tiles.images if last is None else last
+        if not 0 <= first <= last <= self.tiles.images:
+            raise ValueError(
+                f"range must lie in 0:{self.tiles.images}, the images there are, got {first}:{last}"
+            )
+        start, stop = self.tiles.of_images(first, last)
+        image: Image | None = None
+        for number, (tile, label) in zip(
+            range(start, stop), self._decoded(start, stop, on_chunk), strict=True
+        ):
+            which, top, left = self.tiles.place(number)
+            height, width = self.tiles.size(which)
+            if image is None:
+                image = np.zeros((self.model.colors, height, width), np.int64)
+            seen = image[:, top : top + tile.shape[1], left : left + tile.shape[2]]
+            seen[...] = tile[:, : seen.shape[1], : seen.shape[2]]
+            if number + 1 == self.tiles.of_images(which, which + 1)[1]:
+                yield image, label
+                image = None
+
+    def whole_chunk(self, number: int) -> tuple[Image, Value | None]:
+        """Tiles (n, C, h, w) of one chunk, and their condition, checked.
+
+        Raises:
+            NextPixelError: As `images`.
+        """
+        part = self.archive.header.images_in(number)
+        needless = self.tiles.needless(part.start, part.stop, self.model.colors)
+        told = _condition(self.condition, part)
+        levels, told, crc = self.coder.decode(self.archive.payload(number), needless, told)
+        self.archive.check_pixels(number, crc)
+        return levels, told
+
+    def _decoded(
+        self, start: int, stop: int, on_chunk: OnChunk | None
+    ) -> Iterator[tuple[Image, int | None]]:
+        per_chunk = self.archive.header.per_chunk
+        numbers = range(start // per_chunk, -(-stop // per_chunk)) if stop > start else range(0)
+        lanes = Lanes()
+        with lanes.alone():
+            decoded = lanes.in_turns(self.whole_chunk, numbers)
+            for number, (levels, told) in zip(numbers, decoded, strict=True):
+                part = self.archive.header.images_in(number)
+                for at in range(max(start, part.start), min(stop, part.stop)):
+                    yield levels[at - part.start], self._label(told, at - part.start)
+                if on_chunk is not None:
+                    on_chunk(number - numbers.start + 1)
+
+    def _label(self, told: Value | None, at: int) -> int | None:
+        labelled = self.coder.classes and isinstance(told, torch.Tensor)
+        return int(told[at]) if labelled else None  # type: ignore[index]
+
+
+def _tiles_of(header: Header, tile: Size) -> Tiles:
+    sizes = header.metadata.get("sizes") or [list(tile)]
+    images = int(header.metadata.get("images", header.images))
+    pairs = [(int(height), int(width)) for height, width in sizes]
+    if min(map(min, pairs)) < 1 or images < 0 or images > header.images:
+        raise ValueError(f"{images} images of sizes {sizes[:3]}")
+    if len(pairs) not in (1, images):
+        raise ValueError(f"{len(pairs)} sizes of {images} images")
+    tiles = Tiles(pairs, images, tile)
+    if tiles.count != header.images:
+        raise ValueError(f"{tiles.count} tiles where {header.images} are kept")
+    return tiles

@@ -1,0 +1,169 @@
+"""One chunk of images to bytes and back, by the step engine: the same scan as sampling.
+
+A chunk is one stream of the entropy coder: labels first, if the model is told labels, each at the
+same cost; then sub-pixel by sub-pixel in scan order, of all images in turn.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from nextpixel.codec import kernels
+from nextpixel.codec.coder import Decoder, Encoder
+from nextpixel.codec.container import pixels_crc
+from nextpixel.codec.frequency import frequencies
+from nextpixel.errors import NextPixelError
+from nextpixel.likelihood import evaluation_mode
+from nextpixel.models import PixelModel
+from nextpixel.nn import ClassCondition, Value
+from nextpixel.sampling.engine import open_blocks, prepared
+from nextpixel.sampling.kernels import Block, Plan
+
+Levels = NDArray[np.int64]
+_LN2 = float(np.log(2.0))
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A coded chunk.
+
+    Attributes:
+        payload: Its bytes.
+        crc: CRC-32 of labels and pixels.
+        ideal_bits: What the model says that its images and labels cost.
+    """
+
+    payload: bytes
+    crc: int
+    ideal_bits: float
+
+
+class ChunkCoder:
+    """Codes chunks of images of one size by one model.
+
+    Args:
+        model: The model.
+        size: Height and width of the images.
+
+    Raises:
+        NotImplementedError: If this kind of model has no program.
+        ValueError: If the model is tied to another size.
+    """
+
+    def __init__(self, model: PixelModel, size: tuple[int, int]) -> None:
+        self.model, self.shape = model, (model.colors, *size)
+        with evaluation_mode(model), torch.inference_mode():
+            self.made = prepared(model, size)
+        self.classes = label_classes(model)
+
+    def encode(self, levels: Levels, needless: NDArray[np.bool_], condition: Value | None) -> Chunk:
+        """Code a chunk.
+
+        Args:
+            levels: Shape (n, C, H, W); 0 where `needless`.
+            needless: Which sub-pixels the decoder knows anyway, same shape.
+            condition: What the model is told, one entry an image.
+        """
+        encoder = Encoder()
+        bits = self._encode_labels(encoder, condition)
+        plan, block = self._open(levels, needless, condition)
+        starts, parts = self._spans(plan, block)
+        told = parts > 0
+        encoder.encode_spans(starts[told], parts[told])
+        _check_finite(block, self.model)
+        bits -= float(block.log_p.sum()) / _LN2
+        return Chunk(encoder.finish(), self._crc(levels, condition), bits)
+
+    def decode(
+        self, payload: bytes, needless: NDArray[np.bool_], condition: Value | None
+    ) -> tuple[Levels, Value | None, int]:
+        """Undo `encode`.
+
+        Returns:
+            Levels, the condition (labels, where the model is told labels), and their CRC-32, which
+            the caller compares with the one that was kept.
+
+        Raises:
+            NextPixelError: If no encoder can have written the bytes.
+        """
+        decoder = Decoder(payload)
+        if self.classes:
+            condition = self._decode_labels(decoder, len(needless))
+        levels = np.zeros(needless.shape, np.int64)
+        plan, block = self._open(levels, needless, condition)
+        self._decode_levels(decoder, plan, block)
+        decoder.finish()
+        return levels, condition, self._crc(levels, condition)
+
+    def _open(
+        self, levels: Levels, needless: NDArray[np.bool_], condition: Value | None
+    ) -> tuple[Plan, Block]:
+        with evaluation_mode(self.model), torch.inference_mode():
+            given = self.model.condition(condition, len(levels))
+            nothing = np.zeros((len(levels), 1, 1, 1))
+            blocks = open_blocks(self.made, levels, needless, nothing, given, 1)
+        return self.made.plan, blocks[0]
+
+    def _spans(self, plan: Plan, block: Block) -> tuple[Levels, Levels]:
+        """Start and parts of every level, shape (steps, images)."""
+        steps = int(np.prod(self.shape))
+        starts, parts = np.zeros((2, steps, len(block.levels)), np.int64)
+        room = np.zeros(self.model.levels, np.int64)
+        for row in range(self.shape[1]):
+            kernels.spans_of_rows(plan, block, room, starts, parts, row, row + 1)
+        return starts, parts
+
+    def _decode_levels(self, decoder: Decoder, plan: Plan, block: Block) -> None:
+        colors, height, width = self.shape
+        room = np.zeros(self.model.levels, np.int64)
+        tables = np.zeros((len(block.levels), self.model.levels), np.uint32)
+        for row in range(height):
+            for column in range(width):
+                for color in range(colors):
+                    kernels.next_tables(plan, block, room, tables, row, column, color)
+                    told = ~block.known[:, color, row, column]
+                    drawn = np.zeros(len(told), np.int64)
+                    drawn[told] = decoder.decode(tables[told])
+                    kernels.put(plan, block, drawn, row, column, color)
+
+    def _encode_labels(self, encoder: Encoder, condition: Value | None) -> float:
+        if not self.classes:
+            return 0.0
+        labels = _labels(condition)
+        encoder.encode(labels, _evenly(len(labels), self.classes))
+        return float(len(labels) * np.log2(self.classes))
+
+    def _decode_labels(self, decoder: Decoder, count: int) -> Value:
+        return torch.from_numpy(decoder.decode(_evenly(count, self.classes)))
+
+    def _crc(self, levels: Levels, condition: Value | None) -> int:
+        start = pixels_crc(_labels(condition)) if self.classes else 0
+        return pixels_crc(levels, start)
+
+
+def label_classes(model: PixelModel) -> int:
+    """How many classes of labels a model is told and an archive keeps; 0 if it is told no labels.
+
+    A model that is told anything else, or more than one thing, is told it again by the caller.
+    """
+    conditions = model.conditioner.conditions
+    only = conditions[0] if len(conditions) == 1 else None
+    return only.classes if isinstance(only, ClassCondition) and only.classes > 1 else 0
+
+
+def _labels(condition: Value | None) -> Levels:
+    if not isinstance(condition, torch.Tensor):
+        raise TypeError("condition must be labels (B,), one for each image")
+    return condition.detach().cpu().numpy().astype(np.int64)
+
+
+def _evenly(count: int, classes: int) -> NDArray[np.uint32]:
+    return frequencies(np.ones((count, classes)))
+
+
+def _check_finite(block: Any, model: PixelModel) -> None:  # noqa: ANN401 - a named tuple of arrays
+    if not np.isfinite(block.log_p).all():
+        raise NextPixelError(f"{model.name} predicts what is no number: its outputs overflow")

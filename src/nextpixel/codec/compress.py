@@ -1,0 +1,104 @@
+"""Lossless compression of levels in memory."""
+
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nextpixel.codec.archive import Image, Reader, write
+from nextpixel.codec.container import read_archive
+from nextpixel.codec.tiles import Size
+from nextpixel.models import PixelModel
+from nextpixel.nn import Value
+
+
+class TensorSource:
+    """Levels (B, C, H, W) as a source; see `archive.Source`."""
+
+    def __init__(self, levels: Tensor, condition: Value | None = None) -> None:
+        self.levels, self.condition = levels, condition
+        self.count = len(levels)
+        self.sizes: list[Size] = [(levels.shape[2], levels.shape[3])]
+        self.metadata: Mapping[str, Any] = {}
+
+    def image(self, number: int) -> Image:
+        """Levels of one image, shape (C, H, W)."""
+        return self.levels[number].cpu().numpy().astype(np.int64)
+
+
+def compress(
+    model: PixelModel,
+    levels: Tensor,
+    condition: Value | None = None,
+    *,
+    per_chunk: int | None = None,
+) -> bytes:
+    """Levels to an archive, exactly, in about as many bits as the model says.
+
+    Args:
+        model: The model; `decompress` must be given the same weights.
+        levels: Integers 0..K-1, shape (B, C, H, W). H and W may be others than the model's: it is
+            then run on images of that size, or on tiles where it is tied to its own.
+        condition: What the model is told, one entry an image. Labels are kept in the archive.
+        per_chunk: Images that are coded together; see `archive.write`.
+
+    Returns:
+        The archive, which `decompress` and the command line read.
+
+    Raises:
+        TypeError: If `levels` are no integers.
+        ValueError: If shape, range or condition are not the model's.
+
+    Example:
+        >>> import torch
+        >>> from nextpixel import build
+        >>> model = build("pixelcnn", shape=(1, 4, 4), levels=2, features=4, layers=1)
+        >>> levels = torch.tensor([[[[0, 1, 1, 0]] * 4]])
+        >>> torch.equal(decompress(model, compress(model, levels)).long(), levels)
+        True
+    """
+    if not isinstance(levels, Tensor) or levels.is_floating_point() or levels.is_complex():
+        raise TypeError(f"levels must be a tensor of integers 0..{model.levels - 1}")
+    if levels.ndim != 4 or levels.shape[1] != model.colors or 0 in levels.shape[2:]:
+        raise ValueError(
+            f"levels must have shape (B, {model.colors}, H, W), got {tuple(levels.shape)}"
+        )
+    if per_chunk is not None and per_chunk < 1:
+        raise ValueError(f"per_chunk must be at least 1, got {per_chunk}")
+    blob = io.BytesIO()
+    write(blob, model, TensorSource(levels, condition), per_chunk=per_chunk)
+    return blob.getvalue()
+
+
+def decompress(
+    model: PixelModel,
+    blob: bytes,
+    condition: Value | None = None,
+    *,
+    first: int = 0,
+    last: int | None = None,
+) -> Tensor:
+    """An archive back to levels.
+
+    Args:
+        model: The model that it was made with.
+        blob: The archive.
+        condition: What the model is told; None for labels, which the archive holds.
+        first: The first image that is wanted; only the chunks that hold them are decoded.
+        last: The one behind the last; None: all.
+
+    Returns:
+        Levels, uint8, shape (B, C, H, W).
+
+    Raises:
+        NextPixelError: If the archive is damaged, or was made with another model.
+        ValueError: If there are no such images.
+    """
+    reader = Reader(read_archive(blob), model, condition)
+    images = [image for image, _ in reader.images(first, last)]
+    if not images:
+        return torch.zeros(0, *reader.archive.header.shape, dtype=torch.uint8)
+    return torch.from_numpy(np.stack(images)).to(torch.uint8)

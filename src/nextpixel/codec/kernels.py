@@ -1,0 +1,106 @@
+"""The scan of the coder, compiled: integer tables in place of uniforms.
+
+The tables are those of `frequency.frequencies`, by the same steps in the same order; the largest
+weight is exactly 1 here, so its second step changes nothing.
+"""
+
+import numpy as np
+
+from nextpixel.sampling.choosing import log64, read, weigh
+from nextpixel.sampling.compiling import compiled, inlined
+from nextpixel.sampling.kernels import SHARED, begin_row, predict, turn_to, write
+from nextpixel.sampling.layout import STEP
+
+PARTS = 1 << 24
+
+
+@inlined
+def tabulate(weights, total, table):
+    """Parts of 2^24 for each level into `table`."""
+    scale = (PARTS - len(weights)) / total
+    left, best = PARTS, 0
+    for k in range(len(weights)):
+        table[k] = 1 + np.int64(np.floor(weights[k] * scale))
+        left -= table[k]
+        if weights[k] > weights[best]:
+            best = k
+    table[best] += left
+
+
+@inlined
+def weigh_place(plan, block, image, column, color):
+    """Weights of the levels of a sub-pixel into `block.weights`; the largest logit, their sum."""
+    at = image * plan.size + block.here[plan.output]
+    at += column * plan.maps[plan.output, STEP] + color * plan.head[1]
+    largest = read(block.state, at, plan.head[0], block.p)
+    return largest, weigh(block.p, largest, 1.0, block.weights)
+
+
+@compiled
+def spans_of_rows(plan, block, table, starts, parts, top, bottom):
+    """Go through known images, rows top..bottom-1, and note the span of each level.
+
+    `table` (K,) is room; `starts` and `parts` (steps, images) get a row for each step of the scan;
+    parts stay 0 where `block.known` says that a level need not be told. `block.log_p` is added to.
+    """
+    colors, _, width = plan.shape
+    for row in range(top, bottom):
+        turn_to(plan, block, row)
+        for first in range(0, len(block.levels), SHARED):
+            last = min(first + SHARED, len(block.levels))
+            begin_row(plan, block, first, last, row)
+            for column in range(width):
+                for color in range(colors):
+                    predict(plan, block, first, last, row, column, color)
+                    step = (row * width + column) * colors + color
+                    spans(plan, block, table, starts[step], parts[step], first, last, row, column,
+                          color)  # fmt: skip
+                    write(plan, block, first, last, row, column, color)
+
+
+@compiled
+def spans(plan, block, table, starts, parts, first, last, row, column, color):
+    """The spans of the levels of one sub-pixel, for images first..last-1."""
+    levels, known, log_p, p = block.levels, block.known, block.log_p, block.p
+    for image in range(first, last):
+        if known[image, color, row, column]:
+            continue
+        largest, total = weigh_place(plan, block, image, column, color)
+        tabulate(block.weights, total, table)
+        level, start = levels[image, color, row, column], 0
+        for k in range(level):
+            start += table[k]
+        starts[image], parts[image] = start, table[level]
+        log_p[image] += (p[level] - largest) - log64(total)
+
+
+@compiled
+def next_tables(plan, block, room, tables, row, column, color):
+    """Tables (images, K) of a sub-pixel of all images; those before it are written.
+
+    `room` (K,) is scratch. Goes through the images in sixteens, as `spans_of_rows` does.
+    """
+    count = len(block.levels)
+    if column == 0 and color == 0:
+        turn_to(plan, block, row)
+    for first in range(0, count, SHARED):
+        last = min(first + SHARED, count)
+        if column == 0 and color == 0:
+            begin_row(plan, block, first, last, row)
+        predict(plan, block, first, last, row, column, color)
+        for image in range(first, last):
+            _, total = weigh_place(plan, block, image, column, color)
+            tabulate(block.weights, total, room)
+            for k in range(len(room)):
+                tables[image, k] = room[k]
+
+
+@compiled
+def put(plan, block, drawn, row, column, color):
+    """Write decoded levels (images,) of a sub-pixel, but where `block.known`."""
+    count = len(drawn)
+    for image in range(count):
+        if not block.known[image, color, row, column]:
+            block.levels[image, color, row, column] = drawn[image]
+    for first in range(0, count, SHARED):
+        write(plan, block, first, min(first + SHARED, count), row, column, color)
