@@ -34,6 +34,15 @@ _COMMANDS = {
         "bottom of a digit, a known bottom does not shape its top.",
     ),
     "reconstruct": ("reconstruct:reconstruct", "Draw images from the codes of others."),
+    "compress": (
+        "compress:compress",
+        "Compress images without loss, by what the model predicts.\n\n"
+        "A model compresses what is like its training images: one trained on digits takes far more "
+        "for photographs than PNG does (--verbose compares). Images larger than the model's are "
+        "coded whole if it is convolutional throughout, else in tiles.",
+    ),
+    "decompress": ("decompress:decompress", "Write back what was compressed, to the pixel."),
+    "info": ("decompress:info", "Say what a compressed file holds; reads its header only."),
     "audit": (
         "audit:audit",
         "Prove that no pixel sees itself or a later one; status 1 if one does.",
@@ -45,7 +54,7 @@ _COMMANDS = {
 
 app = App(
     name="nextpixel",
-    help="Exact autoregressive image models: train, score, sample, complete, audit.",
+    help="Exact autoregressive image models: train, score, sample, complete, compress, audit.",
     version=nextpixel.__version__,
 )
 _OPTIONS = Group("Options", sort_key=1)

@@ -30,19 +30,23 @@ OnChunk = Callable[[int], None]
 
 
 class Source(Protocol):
-    """Images to be coded.
+    """Images to be coded."""
 
-    Attributes:
-        count: How many.
-        sizes: Height and width of each, or one for all.
-        condition: What the model is told, one entry an image.
-        metadata: What it takes to write them back.
-    """
+    @property
+    def count(self) -> int:
+        """How many."""
 
-    count: int
-    sizes: list[Size]
-    condition: Value | None
-    metadata: Mapping[str, Any]
+    @property
+    def sizes(self) -> list[Size]:
+        """Height and width of each, or one for all."""
+
+    @property
+    def condition(self) -> Value | None:
+        """What the model is told, one entry an image."""
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        """What it takes to write them back."""
 
     def image(self, number: int) -> Image:
         """Levels of one image, shape (C, H, W)."""
@@ -233,16 +237,31 @@ class Reader:
                 yield image, label
                 image = None
 
-    def whole_chunk(self, number: int) -> tuple[Image, Value | None]:
-        """Tiles (n, C, h, w) of one chunk, and their condition, checked.
+    def intact(self) -> list[range]:
+        """Runs of images of which nothing is damaged. Reads all chunks, one at a time."""
+        damaged = set(self.archive.damaged())
+        per_chunk = self.archive.header.per_chunk
+        runs: list[range] = []
+        for image in range(self.tiles.images):
+            start, stop = self.tiles.of_images(image, image + 1)
+            if damaged.intersection(range(start // per_chunk, -(-stop // per_chunk))):
+                continue
+            if runs and runs[-1].stop == image:
+                runs[-1] = range(runs[-1].start, image + 1)
+            else:
+                runs.append(range(image, image + 1))
+        return runs
 
-        Raises:
-            NextPixelError: As `images`.
-        """
+    def _decode(self, chunk: tuple[int, bytes]) -> tuple[Image, Value | None]:
+        """Tiles (n, C, h, w) of a chunk by its number and bytes, and their condition, checked."""
+        number, payload = chunk
         part = self.archive.header.images_in(number)
         needless = self.tiles.needless(part.start, part.stop, self.model.colors)
         told = _condition(self.condition, part)
-        levels, told, crc = self.coder.decode(self.archive.payload(number), needless, told)
+        try:
+            levels, told, crc = self.coder.decode(payload, needless, told)
+        except NextPixelError as error:
+            raise NextPixelError(f"chunk {number} is damaged: {error}") from error
         self.archive.check_pixels(number, crc)
         return levels, told
 
@@ -252,8 +271,9 @@ class Reader:
         per_chunk = self.archive.header.per_chunk
         numbers = range(start // per_chunk, -(-stop // per_chunk)) if stop > start else range(0)
         lanes = Lanes()
+        payloads = ((number, self.archive.payload(number)) for number in numbers)
         with lanes.alone():
-            decoded = lanes.in_turns(self.whole_chunk, numbers)
+            decoded = lanes.in_turns(self._decode, payloads)
             for number, (levels, told) in zip(numbers, decoded, strict=True):
                 part = self.archive.header.images_in(number)
                 for at in range(max(start, part.start), min(stop, part.stop)):

@@ -32,14 +32,19 @@ def load_array(config: DataConfig, path: Path) -> Parts:
         NextPixelError: If a file is damaged or foreign, or its numbers are no pixels.
         ValueError: If there is too little to split.
     """
-    array = _read(path)
+    array = read_array(path)
     pixels = _to_pixels(path, array)
-    labels = _read_labels(path, len(pixels))
+    labels = read_labels(path, len(pixels))
     parts = split_images(Images(pixels, labels), config.validation, seed=config.seed)
     return Parts(*parts, number_names(labels), _count_levels(config, path, array))
 
 
-def _read(path: Path) -> _Array:
+def read_array(path: Path) -> _Array:
+    """A `.npy`, mapped.
+
+    Raises:
+        NextPixelError: If it is not a whole file of numbers.
+    """
     try:
         # Mapping checks the whole header against the file's length before anything is read.
         return np.lib.format.open_memmap(path, mode="r")
@@ -60,10 +65,11 @@ def _to_pixels(path: Path, array: _Array) -> Tensor:
     lowest, highest = int(array.min()), int(array.max())
     if lowest < 0 or highest > 255:
         raise NextPixelError(f"{path}: numbers must be 0 to 255, got {lowest} to {highest}")
-    return torch.from_numpy(np.array(_colors_first(array), np.uint8, order="C"))
+    return torch.from_numpy(np.array(colors_first(array), np.uint8, order="C"))
 
 
-def _colors_first(array: _Array) -> _Array:
+def colors_first(array: _Array) -> _Array:
+    """(N, H, W), (N, C, H, W) or (N, H, W, C) -> (N, C, H, W), a view."""
     if array.ndim == 3:
         return array[:, None]
     last = array.shape[3] in (1, 3) and array.shape[1] not in (1, 3)
@@ -80,13 +86,18 @@ def _count_levels(config: DataConfig, path: Path, array: _Array) -> int | None:
     return levels if guessed or config.protocol == "levels" else None
 
 
-def _read_labels(path: Path, count: int) -> Tensor | None:
+def read_labels(path: Path, count: int) -> Tensor | None:
+    """The labels that lie beside a `.npy`, int64, shape (count,); None if there are none.
+
+    Raises:
+        NextPixelError: If they are no labels of so many images.
+    """
     stem = path.stem
     name = stem.replace("images", "labels") if "images" in stem else f"{stem}-labels"
     beside = path.with_name(f"{name}.npy")
     if not beside.is_file():
         return None
-    labels = _read(beside)
+    labels = read_array(beside)
     if labels.dtype.kind not in "iu" or labels.shape != (count,) or int(labels.min()) < 0:
         raise NextPixelError(f"{beside}: must hold a label from 0 for each of {count} images")
     return torch.from_numpy(np.array(labels, np.int64))

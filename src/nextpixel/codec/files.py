@@ -1,0 +1,274 @@
+"""Files as sources of images, and back: a `.npy`, a PNG, or a folder of PNGs.
+
+What is read is kept to the pixel: a file whose pixels the model's levels cannot tell apart exactly
+is refused, not rounded.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image as Pictures
+from torch import Tensor
+
+from nextpixel.codec.archive import Image
+from nextpixel.codec.tiles import Size
+from nextpixel.data.arrays import colors_first, read_array, read_labels
+from nextpixel.data.folder import list_pictures
+from nextpixel.errors import NextPixelError
+from nextpixel.images import quantize, to_pixels
+from nextpixel.models import PixelModel
+
+MODES = {1: "L", 3: "RGB"}
+"""Of a PNG, by colors."""
+
+
+class ArraySource:
+    """A `.npy` of levels or 8-bit pixels, (H, W), (N, H, W), (N, C, H, W) or (N, H, W, C).
+
+    It is mapped, not read at once. Labels are those of `NAME-labels.npy` beside it.
+    """
+
+    def __init__(self, path: Path, model: PixelModel) -> None:
+        array = read_array(path)
+        if array.dtype.kind not in "biu" or array.ndim not in (2, 3, 4) or not array.size:
+            raise NextPixelError(
+                f"{path}: must hold integers of shape (H, W), (N, H, W), (N, C, H, W) or "
+                f"(N, H, W, C), got {array.dtype} {array.shape}"
+            )
+        self.path, self.model = path, model
+        self.images = colors_first(array[None] if array.ndim == 2 else array)
+        self.pixels = _are_pixels(path, array, model)
+        self.count = len(self.images)
+        self.sizes: list[Size] = [(self.images.shape[2], self.images.shape[3])]
+        self.condition = read_labels(path, self.count)
+        self.metadata: Mapping[str, Any] = {
+            "kind": "npy",
+            "dtype": array.dtype.str,
+            "shape": list(array.shape),
+            **({"fortran": True} if _is_fortran(array) else {}),
+            **({"pixels": True} if self.pixels else {}),
+        }
+
+    def image(self, number: int) -> Image:
+        """Levels of one image, shape (C, H, W)."""
+        values = np.asarray(self.images[number]).astype(np.int64)
+        return _to_levels(values, self.model, f"{self.path}, image {number}", pixels=self.pixels)
+
+
+class PictureSource:
+    """A PNG, or a folder of them, with a folder for each class if there are classes."""
+
+    def __init__(self, path: Path, model: PixelModel) -> None:
+        self.model = model
+        folder = path.is_dir()
+        listed = list_pictures(path) if folder else [(path, None)]
+        self.paths = [file for file, _ in listed]
+        other = [file for file in self.paths if file.suffix.lower() != ".png"]
+        if other:
+            raise NextPixelError(f"{other[0]}: only PNG files are compressed, which lose nothing")
+        self.count = len(self.paths)
+        self.sizes = _shared([_size(file) for file in self.paths])
+        names = sorted({name for _, name in listed if name is not None})
+        labels = [names.index(name) for _, name in listed if name is not None]
+        self.condition = torch.tensor(labels) if labels else None
+        self.metadata: Mapping[str, Any] = {
+            "kind": "folder" if folder else "png",
+            "names": [file.relative_to(path if folder else path.parent).as_posix()
+                      for file in self.paths],
+        }  # fmt: skip
+
+    def image(self, number: int) -> Image:
+        """Levels of one image, shape (C, H, W)."""
+        path = self.paths[number]
+        pixels = _read_png(path, MODES[self.model.colors])
+        planes = pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, 2, 0)
+        return _to_levels(planes.astype(np.int64), self.model, str(path), pixels=True)
+
+
+def open_source(path: Path, model: PixelModel) -> ArraySource | PictureSource:
+    """What a path holds.
+
+    Raises:
+        NextPixelError: If it is nothing that can be compressed.
+    """
+    if path.suffix.lower() == ".npy":
+        source: ArraySource | PictureSource = ArraySource(path, model)
+    elif path.suffix.lower() == ".png" or path.is_dir():
+        source = PictureSource(path, model)
+    elif not path.exists():
+        raise NextPixelError(f"{path}: there is no such file or folder")
+    else:
+        raise NextPixelError(f"{path}: must be a .npy, a .png or a folder of PNGs")
+    if not model.conditioner.conditions:
+        source.condition = None  # labels that the model is not told are left where they are
+    return source
+
+
+def _are_pixels(path: Path, array: NDArray[Any], model: PixelModel) -> bool:
+    low, high = int(array.min()), int(array.max())
+    if low < 0 or high > 255:
+        raise NextPixelError(f"{path}: numbers must be 0 to 255, got {low} to {high}")
+    return high >= model.levels
+
+
+def _to_levels(values: Image, model: PixelModel, where: str, *, pixels: bool) -> Image:
+    """Levels of 8-bit pixels, or of levels as they are.
+
+    Raises:
+        NextPixelError: If a pixel lies between two of the model's levels.
+    """
+    if not pixels:
+        return values
+    given = torch.from_numpy(values)
+    levels = quantize(given, model.levels)
+    back = to_pixels(levels, model.levels).long()
+    if not torch.equal(back, given):
+        wrong = int(given[back != given][0])
+        raise NextPixelError(
+            f"{where}: this model has {model.levels} levels, and none of them is pixel {wrong}"
+        )
+    return levels.numpy().astype(np.int64)
+
+
+def _read_png(path: Path, mode: str) -> NDArray[np.uint8]:
+    try:
+        with Pictures.open(path) as picture:
+            if picture.mode != mode:
+                raise NextPixelError(
+                    f"{path}: must be a PNG of mode {mode} for this model, got {picture.mode}; "
+                    "convert it first"
+                )
+            return np.asarray(picture, np.uint8)
+    except (OSError, ValueError, SyntaxError, Pictures.DecompressionBombError) as error:
+        raise NextPixelError(f"{path}: not a whole picture: {error}") from error
+
+
+def _size(path: Path) -> Size:
+    try:
+        with Pictures.open(path) as picture:
+            return picture.height, picture.width
+    except (OSError, ValueError, SyntaxError, Pictures.DecompressionBombError) as error:
+        raise NextPixelError(f"{path}: not a whole picture: {error}") from error
+
+
+def _shared(sizes: list[Size]) -> list[Size]:
+    return sizes[:1] if len(set(sizes)) == 1 else sizes
+
+
+def _is_fortran(array: NDArray[Any]) -> bool:
+    return array.flags.f_contiguous and not array.flags.c_contiguous
+
+
+def check_target(path: Path, metadata: Mapping[str, Any]) -> None:
+    """Refuse a name that does not fit what is in the archive.
+
+    Raises:
+        ValueError: If it is another kind of file.
+    """
+    kind, suffix = metadata.get("kind", "npy"), path.suffix.lower()
+    wanted = {"npy": ".npy", "png": ".png", "folder": ""}.get(str(kind))
+    if wanted is None:
+        raise NextPixelError(f"the archive holds {kind!r}, which this version cannot write")
+    if suffix != wanted:
+        what = {"": "the name of a folder"}.get(wanted, f"a file that ends in {wanted}")
+        raise ValueError(f"out must be {what}, since that was compressed, got {str(path)!r}")
+
+
+def write_back(
+    path: Path,
+    metadata: Mapping[str, Any],
+    levels: int,
+    images: Iterable[tuple[Image, int | None]],
+    runs: Sequence[range],
+    count: int,
+) -> None:
+    """Write images as they were read.
+
+    Args:
+        path: A `.npy`, a `.png`, or a folder, which is made.
+        metadata: Of the archive.
+        levels: K of the model.
+        images: Levels (C, H, W) and labels.
+        runs: Their numbers.
+        count: How many there are.
+
+    Raises:
+        NextPixelError: If a name in the archive leads out of the folder, or a file cannot be
+            written.
+    """
+    if metadata.get("kind", "npy") == "npy":
+        _write_array(path, metadata, levels, images, count)
+        return
+    folder = metadata["kind"] == "folder"
+    for number, (image, _) in zip(chain.from_iterable(runs), images, strict=True):
+        name = _inside(path, str(metadata["names"][number])) if folder else path
+        _write_png(name, image, levels)
+
+
+def _write_png(path: Path, image: Image, levels: int) -> None:
+    pixels = to_pixels(torch.from_numpy(image), levels).to(torch.uint8).numpy()
+    picture = pixels[0] if len(pixels) == 1 else np.moveaxis(pixels, 0, 2)
+    partial = path.with_name(path.name + ".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Pictures.fromarray(np.ascontiguousarray(picture)).save(partial, format="png")
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise NextPixelError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _inside(folder: Path, name: str) -> Path:
+    path = Path(name)
+    if path.is_absolute() or ".." in path.parts or path.suffix.lower() != ".png":
+        raise NextPixelError(f"the archive names a file outside of its folder: {name!r}")
+    return folder / path
+
+
+def _write_array(
+    path: Path,
+    metadata: Mapping[str, Any],
+    levels: int,
+    images: Iterable[tuple[Image, int | None]],
+    count: int,
+) -> None:
+    """Write an array image by image into a mapped file, then its labels beside it."""
+    shape = [int(size) for size in metadata.get("shape", ())]
+    dtype = np.dtype(str(metadata.get("dtype", "|u1")))
+    last = len(shape) == 4 and shape[3] in (1, 3) and shape[1] not in (1, 3)
+    if len(shape) > 2:
+        shape[0] = count
+    partial, labels = path.with_name(path.name + ".partial"), []
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        out: NDArray[Any] | None = None
+        for number, (image, label) in enumerate(images):
+            values = _to_values(image, levels, pixels=bool(metadata.get("pixels")))
+            if out is None:
+                whole = tuple(shape) or (count, *image.shape)
+                order = bool(metadata.get("fortran"))
+                out = np.lib.format.open_memmap(partial, "w+", dtype, whole, fortran_order=order)
+            assert out is not None
+            part = out if len(shape) == 2 else out[number]
+            part[...] = (np.moveaxis(values, 0, 2) if last else values).reshape(part.shape)
+            labels.append(label)
+        if out is None:
+            raise NextPixelError("the archive holds no images to write")
+        out.flush()  # type: ignore[attr-defined]
+        partial.replace(path)
+        if labels[0] is not None:
+            np.save(path.with_name(f"{path.stem}-labels.npy"), np.array(labels, np.int64))
+    except (OSError, ValueError) as error:
+        raise NextPixelError(f"cannot write {path}: {error}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _to_values(image: Image, levels: int, *, pixels: bool) -> NDArray[Any]:
+    given: Tensor = torch.from_numpy(image)
+    return to_pixels(given, levels).numpy() if pixels else image
