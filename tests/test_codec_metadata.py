@@ -28,8 +28,8 @@ def test_the_order_of_the_keys_does_not_matter():
 
 
 def test_fixed_values_give_fixed_bytes():
-    described = {"kind": "png", "mode": "L", "names": ["seven.png"], "labels": True}
-    assert pack_metadata(described).hex() == "007b87706e67222c88942c8a4c222c8b22736576656e917d"
+    described = {"kind": "folder", "names": ["3/seven.png"], "pixels": True}
+    assert pack_metadata(described).hex() == "0084332f736576656e91887d"
 
 
 def test_ten_thousand_names_take_less_than_a_byte_and_a_half_each():

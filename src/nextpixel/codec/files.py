@@ -76,11 +76,10 @@ class PictureSource:
         names = sorted({name for _, name in listed if name is not None})
         labels = [names.index(name) for _, name in listed if name is not None]
         self.condition = torch.tensor(labels) if labels else None
-        self.metadata: Mapping[str, Any] = {
-            "kind": "folder" if folder else "png",
-            "names": [file.relative_to(path if folder else path.parent).as_posix()
-                      for file in self.paths],
-        }  # fmt: skip
+        self.metadata: Mapping[str, Any] = {"kind": "png"}
+        if folder:
+            relative = [file.relative_to(path).as_posix() for file in self.paths]
+            self.metadata = {"kind": "folder", "names": relative}
 
     def image(self, number: int) -> Image:
         """Levels of one image, shape (C, H, W)."""

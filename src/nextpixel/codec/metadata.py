@@ -19,39 +19,40 @@ LARGEST = 1 << 26
 PHRASES = (
     '{"dtype":"|u1","kind":"npy","shape":[',
     '{"dtype":"<i8","kind":"npy","shape":[',
-    '{"kind":"png","mode":"L","names":["',
-    '{"kind":"png","mode":"RGB","names":["',
-    '{"kind":"folder","mode":"L","names":["',
-    '{"kind":"folder","mode":"RGB","names":["',
-    '"dtype":"',
-    '"kind":"',
-    '"labels":',
-    '"levels":',
-    '"mode":"',
-    '"names":[',
-    '"shape":[',
-    '"folder"',
-    '"npy"',
-    '"png"',
+    '{"dtype":"|b1","kind":"npy","shape":[',
+    '{"dtype":"|u1","kind":"npy","pixels":true,"shape":[',
+    '{"kind":"folder","names":["',
+    '{"kind":"png"}',
+    ',"images":',
+    ',"sizes":[[',
+    ',"pixels":true',
+    ',"fortran":true',
+    '{"dtype":"',
+    '"kind":"npy"',
+    '"kind":"png"',
+    '"kind":"folder"',
+    ',"names":["',
+    ',"shape":[',
     '.png","',
     '.png"]',
+    "],[",
     "false",
     "null",
     "true",
-    '"L"',
-    '"RGB"',
-    '"|u1"',
-    '"<i8"',
     '"<i4"',
-    '"<f4"',
+    '"<i2"',
+    '"<u2"',
     "28,28",
     "32,32",
     "64,64",
+    ",28,28]}",
     ",1,28,28]}",
     ",3,32,32]}",
+    "1,28,28]}",
     ',"',
     '":"',
     '","',
+    "]]}",
     "]}",
     '"}',
 )
@@ -68,7 +69,7 @@ def pack_metadata(values: Mapping[str, Any]) -> bytes:
 
     Example:
         >>> pack_metadata({"kind": "npy", "dtype": "|u1", "shape": [28, 28]}).hex()
-        '00809ba3'
+        '008099a4'
     """
     if not values:
         return b""
@@ -90,7 +91,7 @@ def unpack_metadata(data: bytes) -> dict[str, Any]:
         NextPixelError: If the bytes are not what `pack_metadata` writes.
 
     Example:
-        >>> unpack_metadata(bytes.fromhex("00809ba3"))
+        >>> unpack_metadata(bytes.fromhex("008099a4"))
         {'dtype': '|u1', 'kind': 'npy', 'shape': [28, 28]}
     """
     if not data:
