@@ -69,9 +69,9 @@ def run(task: str, model: str, folder: str, threads: int) -> dict[str, float]:
 
 
 def compare(folder: Path) -> None:
-    for before in folder.glob("all*.npy"):
-        after = folder / before.name.replace("all", "all-back", 1)
-        if not np.array_equal(np.load(before), np.load(after)):
+    for end in (".npy", "-labels.npy"):
+        before, after = folder / f"all{end}", folder / f"all-back{end}"
+        if before.exists() and not np.array_equal(np.load(before), np.load(after)):
             raise SystemExit(f"{after.name} is not what was compressed")
 
 
