@@ -22,6 +22,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import compression_memory
@@ -157,7 +158,7 @@ def main() -> None:
     parser.add_argument("--counts", type=int, nargs="+", default=[10_000, 60_000], help="for that")
     asked = parser.parse_args()
     torch.set_num_threads(max(asked.threads))
-    models = {name: npx.load(name) for name in asked.models}
+    models = {Path(name).name: npx.load(name) for name in asked.models}
     found: Row = {"hardware": hardware(), "torch": torch.__version__, "images": asked.limit}
     found["sizes"] = sizes(models, asked.limit)
     found["speeds"] = {}
