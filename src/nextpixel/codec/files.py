@@ -17,7 +17,7 @@ from torch import Tensor
 
 from nextpixel.codec.archive import Image
 from nextpixel.codec.tiles import Size
-from nextpixel.data.arrays import colors_first, read_array, read_labels
+from nextpixel.data.arrays import colors_first, labels_beside, read_array, read_labels
 from nextpixel.data.folder import list_pictures
 from nextpixel.errors import NextPixelError
 from nextpixel.images import quantize, to_pixels
@@ -261,7 +261,7 @@ def _write_array(
         out.flush()  # type: ignore[attr-defined]
         partial.replace(path)
         if labels[0] is not None:
-            np.save(path.with_name(f"{path.stem}-labels.npy"), np.array(labels, np.int64))
+            np.save(labels_beside(path), np.array(labels, np.int64))
     except (OSError, ValueError) as error:
         raise NextPixelError(f"cannot write {path}: {error}") from error
     finally:
