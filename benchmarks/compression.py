@@ -28,12 +28,12 @@ from typing import Any
 import compression_memory
 import compression_others
 import torch
-from nextpixel.codec.tensors import TensorSource, compress, decompress
 from record import hardware
 
 import nextpixel as npx
 from nextpixel.codec.archive import PER_CHUNK, write
 from nextpixel.codec.chunks import label_classes
+from nextpixel.codec.tensors import TensorSource, compress, decompress
 from nextpixel.data import Split
 from nextpixel.likelihood import log_probs
 from nextpixel.models import PixelModel

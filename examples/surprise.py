@@ -16,11 +16,11 @@ import torch
 from common import keep
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from nextpixel.codec import compress
 from numpy.typing import NDArray
 from PIL import Image
 
 import nextpixel as npx
+from nextpixel.codec import compress
 from nextpixel.images import to_pixels
 
 MODEL = "mnist2-gated"

@@ -45,6 +45,19 @@ def test_exp64_is_exact_to_fifteen_digits():
     assert math.isnan(exponential_of(math.nan))
 
 
+@njit
+def weigh_eight(weights, p, largest, temperature):
+    vectors.weigh8(weights, 0, p, 0, largest, temperature)
+
+
+def test_eight_weights_have_the_bits_of_one():
+    drawn = np.random.default_rng(0).uniform(-800, 0, (200, 8))
+    for p in drawn:
+        weights = np.zeros(8)
+        weigh_eight(weights, p, p.max(), 0.7)
+        assert weights.tolist() == [exponential_of((x - p.max()) / 0.7) for x in p]
+
+
 def test_log64_is_exact_to_fifteen_digits():
     for x in [1e-250, 1e-9, 0.3, 0.5, 0.999, 1.001, 1.42, 2.0, 17.5, 256.0]:
         assert choosing.log64(x) == pytest.approx(math.log(x), rel=1e-15)

@@ -7,7 +7,7 @@ import numpy as np
 
 from nextpixel.sampling.compiling import compiled, inlined
 from nextpixel.sampling.layout import STEP
-from nextpixel.sampling.vectors import exp64
+from nextpixel.sampling.vectors import EIGHT, weigh8
 
 
 @compiled
@@ -47,9 +47,12 @@ def read(state, at, head, p):
 
 @inlined
 def weigh(p, largest, temperature, weights):
-    """Weights e^((p - largest) / temperature); returns their sum."""
-    for k in range(len(p)):
-        weights[k] = exp64((p[k] - largest) / temperature)
+    """Weights e^((p - largest) / temperature); returns their sum.
+
+    In eights: both arrays must have room for as many behind their end.
+    """
+    for k in range(0, len(p), EIGHT):
+        weigh8(weights, k, p, k, largest, temperature)
     total = 0.0
     for k in range(len(p)):
         total += weights[k]

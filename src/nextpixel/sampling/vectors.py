@@ -16,8 +16,12 @@ from numba.extending import intrinsic
 WIDTH = 16
 """Features that are computed together; feature maps are padded to a multiple of it."""
 
+EIGHT = 8
+"""Weights of levels that are computed together."""
+
 FLOATS = ir.VectorType(ir.FloatType(), WIDTH)
 DOUBLE = ir.DoubleType()
+DOUBLES = ir.VectorType(DOUBLE, EIGHT)
 
 
 class Value:
@@ -77,7 +81,7 @@ class Precision:
     """What the exponential needs to know of a type of floats.
 
     Args:
-        integers: Integers of the same width.
+        bits: Of an integer of the same width.
         mantissa: Bits behind the point.
         bias: Of the exponent.
         lowest: e to a smaller power counts as e to this one.
@@ -87,7 +91,7 @@ class Precision:
 
     def __init__(
         self,
-        integers: ir.Type,
+        bits: int,
         mantissa: int,
         bias: int,
         *,
@@ -95,12 +99,12 @@ class Precision:
         terms: int,
         ln2: tuple[float, float],
     ) -> None:
-        self.integers, self.mantissa, self.bias = integers, mantissa, bias
+        self.bits, self.mantissa, self.bias = bits, mantissa, bias
         self.lowest, self.terms, self.ln2 = lowest, terms, ln2
 
 
 SINGLE = Precision(
-    ir.VectorType(ir.IntType(32), WIDTH),
+    32,
     23,
     127,
     lowest=-80.0,
@@ -108,7 +112,7 @@ SINGLE = Precision(
     ln2=(0.693359375, -2.12194440054690583e-4),
 )
 DOUBLED = Precision(
-    ir.IntType(64),
+    64,
     52,
     1023,
     lowest=-700.0,
@@ -139,11 +143,14 @@ def _inverse_factorial(k: int) -> float:
 
 
 def _power_of_two(shifted: Value, shift: float, precision: Precision) -> Value:
-    builder, integers = shifted.builder, precision.integers
+    builder, floats = shifted.builder, shifted.value.type
+    integers = ir.IntType(precision.bits)
+    if isinstance(floats, ir.VectorType):
+        integers = ir.VectorType(integers, floats.count)
     whole = builder.sub(shifted.bits(integers), shifted.constant(shift).bits(integers))
     exponent = builder.add(whole, _constant(integers, precision.bias))
     bits = builder.shl(exponent, _constant(integers, precision.mantissa))
-    return Value(builder, builder.bitcast(bits, shifted.value.type))
+    return Value(builder, builder.bitcast(bits, floats))
 
 
 def gated(x: Value, y: Value) -> Value:
@@ -167,21 +174,22 @@ def pointer(context: Any, builder: ir.IRBuilder, of: Any, array: ir.Value) -> ir
     return context.make_array(of)(context, builder, array).data
 
 
-def load(builder: ir.IRBuilder, data: ir.Value, at: ir.Value) -> ir.Value:
-    """16 floats from an index on."""
-    place = builder.bitcast(builder.gep(data, [at]), FLOATS.as_pointer())
+def load(builder: ir.IRBuilder, data: ir.Value, at: ir.Value, of: ir.Type = FLOATS) -> ir.Value:
+    """A vector from an index on."""
+    place = builder.bitcast(builder.gep(data, [at]), of.as_pointer())
     return builder.load(place, align=4)
 
 
 def store(builder: ir.IRBuilder, value: ir.Value, data: ir.Value, at: ir.Value) -> None:
-    """Write 16 floats from an index on."""
-    builder.store(value, builder.bitcast(builder.gep(data, [at]), FLOATS.as_pointer()), align=4)
+    """Write a vector from an index on."""
+    place = builder.bitcast(builder.gep(data, [at]), value.type.as_pointer())
+    builder.store(value, place, align=4)
 
 
-def spread(builder: ir.IRBuilder, number: ir.Value) -> ir.Value:
-    """A number in all 16 lanes."""
-    nothing, first = ir.Constant(FLOATS, ir.Undefined), ir.Constant(ir.IntType(32), 0)
-    chosen = ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), [0] * WIDTH)
+def spread(builder: ir.IRBuilder, number: ir.Value, of: ir.Type = FLOATS) -> ir.Value:
+    """A number in all lanes."""
+    nothing, first = ir.Constant(of, ir.Undefined), ir.Constant(ir.IntType(32), 0)
+    chosen = ir.Constant(ir.VectorType(ir.IntType(32), of.count), [0] * of.count)
     return builder.shuffle_vector(builder.insert_element(nothing, number, first), nothing, chosen)
 
 
@@ -221,3 +229,20 @@ def exp64(typingctx, x):
         return exponential(Value(builder, given[0]), DOUBLED).value
 
     return types.float64(types.float64), generate
+
+
+@intrinsic
+def weigh8(typingctx, weights, to, p, at, largest, temperature):
+    """weights[to:to + 8] = e^((p[at:at + 8] - largest) / temperature), as `exp64` lane by lane."""
+
+    def generate(context, builder, signature, given):
+        data = [pointer(context, builder, signature.args[k], given[k]) for k in (0, 2)]
+        x = Value(builder, load(builder, data[1], given[3], DOUBLES))
+        most = Value(builder, spread(builder, given[4], DOUBLES))
+        heat = Value(builder, spread(builder, given[5], DOUBLES))
+        made = exponential((x - most) / heat, DOUBLED)
+        store(builder, made.value, data[0], given[1])
+        return context.get_dummy_value()
+
+    one, many = types.float64, types.int64
+    return types.void(weights, many, p, many, one, one), generate
