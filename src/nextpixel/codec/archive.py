@@ -101,6 +101,7 @@ def write(
     tiles = Tiles(source.sizes, source.count, tile)
     if tiles.count and tiles.count != source.count and model.conditioner.conditions:
         raise ValueError("a model that is told something codes images of its own size only")
+    model.conditioner.checked(source.condition, source.count)
     steps = model.colors * tile[0] * tile[1]
     per_chunk = per_chunk or max(1, min(PER_CHUNK, LARGEST_CHUNK // steps))
     header = Header(
@@ -191,6 +192,8 @@ class Reader:
 
     Raises:
         NextPixelError: If it was made with another model, or its header does not fit this one.
+        ValueError: If the condition is missing, or not one entry an image.
+        TypeError: If it is of another kind.
     """
 
     def __init__(self, archive: Archive, model: PixelModel, condition: Value | None = None) -> None:
@@ -205,6 +208,8 @@ class Reader:
             self.coder = ChunkCoder(model, tile)
         except (ValueError, TypeError, OverflowError) as error:
             raise NextPixelError(f"the header of the archive makes no sense: {error}") from error
+        if not self.coder.classes:
+            model.conditioner.checked(condition, header.images)
 
     def images(
         self, first: int = 0, last: int | None = None, *, on_chunk: OnChunk | None = None

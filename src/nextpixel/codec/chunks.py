@@ -133,6 +133,8 @@ class ChunkCoder:
         if not self.classes:
             return 0.0
         labels = _labels(condition)
+        if len(labels) and labels.min() < 0:
+            raise ValueError(f"condition must be labels 0..{self.classes - 1}, got {labels.min()}")
         encoder.encode(labels, _evenly(len(labels), self.classes))
         return float(len(labels) * np.log2(self.classes))
 
