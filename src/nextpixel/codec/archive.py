@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nextpixel.codec.chunks import Chunk, ChunkCoder
 from nextpixel.codec.container import Archive, write_archive
-from nextpixel.codec.header import Header
+from nextpixel.codec.header import MOST_VALUES, Header
 from nextpixel.codec.identity import fingerprint
 from nextpixel.codec.tiles import Size, Tiles
 from nextpixel.errors import NextPixelError
@@ -94,9 +94,10 @@ def write(
         on_chunk: Called with the number of chunks done.
 
     Raises:
-        ValueError: If the images are not the model's.
+        ValueError: If the images are not the model's, or one is too large.
         NextPixelError: If a file cannot be written, or the model is broken.
     """
+    _check_sizes(source.sizes, model.colors)
     tile = tile_for(model, source.sizes)
     tiles = Tiles(source.sizes, source.count, tile)
     if tiles.count and tiles.count != source.count and model.conditioner.conditions:
@@ -127,6 +128,12 @@ def write(
     payload = sum(length for length, _ in coded)
     ideal = sum(bits for _, bits in coded)
     return Report(source.count, values, ideal, payload, len(header.pack()))
+
+
+def _check_sizes(sizes: list[Size], colors: int) -> None:
+    largest = max(height * width for height, width in sizes) * colors
+    if largest > MOST_VALUES:
+        raise ValueError(f"an image must have at most {MOST_VALUES} sub-pixels, got {largest}")
 
 
 def tile_for(model: PixelModel, sizes: list[Size]) -> Size:
@@ -295,7 +302,8 @@ def _tiles_of(header: Header, tile: Size) -> Tiles:
     sizes = header.metadata.get("sizes") or [list(tile)]
     images = int(header.metadata.get("images", header.images))
     pairs = [(int(height), int(width)) for height, width in sizes]
-    if min(map(min, pairs)) < 1 or images < 0 or images > header.images:
+    largest = max(height * width for height, width in pairs) * header.shape[0]
+    if min(map(min, pairs)) < 1 or largest > MOST_VALUES or not 0 <= images <= header.images:
         raise ValueError(f"{images} images of sizes {sizes[:3]}")
     if len(pairs) not in (1, images):
         raise ValueError(f"{len(pairs)} sizes of {images} images")
