@@ -124,7 +124,7 @@ def write(
                 on_chunk(len(coded))
 
     write_archive(target, header, chunks())
-    values = model.colors * sum(h * w for h, w in map(tiles.size, range(source.count)))
+    values = model.colors * tiles.pixels
     payload = sum(length for length, _ in coded)
     ideal = sum(bits for _, bits in coded)
     return Report(source.count, values, ideal, payload, len(header.pack()))
@@ -209,10 +209,9 @@ class Reader:
         header = archive.header
         if (header.shape[0], header.levels) != (model.colors, model.levels):
             raise NextPixelError("the header of the archive makes no sense for this model")
-        tile = (header.shape[1], header.shape[2])
+        self.tiles = tiles_of(header)
         try:
-            self.tiles = _tiles_of(header, tile)
-            self.coder = ChunkCoder(model, tile)
+            self.coder = ChunkCoder(model, self.tiles.tile)
         except (ValueError, TypeError, OverflowError) as error:
             raise NextPixelError(f"the header of the archive makes no sense: {error}") from error
         if not self.coder.classes:
@@ -296,6 +295,18 @@ class Reader:
     def _label(self, told: Value | None, at: int) -> int | None:
         labelled = self.coder.classes and isinstance(told, torch.Tensor)
         return int(told[at]) if labelled else None  # type: ignore[index]
+
+
+def tiles_of(header: Header) -> Tiles:
+    """The tiles that an archive's header tells of.
+
+    Raises:
+        NextPixelError: If they are not as many as it says elsewhere, or what it says is no size.
+    """
+    try:
+        return _tiles_of(header, (header.shape[1], header.shape[2]))
+    except (ValueError, TypeError, OverflowError) as error:
+        raise NextPixelError(f"the header of the archive makes no sense: {error}") from error
 
 
 def _tiles_of(header: Header, tile: Size) -> Tiles:

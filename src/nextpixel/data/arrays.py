@@ -86,15 +86,25 @@ def _count_levels(config: DataConfig, path: Path, array: _Array) -> int | None:
     return levels if guessed or config.protocol == "levels" else None
 
 
+def labels_beside(path: Path) -> Path:
+    """Where the labels of a `.npy` lie.
+
+    Example:
+        >>> labels_beside(Path("faces.npy")).name, labels_beside(Path("x-images.npy")).name
+        ('faces-labels.npy', 'x-labels.npy')
+    """
+    stem = path.stem
+    name = stem.replace("images", "labels") if "images" in stem else f"{stem}-labels"
+    return path.with_name(f"{name}.npy")
+
+
 def read_labels(path: Path, count: int) -> Tensor | None:
     """The labels that lie beside a `.npy`, int64, shape (count,); None if there are none.
 
     Raises:
         NextPixelError: If they are no labels of so many images.
     """
-    stem = path.stem
-    name = stem.replace("images", "labels") if "images" in stem else f"{stem}-labels"
-    beside = path.with_name(f"{name}.npy")
+    beside = labels_beside(path)
     if not beside.is_file():
         return None
     labels = read_array(beside)
