@@ -31,15 +31,17 @@ PLAIN = (1.0, 2**30, 1.0)
 @njit(nogil=True)
 def scan(plan, block, sharpness, parts):  # noqa: ANN001, ANN201 - numba infers the types
     """The first so many parts of `kernels.scan_rows`, for all rows."""
+    last = len(block.levels)
     for row in range(plan.shape[1]):
-        kernels.begin_row(plan, block, row)
+        kernels.turn_to(plan, block, row)
+        kernels.begin_row(plan, block, 0, last, row)
         for column in range(plan.shape[2] if parts > 1 else 0):
             for color in range(plan.shape[0]):
-                kernels.predict(plan, block, row, column, color)
+                kernels.predict(plan, block, 0, last, row, column, color)
                 if parts > 2:
-                    kernels.choose(plan, block, sharpness, row, column, color)
+                    kernels.choose(plan, block, sharpness, 0, last, row, column, color)
                 if parts > 3:
-                    kernels.write(plan, block, row, column, color)
+                    kernels.write(plan, block, 0, last, row, column, color)
 
 
 def only(plan: kernels.Plan, kind: str) -> kernels.Plan:

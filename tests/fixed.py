@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from nextpixel import build
-from nextpixel.codec.compress import compress
+from nextpixel.codec.tensors import compress
 from nextpixel.models import PixelModel
 
 GOLDEN = Path(__file__).parent / "golden"

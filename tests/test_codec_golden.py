@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from nextpixel.codec.archive import Reader
-from nextpixel.codec.compress import compress, decompress
 from nextpixel.codec.container import read_archive
 from nextpixel.codec.identity import fingerprint
+from nextpixel.codec.tensors import compress, decompress
 from nextpixel.errors import NextPixelError
 from tests import fixed
 
@@ -81,7 +81,7 @@ SCRIPT = """
 import hashlib, sys, torch
 torch.set_num_threads(int(sys.argv[1]))
 from tests import fixed
-from nextpixel.codec.compress import decompress
+from nextpixel.codec.tensors import decompress
 for name in fixed.MODELS:
     print(hashlib.sha256(fixed.archive(name)).hexdigest())
     back = decompress(fixed.model(name), fixed.golden(name))

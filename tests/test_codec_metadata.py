@@ -1,6 +1,8 @@
 """What describes the source: back as it was, few bytes, the same bytes everywhere."""
 
 import bz2
+import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -84,3 +86,10 @@ def test_a_bomb_is_not_unpacked(monkeypatch):
     monkeypatch.setattr(metadata, "LARGEST", 1000)
     with pytest.raises(NextPixelError, match="its end is not where it should be"):
         unpack_metadata(b"\1" + bz2.compress(b" " * 1_000_000 + b"{}"))
+
+
+def test_the_page_of_the_format_lists_the_phrases():
+    page = Path(__file__).parents[1] / "docs" / "compression.md"
+    cells = re.findall(r"`([89a][0-9a-f])` \| `(.+?)` \|", page.read_text(encoding="utf-8"))
+    listed = {int(byte, 16): phrase.replace("\\|", "|") for byte, phrase in cells}
+    assert listed == {128 + number: phrase for number, phrase in enumerate(PHRASES)}

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from nextpixel.audit import audit
     from nextpixel.checkpoint import load, save
     from nextpixel.classify import classify
+    from nextpixel.codec import compress, decompress
     from nextpixel.data import load_data
     from nextpixel.errors import NextPixelError
     from nextpixel.health import health
@@ -58,7 +59,9 @@ __all__ = [
     "checkpoint",
     "classify",
     "complete",
+    "compress",
     "data",
+    "decompress",
     "evaluate",
     "fit",
     "health",
@@ -82,6 +85,8 @@ _HOMES = {
     "build": "models",
     "build_recipe": "recipes",
     "complete": "sampling",
+    "compress": "codec",
+    "decompress": "codec",
     "evaluate": "likelihood",
     "fit": "training",
     "load": "checkpoint",

@@ -75,17 +75,26 @@ def assert_on_a_boundary(
         assert near[image].permute(1, 2, 0).flatten()[first]
 
 
-@pytest.mark.parametrize(
-    "options",
-    [{"temperature": 0.6}, {"top_p": 0.5}, {"temperature": 0.7, "top_k": 2, "top_p": 0.55}],
-)
-def test_sharpened_drawing_is_that_of_the_oracle(single, options):
+SHARP = [{"temperature": 0.6}, {"top_p": 0.5}, {"temperature": 0.7, "top_k": 2, "top_p": 0.55}]
+
+
+@pytest.mark.parametrize("options", SHARP)
+@pytest.mark.parametrize("name", ["plain-map", "residual-colors-class", "gated-class-map"])
+def test_sharpened_drawing_is_that_of_the_oracle(name, options):
+    single = CASES[name].build(HEIGHT, WIDTH).float()
     condition = told(single, 40)
     fast = sample(single, 40, rng=rng(), condition=condition, **options)
     slow = sample(single, 40, rng=rng(), condition=condition, method="recompute", **options)
     assert (fast != slow).flatten(1).any(1).double().mean() < 0.05
     plain = sample(single, 40, rng=rng(), condition=condition)
     assert (fast != plain).any()
+
+
+def test_every_model_takes_a_temperature(single):
+    condition = told(single, 10)
+    fast = sample(single, 10, rng=rng(), condition=condition, temperature=0.5)
+    slow = sample(single, 10, rng=rng(), condition=condition, temperature=0.5, method="recompute")
+    assert (fast != slow).flatten(1).any(1).double().mean() <= 0.1
 
 
 def test_completion_by_the_engine_is_that_of_the_oracle(single):

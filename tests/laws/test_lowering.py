@@ -2,7 +2,7 @@
 
 import torch
 
-from tests.laws.cases import told
+from tests.laws.cases import CASES, told
 from tests.laws.test_exactness import random_levels
 
 
@@ -15,3 +15,20 @@ def test_the_program_gives_what_the_network_gives(case):
     torch.testing.assert_close(
         model.lower().run(x, given), model.network(x, given), rtol=0, atol=1e-10
     )
+
+
+@torch.inference_mode()
+def test_what_nothing_reads_can_be_left_out(case):
+    model = case.build(7, 8)
+    levels = random_levels(model, 2)
+    given, x = model.condition(told(model, 2), 2), model.encode(levels)
+    whole, pruned = model.lower(), model.lower().pruned()
+    assert len(pruned.ops) <= len(whole.ops)
+    read = {known.number for op in pruned.ops for known in op.inputs} | {pruned.output.number}
+    assert all(op.output.number in read for op in pruned.ops)
+    torch.testing.assert_close(pruned.run(x, given), whole.run(x, given), rtol=0, atol=0)
+
+
+def test_the_last_gate_of_the_vertical_stack_is_left_out():
+    model = CASES["gated"].build(7, 8)
+    assert len(model.lower().pruned().ops) == len(model.lower().ops) - 1

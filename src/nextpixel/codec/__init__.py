@@ -1,9 +1,10 @@
-"""Bytes: integer tables, the entropy coder, and the archive; the coder knows no network."""
+"""Lossless compression by exact models: integer tables, an entropy coder, archives of chunks."""
 
 from nextpixel.codec.coder import Decoder, Encoder
 from nextpixel.codec.container import Archive, Writer, open_archive, pixels_crc, write_archive
 from nextpixel.codec.frequency import frequencies
 from nextpixel.codec.header import Header
+from nextpixel.codec.tensors import compress, decompress
 
 __all__ = [
     "Archive",
@@ -11,6 +12,8 @@ __all__ = [
     "Encoder",
     "Header",
     "Writer",
+    "compress",
+    "decompress",
     "frequencies",
     "open_archive",
     "pixels_crc",

@@ -19,6 +19,7 @@ from nextpixel.errors import NextPixelError
 from nextpixel.likelihood import evaluation_mode
 from nextpixel.models import PixelModel
 from nextpixel.nn import ClassCondition, Value
+from nextpixel.order import steps
 from nextpixel.sampling.engine import open_blocks, prepared
 from nextpixel.sampling.kernels import Block, Plan
 
@@ -71,9 +72,9 @@ class ChunkCoder:
         bits = self._encode_labels(encoder, condition)
         plan, block = self._open(levels, needless, condition)
         starts, parts = self._spans(plan, block)
+        _check_finite(block, self.model)
         told = parts > 0
         encoder.encode_spans(starts[told], parts[told])
-        _check_finite(block, self.model)
         bits -= float(block.log_p.sum()) / _LN2
         return Chunk(encoder.finish(), self._crc(levels, condition), bits)
 
@@ -111,23 +112,20 @@ class ChunkCoder:
         """Start and parts of every level, shape (steps, images)."""
         steps = int(np.prod(self.shape))
         starts, parts = np.zeros((2, steps, len(block.levels)), np.int64)
-        room = np.zeros(self.model.levels, np.int64)
+        room = np.zeros(self.model.levels)
         for row in range(self.shape[1]):
             kernels.spans_of_rows(plan, block, room, starts, parts, row, row + 1)
         return starts, parts
 
     def _decode_levels(self, decoder: Decoder, plan: Plan, block: Block) -> None:
-        colors, height, width = self.shape
-        room = np.zeros(self.model.levels, np.int64)
-        tables = np.zeros((len(block.levels), self.model.levels), np.uint32)
-        for row in range(height):
-            for column in range(width):
-                for color in range(colors):
-                    kernels.next_tables(plan, block, room, tables, row, column, color)
-                    told = ~block.known[:, color, row, column]
-                    drawn = np.zeros(len(told), np.int64)
-                    drawn[told] = decoder.decode(tables[told])
-                    kernels.put(plan, block, drawn, row, column, color)
+        entries = np.zeros((len(block.levels), self.model.levels))
+        starts, parts = np.zeros((2, int(np.prod(self.shape)), len(block.levels)), np.int64)
+        for row, column, color in steps(self.shape):
+            kernels.next_entries(plan, block, entries, row, column, color)
+            drawn = _next(decoder, entries, block.known[:, color, row, column])
+            kernels.put(plan, block, entries, drawn, starts, parts, row, column, color)
+        told = parts > 0
+        decoder.confirm(starts[told], parts[told])
 
     def _encode_labels(self, encoder: Encoder, condition: Value | None) -> float:
         if not self.classes:
@@ -154,6 +152,15 @@ def label_classes(model: PixelModel) -> int:
     conditions = model.conditioner.conditions
     only = conditions[0] if len(conditions) == 1 else None
     return only.classes if isinstance(only, ClassCondition) and only.classes > 1 else 0
+
+
+def _next(decoder: Decoder, entries: NDArray[np.float64], needless: NDArray[np.bool_]) -> Levels:
+    if not needless.any():
+        return decoder.next(entries)
+    drawn = np.zeros(len(needless), np.int64)
+    if not needless.all():
+        drawn[~needless] = decoder.next(entries[~needless])
+    return drawn
 
 
 def _labels(condition: Value | None) -> Levels:

@@ -143,11 +143,28 @@ class Decoder:
             NextPixelError: If no encoder can have written the bytes.
         """
         ends = _ends(tables)
-        with _one_error("decode"):
-            entries = np.subtract(tables, 1, dtype=np.float64, order="C")
-            levels: Long = self._coder.decode(_FAMILY, entries).astype(np.int64)
-        self._again.encode_spans(*_spans(levels, tables, ends))
+        levels = self.next(np.subtract(tables, 1, dtype=np.float64, order="C"))
+        self.confirm(*_spans(levels, tables, ends))
         return levels
+
+    def next(self, entries: NDArray[np.float64]) -> Long:
+        """Read the next symbols by tables that need no check; `confirm` them before `finish`.
+
+        Args:
+            entries: Parts of 2^24 of every level less one, shape (n, K), each row summing to
+                2^24 - K.
+
+        Raises:
+            NextPixelError: If no encoder can have written the bytes.
+        """
+        with _one_error("decode"):
+            levels: Long = self._coder.decode(_FAMILY, entries).astype(np.int64)
+        return levels
+
+    def confirm(self, starts: Ints, parts: Ints) -> None:
+        """Say which spans the symbols that were read have, in order; see `Encoder.encode_spans`."""
+        if len(starts):
+            self._again.encode_spans(starts, parts)
 
     def finish(self) -> None:
         """Check that the symbols read are all there is, and that the bytes are theirs.

@@ -1,7 +1,8 @@
 """The scan of the coder, compiled: integer tables in place of uniforms.
 
 The tables are those of `frequency.frequencies`, by the same steps in the same order; the largest
-weight is exactly 1 here, so its second step changes nothing.
+weight is exactly 1 here, so its second step changes nothing. They are kept as the entropy coder
+takes them: float64, each number of parts less one.
 """
 
 import numpy as np
@@ -15,16 +16,28 @@ PARTS = 1 << 24
 
 
 @inlined
-def tabulate(weights, total, table):
-    """Parts of 2^24 for each level into `table`."""
-    scale = (PARTS - len(weights)) / total
-    left, best = PARTS, 0
+def tabulate(weights, total, entries):
+    """Parts of 2^24 for each level, less one, into `entries`: what the entropy coder takes."""
+    spare = PARTS - len(weights)
+    scale = spare / total
     for k in range(len(weights)):
-        table[k] = 1 + np.int64(np.floor(weights[k] * scale))
-        left -= table[k]
-        if weights[k] > weights[best]:
-            best = k
-    table[best] += left
+        entries[k] = np.floor(weights[k] * scale)
+    given = np.int64(0)
+    for k in range(len(weights)):
+        given += np.int64(entries[k])
+    best = 0
+    while weights[best] < 1.0:  # the largest is 1
+        best += 1
+    entries[best] += spare - given
+
+
+@inlined
+def span(entries, level):
+    """Where the parts of a level start, and how many they are."""
+    start = level
+    for k in range(level):
+        start += np.int64(entries[k])
+    return start, np.int64(entries[level]) + 1
 
 
 @inlined
@@ -37,11 +50,12 @@ def weigh_place(plan, block, image, column, color):
 
 
 @compiled
-def spans_of_rows(plan, block, table, starts, parts, top, bottom):
+def spans_of_rows(plan, block, room, starts, parts, top, bottom):
     """Go through known images, rows top..bottom-1, and note the span of each level.
 
-    `table` (K,) is room; `starts` and `parts` (steps, images) get a row for each step of the scan;
-    parts stay 0 where `block.known` says that a level need not be told. `block.log_p` is added to.
+    `room` (K,) is scratch; `starts` and `parts` (steps, images) get a row for each step of the
+    scan; parts stay 0 where `block.known` says that a level need not be told. `block.log_p` is
+    added to.
     """
     colors, _, width = plan.shape
     for row in range(top, bottom):
@@ -53,32 +67,30 @@ def spans_of_rows(plan, block, table, starts, parts, top, bottom):
                 for color in range(colors):
                     predict(plan, block, first, last, row, column, color)
                     step = (row * width + column) * colors + color
-                    spans(plan, block, table, starts[step], parts[step], first, last, row, column,
+                    spans(plan, block, room, starts[step], parts[step], first, last, row, column,
                           color)  # fmt: skip
                     write(plan, block, first, last, row, column, color)
 
 
 @compiled
-def spans(plan, block, table, starts, parts, first, last, row, column, color):
+def spans(plan, block, room, starts, parts, first, last, row, column, color):
     """The spans of the levels of one sub-pixel, for images first..last-1."""
     levels, known, log_p, p = block.levels, block.known, block.log_p, block.p
     for image in range(first, last):
         if known[image, color, row, column]:
             continue
         largest, total = weigh_place(plan, block, image, column, color)
-        tabulate(block.weights, total, table)
-        level, start = levels[image, color, row, column], 0
-        for k in range(level):
-            start += table[k]
-        starts[image], parts[image] = start, table[level]
+        tabulate(block.weights, total, room)
+        level = levels[image, color, row, column]
+        starts[image], parts[image] = span(room, level)
         log_p[image] += (p[level] - largest) - log64(total)
 
 
 @compiled
-def next_tables(plan, block, room, tables, row, column, color):
+def next_entries(plan, block, entries, row, column, color):
     """Tables (images, K) of a sub-pixel of all images; those before it are written.
 
-    `room` (K,) is scratch. Goes through the images in sixteens, as `spans_of_rows` does.
+    Goes through the images in sixteens, as `spans_of_rows` does.
     """
     count = len(block.levels)
     if column == 0 and color == 0:
@@ -90,17 +102,18 @@ def next_tables(plan, block, room, tables, row, column, color):
         predict(plan, block, first, last, row, column, color)
         for image in range(first, last):
             _, total = weigh_place(plan, block, image, column, color)
-            tabulate(block.weights, total, room)
-            for k in range(len(room)):
-                tables[image, k] = room[k]
+            tabulate(block.weights, total, entries[image])
 
 
 @compiled
-def put(plan, block, drawn, row, column, color):
-    """Write decoded levels (images,) of a sub-pixel, but where `block.known`."""
+def put(plan, block, entries, drawn, starts, parts, row, column, color):
+    """Write decoded levels (images,) of a sub-pixel, but where known, and note their spans."""
     count = len(drawn)
+    step = (row * plan.shape[2] + column) * plan.shape[0] + color
     for image in range(count):
         if not block.known[image, color, row, column]:
-            block.levels[image, color, row, column] = drawn[image]
+            level = drawn[image]
+            block.levels[image, color, row, column] = level
+            starts[step, image], parts[step, image] = span(entries[image], level)
     for first in range(0, count, SHARED):
         write(plan, block, first, min(first + SHARED, count), row, column, color)

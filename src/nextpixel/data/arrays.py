@@ -87,11 +87,11 @@ def _count_levels(config: DataConfig, path: Path, array: _Array) -> int | None:
 
 
 def labels_beside(path: Path) -> Path:
-    """Where the labels of a `.npy` lie.
+    """The file of the labels of a `.npy`.
 
     Example:
-        >>> labels_beside(Path("faces.npy")).name, labels_beside(Path("x-images.npy")).name
-        ('faces-labels.npy', 'x-labels.npy')
+        >>> labels_beside(Path("x-images.npy")).name, labels_beside(Path("faces.npy")).name
+        ('x-labels.npy', 'faces-labels.npy')
     """
     stem = path.stem
     name = stem.replace("images", "labels") if "images" in stem else f"{stem}-labels"

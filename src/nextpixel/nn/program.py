@@ -130,6 +130,15 @@ class Program:
         made = self._map(x.features, x.known)
         return self._add(Op("told", (x,), made, term=term, order=order))
 
+    def pruned(self) -> "Program":
+        """Itself without the operations that nothing reads."""
+        read = {self.output.number}
+        for op in reversed(self.ops):
+            if op.output.number in read:
+                read.update(x.number for x in op.inputs)
+        self.ops = [op for op in self.ops if op.output.number in read]
+        return self
+
     def run(self, image: Tensor, given: Given = NOTHING) -> Tensor:
         """Carry it out on whole images, (B, inputs, H, W) -> (B, outputs, H, W)."""
         values = {self.image.number: image}

@@ -142,12 +142,12 @@ def prepared(model: PixelModel, size: tuple[int, int] | None = None) -> Prepared
         ValueError: If the model is tied to its own size.
     """
     size = size or model.shape[1:]
-    weights = [*model.parameters(), *model.buffers()]
+    weights = _tensors(model)
     kept = PREPARED.setdefault(model, {})
     found = kept.get(size)
     if found is None or not all(map(torch.equal, found.weights, weights)):
         check_weights(model)
-        program = model.lower()
+        program = model.lower().pruned()
         if size != model.shape[1:] and tied_to_size(model, program):
             raise ValueError(f"{model.name} takes images of {model.shape[1:]} only, got {size}")
         layout = lay_out(program, size[1])
@@ -155,6 +155,12 @@ def prepared(model: PixelModel, size: tuple[int, int] | None = None) -> Prepared
         found = Prepared(copies, program, layout, _plan(model, program, layout, size))
         kept[size] = found
     return found
+
+
+def _tensors(model: PixelModel) -> list[Tensor]:
+    """All parameters and buffers; torch's own listings take longer than a small net's image."""
+    kept = (part for module in model.modules() for part in (module._parameters, module._buffers))
+    return [value for part in kept for value in part.values() if value is not None]
 
 
 def tied_to_size(model: PixelModel, program: Program) -> bool:

@@ -60,7 +60,7 @@ class Scan:
 
     def __init__(self, model: PixelModel, given: Given, count: int, draw: Draw) -> None:
         self.model, self.draw = model, draw
-        self.program = model.lower()
+        self.program = model.lower().pruned()
         self.schedule = Schedule(self.program)
         like = next(model.parameters()).detach()
         self.columns = range(model.shape[2])
