@@ -13,6 +13,7 @@ from nextpixel.codec.identity import fingerprint
 from nextpixel.codec.tensors import compress, decompress
 from nextpixel.errors import NextPixelError
 from tests import fixed
+from tests.laws.cases import CASES
 
 NAMES = list(fixed.MODELS)
 
@@ -80,12 +81,36 @@ def test_in_float64_it_is_the_same_model():
 SCRIPT = """
 import hashlib, sys, torch
 torch.set_num_threads(int(sys.argv[1]))
+from nextpixel.codec.tensors import compress, decompress
+from nextpixel.nn import ClassCondition
 from tests import fixed
-from nextpixel.codec.tensors import decompress
+from tests.laws.cases import CASES
+
+def counted(tensor):
+    return ((torch.arange(tensor.numel()) * 37 % 101 - 50) / 71).view(tensor.shape)
+
+def condition_of(model, rng):
+    given = model.conditioner.example(5, rng)
+    parts = given if isinstance(given, tuple) else (given,)
+    parts = tuple(counted(p) if p is not None and p.is_floating_point() else p for p in parts)
+    return parts if isinstance(given, tuple) else parts[0]
+
 for name in fixed.MODELS:
-    print(hashlib.sha256(fixed.archive(name)).hexdigest())
+    print(name, hashlib.sha256(fixed.archive(name)).hexdigest())
     back = decompress(fixed.model(name), fixed.golden(name))
     assert torch.equal(back.long(), fixed.images(name))
+for name, case in CASES.items():
+    model, rng = case.build(6, 7).float(), torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(counted(parameter))
+        for module in model.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.running_mean.copy_(counted(module.running_mean))
+                module.running_var.copy_(1 + counted(module.running_var).abs())
+    levels = torch.randint(0, model.levels, (5, *model.shape), generator=rng)
+    blob = compress(model, levels, condition_of(model, rng), per_chunk=2)
+    print(name, hashlib.sha256(blob).hexdigest())
 """
 OLDEST = {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41"}
 PROCESSORS = {
@@ -93,15 +118,25 @@ PROCESSORS = {
     "avx2": {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx2,+fma"},
     "native": {},
 }
+BY_TORCH = [
+    "plain-class-map",
+    "residual-class-map",
+    "gated-class-map",
+    "autoencoder",
+    "gated-vector",
+    "plain-map",
+    "gated-label-and-map",
+]
+"""Told vectors or maps, whose sums torch makes before the engine begins: in an order of its own."""
 
 
-@pytest.mark.slow
-def test_every_processor_and_number_of_threads_writes_these_bytes_and_reads_them(tmp_path):
-    """Each decodes the stored files, which every other one writes to the byte."""
-    found = set()
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """By processor and threads: what was written, as name -> hash; all read the stored files."""
+    found = {}
     for name, variables in PROCESSORS.items():
+        folder = {"NUMBA_CACHE_DIR": str(tmp_path_factory.mktemp(name))}
         for threads in ("1", "2"):
-            folder = {"NUMBA_CACHE_DIR": str(tmp_path / name)}
             done = subprocess.run(
                 [sys.executable, "-c", SCRIPT, threads],
                 env={**os.environ, **variables, **folder},
@@ -109,5 +144,21 @@ def test_every_processor_and_number_of_threads_writes_these_bytes_and_reads_them
                 text=True,
                 check=True,
             )
-            found.add(done.stdout)
-    assert len(found) == 1
+            found[name, threads] = dict(line.split() for line in done.stdout.splitlines())
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*NAMES, *[name for name in CASES if name not in BY_TORCH]])
+def test_every_processor_and_number_of_threads_writes_the_same_bytes(written, name):
+    """Each reads the stored files, which every other one writes to the byte."""
+    assert len({hashes[name] for hashes in written.values()}) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.xfail(reason="sums over vectors and maps are torch's, and depend on the processor")
+@pytest.mark.parametrize("name", BY_TORCH)
+def test_every_processor_writes_the_same_bytes_of_models_that_are_told_vectors_or_maps(
+    written, name
+):
+    assert len({hashes[name] for hashes in written.values()}) == 1
