@@ -11,7 +11,7 @@ from cyclopts import Parameter
 import nextpixel as npx
 from nextpixel.cli.progress import counting
 from nextpixel.codec import files
-from nextpixel.codec.archive import Reader
+from nextpixel.codec.archive import Reader, tiles_of
 from nextpixel.codec.container import Archive, open_archive
 from nextpixel.errors import NextPixelError
 
@@ -37,8 +37,8 @@ def decompress(
     """
     loaded = npx.load(model)
     with _opened(archive, salvage=salvage) as opened:
-        files.check_target(out, opened.header.metadata)
         reader = Reader(opened, loaded)
+        files.check_target(out, opened.header.metadata, reader.tiles.images)
         first, last = _parse(range_, reader.tiles.images)
         runs = _within(reader.intact(), first, last) if salvage else [range(first, last)]
         count = sum(map(len, runs))
@@ -70,11 +70,12 @@ def info(archive: Path, /, *, json: Annotated[bool, Parameter(negative="")] = Fa
 def describe(opened: Archive) -> dict[str, Any]:
     """What `info` shows."""
     header = opened.header
-    values = header.shape[0] * header.shape[1] * header.shape[2] * header.images
+    tiles = tiles_of(header)
+    values = header.shape[0] * tiles.pixels
     sizes = header.metadata.get("sizes")
     total = opened.header_bytes + opened.payload_bytes
     return {
-        "images": header.metadata.get("images", header.images),
+        "images": tiles.images,
         "shape": list(header.shape),
         **({"tiles": header.images} if sizes else {}),
         "levels": header.levels,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nextpixel.codec.chunks import Chunk, ChunkCoder
 from nextpixel.codec.container import Archive, write_archive
-from nextpixel.codec.header import Header
+from nextpixel.codec.header import MOST_VALUES, Header
 from nextpixel.codec.identity import fingerprint
 from nextpixel.codec.tiles import Size, Tiles
 from nextpixel.errors import NextPixelError
@@ -94,13 +94,15 @@ def write(
         on_chunk: Called with the number of chunks done.
 
     Raises:
-        ValueError: If the images are not the model's.
+        ValueError: If the images are not the model's, or one is too large.
         NextPixelError: If a file cannot be written, or the model is broken.
     """
+    _check_sizes(source.sizes, model.colors)
     tile = tile_for(model, source.sizes)
     tiles = Tiles(source.sizes, source.count, tile)
     if tiles.count and tiles.count != source.count and model.conditioner.conditions:
         raise ValueError("a model that is told something codes images of its own size only")
+    model.conditioner.checked(source.condition, source.count)
     steps = model.colors * tile[0] * tile[1]
     per_chunk = per_chunk or max(1, min(PER_CHUNK, LARGEST_CHUNK // steps))
     header = Header(
@@ -122,10 +124,16 @@ def write(
                 on_chunk(len(coded))
 
     write_archive(target, header, chunks())
-    values = model.colors * sum(h * w for h, w in map(tiles.size, range(source.count)))
+    values = model.colors * tiles.pixels
     payload = sum(length for length, _ in coded)
     ideal = sum(bits for _, bits in coded)
     return Report(source.count, values, ideal, payload, len(header.pack()))
+
+
+def _check_sizes(sizes: list[Size], colors: int) -> None:
+    largest = max(height * width for height, width in sizes) * colors
+    if largest > MOST_VALUES:
+        raise ValueError(f"an image must have at most {MOST_VALUES} sub-pixels, got {largest}")
 
 
 def tile_for(model: PixelModel, sizes: list[Size]) -> Size:
@@ -191,6 +199,8 @@ class Reader:
 
     Raises:
         NextPixelError: If it was made with another model, or its header does not fit this one.
+        ValueError: If the condition is missing, or not one entry an image.
+        TypeError: If it is of another kind.
     """
 
     def __init__(self, archive: Archive, model: PixelModel, condition: Value | None = None) -> None:
@@ -199,12 +209,13 @@ class Reader:
         header = archive.header
         if (header.shape[0], header.levels) != (model.colors, model.levels):
             raise NextPixelError("the header of the archive makes no sense for this model")
-        tile = (header.shape[1], header.shape[2])
+        self.tiles = tiles_of(header)
         try:
-            self.tiles = _tiles_of(header, tile)
-            self.coder = ChunkCoder(model, tile)
+            self.coder = ChunkCoder(model, self.tiles.tile)
         except (ValueError, TypeError, OverflowError) as error:
             raise NextPixelError(f"the header of the archive makes no sense: {error}") from error
+        if not self.coder.classes:
+            model.conditioner.checked(condition, header.images)
 
     def images(
         self, first: int = 0, last: int | None = None, *, on_chunk: OnChunk | None = None
@@ -286,11 +297,24 @@ class Reader:
         return int(told[at]) if labelled else None  # type: ignore[index]
 
 
+def tiles_of(header: Header) -> Tiles:
+    """The tiles that an archive's header tells of.
+
+    Raises:
+        NextPixelError: If they are not as many as it says elsewhere, or what it says is no size.
+    """
+    try:
+        return _tiles_of(header, (header.shape[1], header.shape[2]))
+    except (ValueError, TypeError, OverflowError) as error:
+        raise NextPixelError(f"the header of the archive makes no sense: {error}") from error
+
+
 def _tiles_of(header: Header, tile: Size) -> Tiles:
     sizes = header.metadata.get("sizes") or [list(tile)]
     images = int(header.metadata.get("images", header.images))
     pairs = [(int(height), int(width)) for height, width in sizes]
-    if min(map(min, pairs)) < 1 or images < 0 or images > header.images:
+    largest = max(height * width for height, width in pairs) * header.shape[0]
+    if min(map(min, pairs)) < 1 or largest > MOST_VALUES or not 0 <= images <= header.images:
         raise ValueError(f"{images} images of sizes {sizes[:3]}")
     if len(pairs) not in (1, images):
         raise ValueError(f"{len(pairs)} sizes of {images} images")

@@ -72,9 +72,9 @@ class ChunkCoder:
         bits = self._encode_labels(encoder, condition)
         plan, block = self._open(levels, needless, condition)
         starts, parts = self._spans(plan, block)
+        _check_finite(block, self.model)
         told = parts > 0
         encoder.encode_spans(starts[told], parts[told])
-        _check_finite(block, self.model)
         bits -= float(block.log_p.sum()) / _LN2
         return Chunk(encoder.finish(), self._crc(levels, condition), bits)
 
@@ -131,6 +131,8 @@ class ChunkCoder:
         if not self.classes:
             return 0.0
         labels = _labels(condition)
+        if len(labels) and labels.min() < 0:
+            raise ValueError(f"condition must be labels 0..{self.classes - 1}, got {labels.min()}")
         encoder.encode(labels, _evenly(len(labels), self.classes))
         return float(len(labels) * np.log2(self.classes))
 

@@ -4,6 +4,7 @@ What is read is kept to the pixel: a file whose pixels the model's levels cannot
 is refused, not rounded.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -65,6 +66,8 @@ class PictureSource:
 
     def __init__(self, path: Path, model: PixelModel) -> None:
         self.model = model
+        if model.colors not in MODES:
+            raise NextPixelError(f"{path}: a PNG has 1 or 3 colors, this model has {model.colors}")
         folder = path.is_dir()
         listed = list_pictures(path) if folder else [(path, None)]
         self.paths = [file for file, _ in listed]
@@ -163,11 +166,17 @@ def _is_fortran(array: NDArray[Any]) -> bool:
     return array.flags.f_contiguous and not array.flags.c_contiguous
 
 
-def check_target(path: Path, metadata: Mapping[str, Any]) -> None:
-    """Refuse a name that does not fit what is in the archive.
+def check_target(path: Path, metadata: Mapping[str, Any], images: int) -> None:
+    """Refuse a name that does not fit what is in the archive, or what is in it that fits none.
+
+    Args:
+        path: What will be written.
+        metadata: Of the archive.
+        images: How many there are in it.
 
     Raises:
         ValueError: If it is another kind of file.
+        NextPixelError: If a name in the archive leads out of the folder, or names are missing.
     """
     kind, suffix = metadata.get("kind", "npy"), path.suffix.lower()
     wanted = {"npy": ".npy", "png": ".png", "folder": ""}.get(str(kind))
@@ -176,6 +185,12 @@ def check_target(path: Path, metadata: Mapping[str, Any]) -> None:
     if suffix != wanted:
         what = {"": "the name of a folder"}.get(wanted, f"a file that ends in {wanted}")
         raise ValueError(f"out must be {what}, since that was compressed, got {str(path)!r}")
+    if kind == "folder":
+        names = metadata.get("names")
+        if not isinstance(names, list) or len(names) != images:
+            raise NextPixelError(f"the archive must have a name for each of {images} pictures")
+        for name in names:
+            _inside(path, str(name))
 
 
 def write_back(
@@ -197,8 +212,7 @@ def write_back(
         count: How many there are.
 
     Raises:
-        NextPixelError: If a name in the archive leads out of the folder, or a file cannot be
-            written.
+        NextPixelError: If a file cannot be written, or the metadata does not fit the images.
     """
     if metadata.get("kind", "npy") == "npy":
         _write_array(path, metadata, levels, images, count)
@@ -218,13 +232,14 @@ def _write_png(path: Path, image: Image, levels: int) -> None:
         Pictures.fromarray(np.ascontiguousarray(picture)).save(partial, format="png")
         partial.replace(path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise NextPixelError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _inside(folder: Path, name: str) -> Path:
     path = Path(name)
-    if path.is_absolute() or ".." in path.parts or path.suffix.lower() != ".png":
+    if "\0" in name or path.is_absolute() or ".." in path.parts or path.suffix.lower() != ".png":
         raise NextPixelError(f"the archive names a file outside of its folder: {name!r}")
     return folder / path
 
@@ -237,8 +252,7 @@ def _write_array(
     count: int,
 ) -> None:
     """Write an array image by image into a mapped file, then its labels beside it."""
-    shape = [int(size) for size in metadata.get("shape", ())]
-    dtype = np.dtype(str(metadata.get("dtype", "|u1")))
+    shape, dtype = _array_type(metadata)
     last = len(shape) == 4 and shape[3] in (1, 3) and shape[1] not in (1, 3)
     if len(shape) > 2:
         shape[0] = count
@@ -250,6 +264,8 @@ def _write_array(
             values = _to_values(image, levels, pixels=bool(metadata.get("pixels")))
             if out is None:
                 whole = tuple(shape) or (count, *image.shape)
+                if math.prod(whole) != count * image.size:
+                    raise NextPixelError(f"the archive says that it holds {whole}, which it cannot")
                 order = bool(metadata.get("fortran"))
                 out = np.lib.format.open_memmap(partial, "w+", dtype, whole, fortran_order=order)
             assert out is not None
@@ -266,6 +282,17 @@ def _write_array(
         raise NextPixelError(f"cannot write {path}: {error}") from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _array_type(metadata: Mapping[str, Any]) -> tuple[list[int], np.dtype[Any]]:
+    try:
+        shape = [int(size) for size in metadata.get("shape", ())]
+        dtype = np.dtype(str(metadata.get("dtype", "|u1")))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise NextPixelError(f"the archive describes no array: {error}") from error
+    if dtype.kind not in "biu" or len(shape) not in (0, 2, 3, 4):
+        raise NextPixelError(f"the archive describes no array of pixels: {dtype} {shape}")
+    return shape, dtype
 
 
 def _to_values(image: Image, levels: int, *, pixels: bool) -> NDArray[Any]:

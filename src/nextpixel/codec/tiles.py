@@ -40,6 +40,11 @@ class Tiles:
         """How many tiles all images have."""
         return int(self._starts[-1])
 
+    @property
+    def pixels(self) -> int:
+        """How many pixels all images have."""
+        return int(np.broadcast_to(self.sizes.prod(axis=1), (self.images,)).sum())
+
     def size(self, image: int) -> Size:
         """Height and width of an image."""
         height, width = self.sizes[image if len(self.sizes) > 1 else 0]

@@ -90,14 +90,20 @@ class Conditioner(nn.Module):
             TypeError: If it is of another kind.
             ValueError: If it is missing, not asked for, or of another shape or range.
         """
-        values = self.complete(value, count)
+        values = self.checked(value, count)
         parts = []
         for condition, maker, one in zip(self.conditions, self.makers, values, strict=True):
+            parts.append(self._widen(maker(condition.embed(one).to(self._like(one)))))
+        return Given(tuple(parts))
+
+    def checked(self, value: Value | None, count: int) -> tuple[Tensor, ...]:
+        """One value for each condition, of the right kind and number; errors as in `forward`."""
+        values = self.complete(value, count)
+        for condition, one in zip(self.conditions, values, strict=True):
             condition.check(one, self.shape)
             if len(one) != count:
                 raise ValueError(f"condition must have one entry an image, {count}, got {len(one)}")
-            parts.append(self._widen(maker(condition.embed(one).to(self._like(one)))))
-        return Given(tuple(parts))
+        return values
 
     def complete(self, value: Value | None, count: int) -> tuple[Tensor, ...]:
         """One value for each condition; labels that may be missing become -1."""

@@ -1,0 +1,71 @@
+"""Tiny models and images that are the same everywhere: their numbers follow from counting.
+
+`python -m tests.fixed` writes the archives of `tests/golden` anew, which is right only where the
+format gets a new version: until then each must keep every byte.
+"""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from nextpixel import build
+from nextpixel.codec.tensors import compress
+from nextpixel.models import PixelModel
+
+GOLDEN = Path(__file__).parent / "golden"
+SMALL = {"features": 6, "first_side": 3, "head_features": 6}
+CLASSES = [{"classes": 3, "form": "gate"}]
+MODELS = {
+    "levels": ("pixelcnn", (1, 6, 5), 2, {"features": 4, "layers": 2, "side": 3}),
+    "labels": ("gated-pixelcnn", (3, 5, 4), 7, {**SMALL, "layers": 1, "condition": CLASSES}),
+    "tiles": (
+        "residual-pixelcnn",
+        (1, 4, 4),
+        256,
+        {**SMALL, "inner": 3, "blocks": 1, "position": True},
+    ),
+}
+IMAGES = {"levels": (7, 1, 6, 5), "labels": (5, 3, 5, 4), "tiles": (2, 1, 7, 5)}
+PER_CHUNK = {"levels": 3, "labels": 2, "tiles": 256}
+
+
+def model(name: str) -> PixelModel:
+    """One of the models, with weights in -0.7..0.7."""
+    kind, shape, levels, options = MODELS[name]
+    made = build(kind, shape=shape, levels=levels, **options)
+    start = 0
+    with torch.no_grad():
+        for parameter in made.parameters():
+            numbers = torch.arange(start, start + parameter.numel())
+            parameter.copy_(((numbers * 37 % 101 - 50) / 71).view(parameter.shape))
+            start += parameter.numel()
+    return made
+
+
+def images(name: str) -> Tensor:
+    """Levels for it."""
+    shape, levels = IMAGES[name], MODELS[name][2]
+    numbers = torch.arange(torch.Size(shape).numel())
+    return (numbers * 7 + numbers // 5 * 3 + numbers**2 // 11).view(shape) % levels
+
+
+def labels(name: str) -> Tensor | None:
+    """Labels of them, where the model is told labels."""
+    return torch.arange(IMAGES[name][0]) * 2 % 3 if name == "labels" else None
+
+
+def archive(name: str) -> bytes:
+    """What comes of them."""
+    return compress(model(name), images(name), labels(name), per_chunk=PER_CHUNK[name])
+
+
+def golden(name: str) -> bytes:
+    """What came of them when the format was made."""
+    return (GOLDEN / f"{name}.npx").read_bytes()
+
+
+if __name__ == "__main__":
+    GOLDEN.mkdir(exist_ok=True)
+    for name in MODELS:
+        (GOLDEN / f"{name}.npx").write_bytes(archive(name))
