@@ -7,7 +7,7 @@ import numpy as np
 
 from nextpixel.sampling.compiling import compiled, inlined
 from nextpixel.sampling.layout import STEP
-from nextpixel.sampling.vectors import EIGHT, weigh8
+from nextpixel.sampling.vectors import EIGHT, exp64, weigh8
 
 
 @compiled
@@ -47,12 +47,12 @@ def read(state, at, head, p):
 
 @inlined
 def weigh(p, largest, temperature, weights):
-    """Weights e^((p - largest) / temperature); returns their sum.
-
-    In eights: both arrays must have room for as many behind their end.
-    """
-    for k in range(0, len(p), EIGHT):
+    """Weights e^((p - largest) / temperature); returns their sum."""
+    whole = len(p) // EIGHT * EIGHT
+    for k in range(0, whole, EIGHT):
         weigh8(weights, k, p, k, largest, temperature)
+    for k in range(whole, len(p)):
+        weights[k] = exp64((p[k] - largest) / temperature)
     total = 0.0
     for k in range(len(p)):
         total += weights[k]

@@ -222,7 +222,7 @@ def _block(
 
 
 def _own(size: int, dtype: type[Number]) -> NDArray[Number]:
-    """Zeros with room on both sides, on cache lines of their own; vectors may reach beyond."""
+    """Zeros with room on both sides: on cache lines of their own, which no thread waits for."""
     return np.zeros(size + 32, dtype)[16 : 16 + size]
 
 
