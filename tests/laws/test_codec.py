@@ -299,6 +299,8 @@ def test_the_ends_of_what_is_possible_come_back(levels, size):
 def test_no_image_at_all_comes_back():
     model = CASES["gated"].build(HEIGHT, WIDTH).float()
     assert decompress(model, compress(model, random_levels(model, 0))).shape == (0, 1, 6, 7)
+    tied = CASES["gated-skip-position"].build(HEIGHT, WIDTH).float()
+    assert_comes_back(tied, torch.zeros(0, 1, 9, 10, dtype=torch.long))
 
 
 @pytest.mark.parametrize("value", [0, 255])
