@@ -211,8 +211,10 @@ def entries_of(p, weights, entries):
 
 
 def assert_the_same_table(p: np.ndarray) -> None:
-    weights, entries = np.zeros((2, len(p)))
-    entries_of(p, weights, entries)
+    room = np.zeros((3, len(p) + 8))  # weights are made in eights
+    logits, weights, entries = room[:, : len(p)]
+    logits[:] = p
+    entries_of(logits, weights, entries)
     assert (entries + 1 == frequencies(weights[None])[0]).all()
     assert entries.sum() == kernels.PARTS - len(p)
     assert entries.min() >= 0
