@@ -100,5 +100,5 @@ def decompress(
     reader = Reader(read_archive(blob), model, condition)
     images = [image for image, _ in reader.images(first, last)]
     if not images:
-        return torch.zeros(0, *reader.archive.header.shape, dtype=torch.uint8)
+        return torch.zeros(0, model.colors, *reader.tiles.size(0), dtype=torch.uint8)
     return torch.from_numpy(np.stack(images)).to(torch.uint8)
