@@ -57,7 +57,7 @@ class Gradient:
         loss = 0.0
         gradients: _Gradients = [None] * len(self.parameters)
         for part in range(self.ranks.rank, parts, self.ranks.world):
-            rows = torch.arange(part, len(levels), parts)
+            rows = torch.arange(len(levels))[part::parts]
             if len(rows):
                 drawn = seed if part == 0 else rng_of(seed, part).initial_seed()
                 found, more = self._part(levels, condition, rows, scale, drawn)

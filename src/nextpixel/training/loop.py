@@ -180,6 +180,7 @@ class _Trainer:
         self.step, self.images, self.previews = 0, 0, -1
         self.loss_sum, self.loss_count, self.running = 0.0, 0, math.nan
         self.seconds_before, self.started = 0.0, time.monotonic()
+        self.stopped = False
         self.rows: list[Metrics] = []
         self.best: dict[str, Any] = {"step": 0, "nats": math.inf, "weights": None}
 
@@ -227,8 +228,9 @@ class _Trainer:
     def agree(self, stop: StopRequest) -> float:
         """Share of the run that is over, and whether to stop, as all ranks see it."""
         share, number = self.ranks.largest(self.share, stop.signal)
-        stop.signal = int(number)
-        self.stopped = bool(stop.signal)
+        self.stopped = number > 0
+        if self.stopped:  # else one may have come meanwhile, for the next time
+            stop.signal = int(number)
         return share
 
     def end(self) -> None:
