@@ -1,0 +1,92 @@
+"""Training with two processes of one thread each against one process, interleaved in one run.
+
+    python benchmarks/processes.py [--rounds 5] [--steps 30] [--processes 2] [--recipe demo]
+
+Each round starts both ways anew, on the same global batches. Measured are the updates alone:
+from the end of the first to the end of the last, in the first process.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+
+import nextpixel as npx
+from nextpixel.recipes import read
+from nextpixel.training import Progress
+
+WARM_UP = 3
+
+
+def work(rank: int, world: int, arguments: argparse.Namespace, folder: str) -> None:
+    """One process: train, and leave seconds an update."""
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    torch.set_num_threads(1)
+    if world > 1:
+        store = f"file://{folder}/store"
+        dist.init_process_group("gloo", init_method=store, rank=rank, world_size=world)
+    recipe = read(arguments.recipe)
+    data = npx.load_data("mnist", levels=2, limit=2000)
+    moments: list[float] = []
+
+    def note(progress: Progress) -> None:
+        del progress
+        moments.append(time.perf_counter())
+
+    settings = replace(
+        recipe.train,
+        steps=arguments.steps + WARM_UP,
+        minutes=None,
+        batch_size=arguments.batch,
+        threads=1,
+        validate_every=10**6,
+        validation_images=1,
+        test_images=0,
+        previews=0,
+        preview_every=0,
+    )
+    npx.fit(npx.build_recipe(arguments.recipe), data, settings, on_progress=note)
+    if rank == 0:
+        seconds = (moments[-1] - moments[WARM_UP - 1]) / arguments.steps
+        (Path(folder) / "seconds").write_text(str(seconds))
+    if world > 1:
+        dist.destroy_process_group()
+
+
+def measure(world: int, arguments: argparse.Namespace) -> float:
+    """Seconds an update with so many processes."""
+    with tempfile.TemporaryDirectory() as folder:
+        mp.spawn(work, args=(world, arguments, folder), nprocs=world)  # type: ignore[no-untyped-call]
+        return float((Path(folder) / "seconds").read_text())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Compare one process with several.")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=30)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--recipe", default="demo", help="of two levels and 28 x 28 pixels")
+    arguments = parser.parse_args()
+    seconds: dict[int, list[float]] = {1: [], arguments.processes: []}
+    for _ in range(arguments.rounds):
+        for world, found in seconds.items():
+            found.append(measure(world, arguments))
+    median = {world: statistics.median(found) for world, found in seconds.items()}
+    print(f"{'processes':>9} {'ms an update':>13} {'images/s':>9} {'against one':>12}")
+    for world, value in median.items():
+        speed = median[1] / value
+        print(f"{world:9} {1e3 * value:13.1f} {arguments.batch / value:9.0f} {speed:11.2f}x")
+    print(json.dumps({**vars(arguments), "cores": os.cpu_count(), "median_seconds": median}))
+
+
+if __name__ == "__main__":
+    main()
