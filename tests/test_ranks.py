@@ -149,16 +149,23 @@ def test_two_processes_killed_at_random_moments_end_as_if_they_were_not(pair, tm
     assert runs.outcome(tmp_path / "run") == runs.outcome(pair[0])
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["sigterm", "ctrl-c"])
-@pytest.mark.parametrize("rank", [1, pytest.param(0, marks=pytest.mark.slow)])
-def test_a_signal_to_one_process_stops_all_after_the_same_update(pair, tmp_path, rank, number):
+@pytest.mark.parametrize(
+    ("rank", "numbers", "status"),
+    [
+        (1, (signal.SIGINT, signal.SIGTERM), 143),  # a launcher passes on what a terminal has sent
+        pytest.param(1, (signal.SIGTERM,), 143, marks=pytest.mark.slow),
+        pytest.param(0, (signal.SIGTERM,), 143, marks=pytest.mark.slow),
+        pytest.param(0, (signal.SIGINT,), 1, marks=pytest.mark.slow),  # KeyboardInterrupt
+    ],
+    ids=["both-to-the-second", "sigterm-to-the-second", "sigterm-to-the-first", "ctrl-c"],
+)
+def test_a_signal_to_one_process_stops_all_together(pair, tmp_path, rank, numbers, status):
     members, pipe = held_at(tmp_path / "run", 6)
-    for _ in range(2):  # a launcher may pass on what the terminal has sent already
+    for number in numbers:
         os.kill(members[rank][0].pid, number)
     time.sleep(0.05)
     pipe.send("go on")
-    expected = 128 + number if number == signal.SIGTERM else 1  # as Python ends after Ctrl-C
-    assert worlds.ends(members) == [expected] * 2
+    assert worlds.ends(members) == [status] * 2
     assert runs.resume_step(tmp_path / "run") in (6, 7)  # the other may have begun the next
     worlds.run(tmp_path / "run", 2, worlds.train, dict(SHORT))
     assert runs.outcome(tmp_path / "run") == runs.outcome(pair[0])

@@ -72,7 +72,8 @@ def train(folder, changes, pipe):
             pipe.recv()
 
     begun = (folder / "resume" / "state.pt").exists()
-    model = runs.make_model(batch_norm=changes.pop("batch_norm", False))
+    options = {"batch_norm": changes.pop("batch_norm", False)}
+    model = runs.make_model(seed=dist.get_rank(), **options)  # those of the first count
     result = runs.run(folder, model=model, resume=begun, on_progress=tell, **changes)
     return result.best_nats, [weight.sum().item() for weight in model.state_dict().values()]
 
