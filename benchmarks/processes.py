@@ -3,8 +3,8 @@
     python benchmarks/processes.py [--rounds 5] [--steps 30] [--processes 2] [--recipe demo]
 
 Each round starts both ways anew, on the same global batches. Measured are the updates alone:
-from the end of the third to the end of the last, in the first process. Its CPU time says what the gain
-would be if no process ever waited, and depends less on what else the machine does.
+from the end of the third to the end of the last, in the first process. Its CPU time says what the
+gain would be if no process ever waited, and depends less on what else the machine does.
 """
 
 import argparse
@@ -87,14 +87,11 @@ def main() -> None:
         world: [statistics.median(column) for column in zip(*found, strict=True)]
         for world, found in seconds.items()
     }
-    print(
-        f"{'processes':>9} {'ms an update':>13} {'CPU ms':>8} {'images/s':>9} {'gain':>6} {'of CPU':>7}"
-    )
+    print("processes  ms an update  CPU ms  images/s   gain  of CPU")
     for world, (wall, cpu) in median.items():
         gains = f"{median[1][0] / wall:5.2f}x {median[1][1] / cpu:6.2f}x"
-        print(
-            f"{world:9} {1e3 * wall:13.1f} {1e3 * cpu:8.1f} {arguments.batch / wall:9.0f} {gains}"
-        )
+        speed = arguments.batch / wall
+        print(f"{world:9} {1e3 * wall:13.1f} {1e3 * cpu:7.1f} {speed:9.0f} {gains}")
     print(json.dumps({**vars(arguments), "cores": os.cpu_count(), "median_seconds": median}))
 
 
