@@ -56,13 +56,14 @@ def make_model(*, seed=0, **options):
     return npx.build("pixelcnn", shape=(1, 6, 6), levels=2, seed=seed, **options)
 
 
-def run(out, *, model=None, data=None, resume=False, on_progress=None, on_preview=None, **changes):
+def run(out, *, model=None, data=None, resume=False, allow_resize=False, **changes):
     """Train the tiny model in this process."""
     model = make_model() if model is None else model
     data = make_data() if data is None else data
+    calls = {name: changes.pop(name, None) for name in ("on_progress", "on_preview")}
     config = replace(CONFIG, **changes)
-    calls = {"on_progress": on_progress, "on_preview": on_preview}
-    return npx.fit(model, data, config, out=out, resume=resume, **calls)
+    how = {"resume": resume, "allow_resize": allow_resize, **calls}
+    return npx.fit(model, data, config, out=out, **how)
 
 
 def rows(folder):
@@ -124,3 +125,8 @@ def train_until_disk_is_full(folder, pipe):
         run(folder, on_progress=fill)
     except npx.NextPixelError as error:
         pipe.send(str(error))
+
+
+def resume_step(folder):
+    """Updates done at the resume point."""
+    return torch.load(folder / "resume" / "state.pt", weights_only=True)["state"]["step"]

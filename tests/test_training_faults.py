@@ -144,7 +144,7 @@ def test_a_real_disk_limit_leaves_model_and_resume_point_whole(tmp_path):
 def test_a_folder_that_cannot_be_made_is_found_before_the_first_step(tmp_path, inside):
     (tmp_path / "file").write_text("no folder")
     steps = []
-    with pytest.raises(npx.NextPixelError, match=r"cannot write .*state\.pt: Not a directory"):
+    with pytest.raises(npx.NextPixelError, match=r"cannot write .*lock: Not a directory"):
         runs.run(tmp_path / "file" / inside, on_progress=steps.append)
     assert not steps
     assert (tmp_path / "file").read_text() == "no folder"

@@ -129,14 +129,22 @@ def _status(error: BaseException) -> int:
         _complain(str(error) or type(error).__name__)
         return 1
     if isinstance(error, CycloptsError | ValueError | TypeError):
-        _complain(str(error))
+        if _process() == 0:  # each process of a launcher finds the same; one says it
+            _complain(str(error))
         return 2
     _complain(f"{type(error).__name__}: {error} (--debug shows where)")
     return 1
 
 
 def _complain(text: str) -> None:
-    print(f"nextpixel: error: {' '.join(text.split())}", file=sys.stderr)
+    where = f" in process {_process()}" if _process() else ""
+    print(f"nextpixel: error{where}: {' '.join(text.split())}", file=sys.stderr)
+
+
+def _process() -> int:
+    """Number of this process among those that a launcher such as torchrun started; else 0."""
+    number = os.environ.get("RANK", "") if "WORLD_SIZE" in os.environ else ""
+    return int(number) if number.isdecimal() else 0
 
 
 def _warn(message: Warning | str, *_: object, **__: object) -> None:

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
@@ -18,32 +18,41 @@ from nextpixel.data import Dataset, load_config
 from nextpixel.likelihood import Evaluation
 from nextpixel.models import PixelModel
 from nextpixel.recipes import Recipe, model_of
+from nextpixel.training import Progress, Result
+from nextpixel.training.ranks import joined
 from nextpixel.training.run import holds_run
 
 _PREVIEW_SEED = 0
 
 
-def run_recipe(recipe: Recipe, out: Path, *, resume: bool) -> None:
-    """Train a recipe into a folder, and print what came of it.
+def run_recipe(recipe: Recipe, out: Path, *, resume: bool, allow_resize: bool = False) -> None:
+    """Train a recipe into a folder, with all processes of a launcher; the first prints the result.
 
     Raises:
         ValueError: If the folder holds another run, or a setting is wrong.
         NextPixelError: If the job fails.
     """
-    check_run(out, resume=resume)
-    data = load_config(recipe.data)
-    model = model_of(recipe, shape=data.shape, levels=data.level_count)
-    with training() as show, _hint(out):
-        result = npx.fit(
-            model,
-            data,
-            recipe.train,
-            out=out,
-            resume=resume,
-            description=asdict(recipe.data),
-            on_progress=show,
-            on_preview=previewer(out / "samples", recipe.train.preview_count, data),
-        )
+    with joined() as ranks:
+        ranks.first(lambda: check_run(out, resume=resume))
+        data = load_config(recipe.data)
+        model = model_of(recipe, shape=data.shape, levels=data.level_count)
+        with _watched(out) if ranks.is_first else nullcontext() as show:
+            result = npx.fit(
+                model,
+                data,
+                recipe.train,
+                out=out,
+                resume=resume,
+                allow_resize=allow_resize,
+                description=asdict(recipe.data),
+                on_progress=show,
+                on_preview=previewer(out / "samples", recipe.train.preview_count, data),
+            )
+    if ranks.is_first:
+        _report(recipe, model, data, result, out)
+
+
+def _report(recipe: Recipe, model: PixelModel, data: Dataset, result: Result, out: Path) -> None:
     draw(out)
     found = measure(model, data, out)
     speed = result.images / max(result.seconds, 1e-9)
@@ -53,10 +62,11 @@ def run_recipe(recipe: Recipe, out: Path, *, resume: bool) -> None:
 
 
 @contextmanager
-def _hint(out: Path) -> Iterator[None]:
-    """Say how to go on with a run that is stopped by a signal."""
+def _watched(out: Path) -> Iterator[Callable[[Progress], None]]:
+    """Show how a run goes, and how to go on with one that is stopped by a signal."""
     try:
-        yield
+        with training() as show:
+            yield show
     except (KeyboardInterrupt, SystemExit):
         print(f"stopped; --resume --out {out} goes on", file=sys.stderr)
         raise

@@ -24,6 +24,7 @@ def train(
     *,
     out: Path | None = None,
     resume: Annotated[bool, Parameter(negative="")] = False,
+    allow_resize: Annotated[bool, Parameter(negative="")] = False,
     data: DataWords | None = None,
     model: dict[str, str] | None = None,
     train: TrainWords | None = None,
@@ -31,10 +32,14 @@ def train(
 ) -> None:
     """Train the model of a recipe, or go on with a run that was stopped.
 
+    Started by torchrun, its processes share each batch: see docs/training.md.
+
     Args:
         recipe: Name of a recipe (see `nextpixel recipes`), or a YAML or TOML file.
         out: Folder of the run; by default runs/RECIPE.
         resume: Go on with the run in that folder, to the same result as if it had not stopped.
+        allow_resize: Let the resumed run have another number of processes or passes (accumulate)
+            than before. Its result is then the same but for rounding.
         data: Settings of the data set.
         model: Options of the model, such as --model.features 32 (see `nextpixel models`).
         train: Settings of the training.
@@ -45,4 +50,4 @@ def train(
     check_model(chosen)
     from nextpixel.cli.job import run_recipe
 
-    run_recipe(chosen, out or Path("runs") / chosen.name, resume=resume)
+    run_recipe(chosen, out or Path("runs") / chosen.name, resume=resume, allow_resize=allow_resize)

@@ -16,7 +16,9 @@ class TrainConfig:
         minutes: Wall-clock budget. Training ends, and the schedule with it, at whichever of
             `steps` and `minutes` comes first. A run that follows the clock cannot be repeated bit
             for bit.
-        batch_size: Images an update.
+        batch_size: Images an update, over all processes.
+        accumulate: In how many passes each process takes its images of an update: less memory, the
+            same update but for rounding.
         optimizer: "adam", "adamw", or "muon" (orthogonalised momentum for kernels, Adam for the
             rest).
         learning_rate: Peak learning rate.
@@ -32,8 +34,9 @@ class TrainConfig:
         ema: Decay of an exponential moving average of the weights that is evaluated and kept in
             place of the last weights. None: no average.
         seed: Of the initial weights, the order of images and every draw.
-        threads: CPU threads of the run. None: torch's default. A batch is shared out over them, and
-            sums round differently for another number: bits repeat for the same number only.
+        threads: CPU threads of each process. None: torch's default. Images are shared out over
+            them, and sums round differently for another number: bits repeat for the same number
+            only.
         validate_every: Updates between evaluations on held-out images.
         validation_images: How many validation images those evaluations use.
         test_images: How many test images they use, for the curve alone: nothing is ever chosen by
@@ -49,6 +52,7 @@ class TrainConfig:
     steps: int = 10_000
     minutes: float | None = None
     batch_size: int = 64
+    accumulate: int = 1
     optimizer: str = "adam"
     learning_rate: float = 1e-3
     adam_learning_rate: float = 4e-3
@@ -96,6 +100,7 @@ class TrainConfig:
 _FROM_ONE = (
     "steps",
     "batch_size",
+    "accumulate",
     "threads",
     "validate_every",
     "validation_images",

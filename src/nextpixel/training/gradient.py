@@ -1,8 +1,14 @@
-"""The gradient of a batch, its images shared out over lanes.
+"""The gradient of a batch, its images shared out over processes, passes and lanes.
 
-Each lane takes its images through the network and back; the gradients are added in the order of the
-lanes, so the sum is the same every time (and, by rounding, another for another number of lanes). A
-model whose training mode looks at the batch as a whole, as batch norm does, is not shared out.
+P processes that take a batch in A passes each make PA parts of it: part p has the images p, p + PA,
+p + 2PA, ..., and rank r takes the parts r, r + P, ... one after the other. What a part draws
+(dropout) and sees (batch norm) depends on its number alone, so P processes do what one process does
+in P passes, up to the order in which parts are added.
+
+Within a part each lane takes its images through the network and back; the gradients are added in
+the order of the lanes, so the sum is the same every time (and, by rounding, another for another
+number of lanes). A model whose training mode looks at the batch as a whole, as batch norm does, is
+not shared out over lanes.
 """
 
 import math
@@ -12,9 +18,13 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from nextpixel.data.seeds import rng_of
 from nextpixel.lanes import Lanes
 from nextpixel.models import PixelModel
 from nextpixel.nn import Value, take
+from nextpixel.training.ranks import Ranks
+
+_Gradients = Sequence[Tensor | None]
 
 
 class Gradient:
@@ -22,15 +32,17 @@ class Gradient:
 
     Args:
         model: The model; it is used in the mode it is in.
+        ranks: The processes that share each batch; None: this one alone.
+        passes: In how many passes each process takes its share.
     """
 
-    def __init__(self, model: PixelModel) -> None:
-        self.model = model
+    def __init__(self, model: PixelModel, ranks: Ranks | None = None, passes: int = 1) -> None:
+        self.model, self.ranks, self.passes = model, ranks or Ranks(), passes
         self.parameters = list(model.parameters())
         self.lanes = Lanes(1 if model.mode_matters or self.parameters[0].is_cuda else None)
 
     def set(self, levels: Tensor, condition: Value | None = None, seed: int = 0) -> float:
-        """Set `grad` of every parameter for a batch.
+        """Set `grad` of every parameter for a batch; every rank gives the whole batch.
 
         Args:
             levels: Integers 0..K-1, shape (B, C, H, W).
@@ -41,25 +53,56 @@ class Gradient:
             Mean loss, nats per image.
         """
         scale = 1 / (len(levels) * math.prod(self.model.shape))
-        shares = torch.tensor_split(torch.arange(len(levels)), min(self.lanes.count, len(levels)))
+        parts = self.ranks.world * self.passes
+        loss = 0.0
+        gradients: _Gradients = [None] * len(self.parameters)
+        for part in range(self.ranks.rank, parts, self.ranks.world):
+            rows = torch.arange(len(levels))[part::parts]
+            if len(rows):
+                drawn = seed if part == 0 else rng_of(seed, part).initial_seed()
+                found, more = self._part(levels, condition, rows, scale, drawn)
+                loss, gradients = loss + found, _add([gradients, more])
+        loss, gradients = self._over_ranks(loss, gradients)
+        for parameter, gradient in zip(self.parameters, gradients, strict=True):
+            parameter.grad = gradient
+        return loss / scale / len(levels)
 
-        def job(share: Tensor) -> tuple[float, Sequence[Tensor | None]]:
-            part = share.to(levels.device)
-            return self._share(levels[part], take(condition, part, levels.device), scale)
+    def _part(
+        self, levels: Tensor, condition: Value | None, rows: Tensor, scale: float, seed: int
+    ) -> tuple[float, _Gradients]:
+        """Loss and gradients of some images of a batch."""
+        device = self.parameters[0].device
+
+        def job(share: Tensor) -> tuple[float, _Gradients]:
+            return self._share(levels[share].to(device), take(condition, share, device), scale)
 
         with seeded(self.model, seed):
-            done = list(self.lanes.map(job, shares))
-        for parameter, *gradients in zip(
-            self.parameters, *(gradients for _, gradients in done), strict=True
-        ):
-            parameter.grad = _add(gradients)
-        return sum(loss for loss, _ in done) / scale / len(levels)
+            done = list(self.lanes.map(job, rows.tensor_split(min(self.lanes.count, len(rows)))))
+        return sum(loss for loss, _ in done), _add([gradients for _, gradients in done])
 
     def _share(
         self, levels: Tensor, condition: Value | None, scale: float
-    ) -> tuple[float, Sequence[Tensor | None]]:
+    ) -> tuple[float, _Gradients]:
         loss = -self.model(levels, condition).log_prob(levels).sum() * scale
         return loss.item(), torch.autograd.grad(loss, self.parameters, allow_unused=True)
+
+    def _over_ranks(self, loss: float, gradients: _Gradients) -> tuple[float, _Gradients]:
+        """Sums over the ranks; a parameter that none of them used keeps no gradient."""
+        if self.ranks.world == 1:
+            return loss, gradients
+        used = [gradient is not None for gradient in gradients]
+        filled = [
+            torch.zeros_like(weight) if gradient is None else gradient
+            for gradient, weight in zip(gradients, self.parameters, strict=True)
+        ]
+        notes = filled[0].new_tensor([*map(float, used), loss])
+        flat = self.ranks.sum(torch.cat([*(gradient.flatten() for gradient in filled), notes]))
+        *sums, notes = torch.split(flat, [*(gradient.numel() for gradient in filled), len(notes)])
+        *counts, loss = notes.tolist()
+        return loss, [
+            torch.empty_like(gradient).copy_(total.view_as(gradient)) if count else None
+            for gradient, total, count in zip(filled, sums, counts, strict=True)
+        ]
 
 
 @contextmanager
@@ -73,8 +116,18 @@ def seeded(model: PixelModel, seed: int) -> Iterator[None]:
         yield
 
 
-def _add(gradients: list[Tensor | None]) -> Tensor | None:
-    first, *others = gradients
-    for other in others:
-        first = first + other if first is not None and other is not None else first
-    return first
+def _add(lists: Sequence[_Gradients]) -> list[Tensor | None]:
+    """Sum of lists of gradients, in their order; None counts as zero."""
+    return [
+        _sum([gradient for gradient in each if gradient is not None])
+        for each in zip(*lists, strict=True)
+    ]
+
+
+def _sum(gradients: list[Tensor]) -> Tensor | None:
+    if not gradients:
+        return None
+    total = gradients[0]
+    for other in gradients[1:]:
+        total = total + other
+    return total

@@ -12,28 +12,29 @@ callback's work.
 import math
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from nextpixel.data import Batches, Dataset, Split
 from nextpixel.data.seeds import rng_of
 from nextpixel.errors import NextPixelError
-from nextpixel.likelihood import evaluate, evaluation_mode
+from nextpixel.likelihood import evaluation_mode
 from nextpixel.models import PixelModel
-from nextpixel.nn import Value
+from nextpixel.training.checks import ConditionOf, check_data, check_shares
 from nextpixel.training.config import TrainConfig
 from nextpixel.training.ema import make_average
 from nextpixel.training.gradient import Gradient
 from nextpixel.training.optimizers import make_optimizers, rate_factor, set_rates
+from nextpixel.training.ranks import Ranks
 from nextpixel.training.record import Metrics
 from nextpixel.training.run import Run
+from nextpixel.training.shared import nats_over
 from nextpixel.training.surroundings import StopRequest, surroundings
-
-ConditionOf = Callable[[Tensor, Tensor | None], Value | None]
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,7 @@ def fit(
     *,
     out: str | Path | None = None,
     resume: bool = False,
+    allow_resize: bool = False,
     description: dict[str, Any] | None = None,
     condition_of: ConditionOf | None = None,
     on_progress: Callable[[Progress], None] | None = None,
@@ -98,7 +100,8 @@ def fit(
 ) -> Result:
     """Train a model in place; it ends with the weights that were best on validation images.
 
-    Ctrl-C and SIGTERM end the run after the current update and leave a resume point.
+    Ctrl-C and SIGTERM end the run after the current update and leave a resume point. Where torch's
+    default process group is set up, its processes share each batch, and all call this alike.
 
     Args:
         model: The model to train.
@@ -106,37 +109,44 @@ def fit(
             images.
         config: Settings; None means the defaults.
         out: Folder for `model.safetensors`, `config.json` (the best weights), `last/` (the last
-            ones), `metrics.csv` and `resume/`. None: nothing is written.
+            ones), `metrics.csv` and `resume/`; the first process writes. None: nothing is written.
         resume: Go on from the resume point in `out`.
+        allow_resize: Let a resumed run have another number of processes or of passes than before;
+            it is then no longer bit for bit the run that was never stopped.
         description: Written to `config.json` as the model's data, for `nextpixel evaluate`.
         condition_of: Gives the condition of images, int64, (B, C, H, W), and their labels (B,) or
             None. By default `model.condition_of`, which gives a class-conditional model the labels.
-        on_progress: Called after every update.
+        on_progress: Called after every update, in the first process.
         on_preview: Called with the model to be kept, and the number of updates, when a preview is
-            due.
+            due, in the first process.
 
     Returns:
         How it ended.
 
     Raises:
-        ValueError: If model, data and condition do not fit, or `out` cannot be used.
+        ValueError: If model, data and condition do not fit, `out` cannot be used, or the batch
+            cannot be shared out.
         NextPixelError: If the loss is not finite (the best weights and the resume point before it
-            stay), the resume point is missing or damaged, or a file cannot be written.
+            stay), the resume point is missing or damaged, a file cannot be written, or another
+            process of the run is gone.
         KeyboardInterrupt: After Ctrl-C, once the resume point is written.
         SystemExit: After SIGTERM, with status 143, once the resume point is written.
     """
     config = config or TrainConfig()
-    if (data.shape, data.level_count) != (model.shape, model.levels):
-        raise ValueError(
-            f"model must be built for the data's shape {data.shape} and {data.level_count} levels, "
-            f"got shape {model.shape} and {model.levels} levels"
-        )
     condition_of = condition_of or model.condition_of
-    _check_condition(model, data.train, condition_of)
-    run = Run(out, model, data, config, description or {"name": data.name}, resume=resume)
-    with surroundings(config.threads) as stop:
-        trainer = _Trainer(model, data, config, run, condition_of, on_progress, on_preview)
-        trainer.begin(resume=resume)
+    ranks = Ranks.current()
+    check_data(model, data, condition_of)
+    check_shares(config, ranks)
+    described = description or {"name": data.name}
+    run = Run(
+        out if ranks.is_first else None, model, data, config, described, processes=ranks.world
+    )
+    with ExitStack() as stack:
+        ranks.first(lambda: stack.enter_context(run.claimed(resume=resume)))
+        stop = stack.enter_context(surroundings(config.threads, patient=ranks.world > 1))
+        calls = (on_progress, on_preview) if ranks.is_first else (None, None)
+        trainer = _Trainer(model, data, config, run, ranks, condition_of, *calls)
+        trainer.begin(resume=resume, allow_resize=allow_resize)
         try:
             trainer.work(stop)
         finally:
@@ -153,21 +163,24 @@ class _Trainer:
         data: Dataset,
         config: TrainConfig,
         run: Run,
+        ranks: Ranks,
         condition_of: ConditionOf,
         on_progress: Callable[[Progress], None] | None,
         on_preview: Callable[[PixelModel, int], None] | None,
     ) -> None:
         self.model, self.data, self.config, self.run = model, data, config, run
-        self.condition_of = condition_of
+        self.ranks, self.condition_of = ranks, condition_of
         self.on_progress, self.on_preview = on_progress, on_preview
+        ranks.copy_first(model)
         channels_last(model)
         self.optimizers = make_optimizers(model, config)
-        self.gradient = Gradient(model)
+        self.gradient = Gradient(model, ranks, config.accumulate)
         self.average = None if config.ema is None else make_average(model, config.ema)
         self.batches = Batches(len(data.train), config.batch_size, seed=config.seed)
         self.step, self.images, self.previews = 0, 0, -1
         self.loss_sum, self.loss_count, self.running = 0.0, 0, math.nan
         self.seconds_before, self.started = 0.0, time.monotonic()
+        self.stopped = False
         self.rows: list[Metrics] = []
         self.best: dict[str, Any] = {"step": 0, "nats": math.inf, "weights": None}
 
@@ -191,25 +204,34 @@ class _Trainer:
             return by_steps
         return max(by_steps, self.seconds / (60 * self.config.minutes))
 
-    def begin(self, *, resume: bool) -> None:
+    def begin(self, *, resume: bool, allow_resize: bool) -> None:
         """Go back to the resume point, or write the first: if that fails, it fails at once."""
         if resume:
-            self.restore(self.run.read())
+            self.restore(self.ranks.first(lambda: self.run.read(allow_resize=allow_resize)))
         else:
-            self.save()
+            self.ranks.first(self.save)
 
     def work(self, stop: StopRequest) -> None:
         """Update until the run is over or a signal asks to stop."""
         self.started = time.monotonic()
         self.preview()
-        while (share := self.share) < 1 and not stop.requested:
+        while (share := self.agree(stop)) < 1 and not self.stopped:
             self.model.train()
             self.update(share)
             self.look()
-        if not stop.requested:
+        if not self.stopped:
             self.end()
         self.save()
+        self.agree(stop)
         stop.act()
+
+    def agree(self, stop: StopRequest) -> float:
+        """Share of the run that is over, and whether to stop, as all ranks see it."""
+        share, number = self.ranks.largest(self.share, stop.signal)
+        self.stopped = number > 0
+        if self.stopped:  # else one may have come meanwhile, for the next time
+            stop.signal = int(number)
+        return share
 
     def end(self) -> None:
         """The last look of a run that was not stopped."""
@@ -229,8 +251,9 @@ class _Trainer:
         labels = self.data.train.labels
         told = self.condition_of(levels, None if labels is None else labels[indices])
         told = self.model.conditioner.hide(told, rng)
-        nats = self.gradient.set(levels.to(_device(self.model)), told, self.layer_seed())
+        nats = self.gradient.set(levels, told, self.layer_seed())
         self.guard(nats)
+        self.ranks.average_buffers(self.model)
         set_rates(self.optimizers, rate_factor(self.config, self.step, share))
         for optimizer in self.optimizers:
             optimizer.step()
@@ -297,10 +320,10 @@ class _Trainer:
             self.run.write_model(self.kept, {"step": self.step, "validation_nats": validation})
 
     def measure(self, split: Split, count: int) -> float:
-        """Nats per image of the first images of a split."""
+        """Nats per image of the first images of a split, shared out over the ranks."""
         part = split.take(count)
         condition = self.condition_of(part.levels.long(), part.labels)
-        return evaluate(self.kept, part, condition).nats
+        return nats_over(self.ranks, self.kept, part, condition)
 
     def preview(self) -> None:
         """Call for a preview if one is due; the first is due before the first update."""
@@ -362,20 +385,7 @@ class _Trainer:
         return Result(self.step, self.images, self.seconds, self.best["step"], self.best["nats"])
 
 
-def _check_condition(model: PixelModel, images: Split, condition_of: ConditionOf) -> None:
-    """Refuse images that do not give the model its condition, before anything is written."""
-    first = torch.arange(len(images))[:1]
-    levels = images.draw(first, rng_of("check"))
-    told = condition_of(levels, None if images.labels is None else images.labels[first])
-    with evaluation_mode(model), torch.inference_mode():
-        model(levels.to(_device(model)), told)
-
-
 def channels_last(model: nn.Module, *, undo: bool = False) -> None:
     """Lay kernels out with the features innermost, which convolutions on CPUs and GPUs prefer."""
     layout = torch.contiguous_format if undo else torch.channels_last
     model.to(memory_format=layout)  # type: ignore[call-overload]
-
-
-def _device(model: PixelModel) -> torch.device:
-    return next(model.parameters()).device

@@ -71,15 +71,24 @@ def write_state(folder: Path, state: dict[str, Any]) -> None:
     replace_file(folder / STATE, content.getvalue())
 
 
+def check_state(folder: Path) -> None:
+    """Refuse a folder without a resume point.
+
+    Raises:
+        NextPixelError: If there is none.
+    """
+    if not (folder / STATE).is_file():
+        raise NextPixelError(f"{folder} holds no run to resume: it has no {STATE}")
+
+
 def read_state(folder: Path) -> dict[str, Any]:
     """Read the resume point of a run.
 
     Raises:
         NextPixelError: If there is none or it is damaged.
     """
+    check_state(folder)
     path = folder / STATE
-    if not path.is_file():
-        raise NextPixelError(f"{folder} holds no run to resume: it has no {STATE}")
     try:
         _check_sums(path)
         state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")

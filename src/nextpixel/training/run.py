@@ -2,6 +2,8 @@
 
 import json
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,15 @@ from nextpixel import checkpoint
 from nextpixel.data import Dataset, Split
 from nextpixel.models import PixelModel
 from nextpixel.training.config import TrainConfig
-from nextpixel.training.record import STATE, Metrics, read_state, write_metrics, write_state
+from nextpixel.training.lock import locked
+from nextpixel.training.record import (
+    STATE,
+    Metrics,
+    check_state,
+    read_state,
+    write_metrics,
+    write_state,
+)
 
 FORMAT = 1
 """Of resume points: raised when what they hold changes."""
@@ -29,6 +39,10 @@ FREE_TO_CHANGE = (
 )
 """Settings that a resumed run may change; the others make it another run."""
 
+SIZES = {"processes": 1, "train.accumulate": 1}
+"""What shares a batch out, and what it was before resume points had it: another number rounds
+differently, so it may change only where that is allowed."""
+
 
 class Run:
     """Files of a run; without a folder, nothing is written.
@@ -39,10 +53,7 @@ class Run:
         data: Its name, protocol and images identify the run.
         config: Its settings identify the run, but for `FREE_TO_CHANGE`.
         description: Of the data, for `config.json`.
-        resume: Whether a run is expected to be there, or must not be.
-
-    Raises:
-        ValueError: If the folder holds another run, or there is no folder to resume.
+        processes: How many share each batch.
     """
 
     def __init__(
@@ -53,23 +64,41 @@ class Run:
         config: TrainConfig,
         description: dict[str, Any],
         *,
-        resume: bool,
+        processes: int = 1,
     ) -> None:
         self.folder = None if folder is None else Path(folder)
         self.description = {**description, "protocol": data.protocol}
         self.training = asdict(config)
-        self.identity = _identity(model, data, config)
-        if self.folder is None:
-            if resume:
-                raise ValueError("out must be the folder of a run to resume, got none")
-            return
-        if not resume and self.folder.exists() and holds_run(self.folder):
+        self.identity = {"processes": processes, **_identity(model, data, config)}
+
+    @contextmanager
+    def claimed(self, *, resume: bool) -> Iterator[None]:
+        """Have the folder for this run alone.
+
+        Args:
+            resume: Whether a run is expected to be there, or must not be.
+
+        Raises:
+            ValueError: If the folder holds another run or is being written by one, or there is no
+                folder to resume.
+            NextPixelError: If there is no resume point, or the folder cannot be written.
+        """
+        if resume and self.folder is None:
+            raise ValueError("out must be the folder of a run to resume, got none")
+        if self.folder is not None and resume:
+            check_state(self.folder)
+        elif self.folder is not None and self.folder.exists() and holds_run(self.folder):
             raise ValueError(
                 f"{self.folder} already holds a run; resume it, or choose another folder"
             )
+        with locked(self.folder):
+            yield
 
-    def read(self) -> dict[str, Any]:
+    def read(self, *, allow_resize: bool = False) -> dict[str, Any]:
         """The resume point.
+
+        Args:
+            allow_resize: Whether it may be of another number of processes or passes.
 
         Raises:
             ValueError: If it is another run's.
@@ -78,13 +107,15 @@ class Run:
         if self.folder is None:
             raise ValueError("out must be the folder of a run to resume, got none")
         saved = read_state(self.folder)
-        identity = json.loads(saved["identity"])
+        identity = {**SIZES, **json.loads(saved["identity"])}
         for name, value in self.identity.items():
-            if identity.get(name) != value:
-                raise ValueError(
-                    f"{self.folder} holds another run: its {name} is {identity.get(name)!r}, "
-                    f"this one's is {value!r}"
-                )
+            if identity.get(name) == value or (allow_resize and name in SIZES):
+                continue
+            remedy = "; allow_resize goes on, not bit for bit" if name in SIZES else ""
+            raise ValueError(
+                f"{self.folder} holds another run: its {name} is {identity.get(name)!r}, "
+                f"this one's is {value!r}{remedy}"
+            )
         state: dict[str, Any] = saved["state"]
         return state
 

@@ -10,20 +10,22 @@ import torch
 
 
 class StopRequest:
-    """Whether Ctrl-C or SIGTERM has asked the run to stop."""
+    """Whether Ctrl-C or SIGTERM has asked the run to stop.
 
-    def __init__(self) -> None:
-        self.signal: int | None = None
+    Args:
+        patient: Whether to go on until all processes agree, however often this one is asked: a
+            launcher passes on what the terminal has sent to all of them, and kills in the end.
+    """
 
-    @property
-    def requested(self) -> bool:
-        """Whether to stop."""
-        return self.signal is not None
+    def __init__(self, *, patient: bool = False) -> None:
+        self.patient = patient
+        self.signal = 0
 
     def note(self, number: int, frame: FrameType | None) -> None:
         """Signal handler: only remember, so that an update is never cut in two."""
         del frame
-        self.act()  # asked twice: stop now, the last resume point stands
+        if not self.patient:
+            self.act()  # asked twice: stop now, the last resume point stands
         self.signal = number
 
     def act(self) -> None:
@@ -35,14 +37,14 @@ class StopRequest:
         """
         if self.signal == signal.SIGINT:
             raise KeyboardInterrupt
-        if self.signal is not None:
+        if self.signal:
             raise SystemExit(128 + self.signal)
 
 
 @contextmanager
-def surroundings(threads: int | None) -> Iterator[StopRequest]:
+def surroundings(threads: int | None, *, patient: bool = False) -> Iterator[StopRequest]:
     """Use so many threads, and turn signals into a request; restore both afterwards."""
-    stop = StopRequest()
+    stop = StopRequest(patient=patient)
     threads_before = torch.get_num_threads()
     watched = [signal.SIGINT, signal.SIGTERM]
     in_main_thread = threading.current_thread() is threading.main_thread()

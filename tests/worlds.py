@@ -1,0 +1,115 @@
+"""Training runs of several processes, connected by gloo on the loopback network."""
+
+import os
+from dataclasses import replace
+
+import torch.distributed as dist
+
+import nextpixel as npx
+from nextpixel.data import Dataset
+from tests import runs
+
+GATED = {"features": 4, "layers": 1, "first_side": 3, "side": 3, "head_features": 4, "dropout": 0.3}
+
+
+def start(folder, world, call, *args):
+    """Run a function in so many processes; a list of (process, pipe), by rank.
+
+    Each process gets a pipe after the arguments; what the function gives is sent through it last.
+    """
+    store = folder.parent / f"{folder.name}-store-{len(list(folder.parent.iterdir()))}"
+    members = []
+    for rank in range(world):
+        here, there = runs.FORKS.Pipe()
+        process = runs.FORKS.Process(
+            target=_member, args=(store, rank, world, call, folder, *args, there)
+        )
+        process.start()
+        there.close()
+        members.append((process, here))
+    return members
+
+
+def _member(store, rank, world, call, *args):
+    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
+    dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=world)
+    *_, pipe = args
+    try:
+        pipe.send(call(*args))
+    except Exception as error:
+        pipe.send(error)
+    finally:
+        dist.destroy_process_group()
+
+
+def ends(members):
+    """What each process sent last; its exit status where it sent nothing."""
+    return [_last(process, pipe) for process, pipe in members]
+
+
+def _last(process, pipe):
+    said = None
+    try:
+        while True:
+            said = pipe.recv()
+    except EOFError:
+        status = runs.status(process)
+        return said if status == 0 else status
+
+
+def run(folder, world, call, *args):
+    """Run a function in so many processes, and give what each gives."""
+    return ends(start(folder, world, call, *args))
+
+
+def train(folder, changes, pipe):
+    """Begin, or go on with, the tiny run, and tell each step; after step `hold` wait to be told."""
+    hold = changes.pop("hold", None)
+
+    def tell(progress):
+        pipe.send(progress.step)
+        if progress.step == hold:
+            pipe.recv()
+
+    begun = (folder / "resume" / "state.pt").exists()
+    options = {"batch_norm": changes.pop("batch_norm", False)}
+    model = runs.make_model(seed=dist.get_rank(), **options)  # those of the first count
+    result = runs.run(folder, model=model, resume=begun, on_progress=tell, **changes)
+    return result.best_nats, [weight.sum().item() for weight in model.state_dict().values()]
+
+
+def train_gated(folder, changes, pipe=None):
+    """A run with dropout and hidden labels."""
+    labels = {name: make_labels(split) for name, split in vars(runs.make_data()).items() if split}
+    data = Dataset("tiny", labels["train"], labels["validation"], labels["test"], ("even", "odd"))
+    condition = [{"classes": 2, "form": "gate", "dropout": 0.3}]
+    model = npx.build("gated-pixelcnn", shape=(1, 6, 6), levels=2, condition=condition, **GATED)
+    runs.run(folder, model=model, data=data, **changes)
+
+
+def make_labels(split):
+    """The split with a label for each image."""
+    if isinstance(split, npx.data.Split):
+        return replace(split, labels=split.pixels[:, 0, 0, 0].long() % 2)
+    return split
+
+
+def score(folder, count, pipe):
+    """Nats of some images, shared out over the processes."""
+    from nextpixel.training.ranks import Ranks
+    from nextpixel.training.shared import nats_over
+
+    split = runs.make_split("validation", count)
+    return nats_over(Ranks.current(), runs.make_model(), split, None)
+
+
+def fail(folder, pipe):
+    """An error that only the first process meets."""
+    from nextpixel.training.ranks import Ranks
+
+    ranks = Ranks.current()
+
+    def call():
+        raise npx.NextPixelError("the first one fails")
+
+    ranks.first(call if ranks.is_first else lambda: None)
