@@ -145,10 +145,10 @@ def public_step(name: str, levels: Tensor) -> Step:
     return step
 
 
-def seconds(step: Step) -> float:
-    start = time.perf_counter()
+def seconds(step: Step, clock: Callable[[], float] = time.perf_counter) -> float:
+    start = clock()
     step()
-    return time.perf_counter() - start
+    return clock() - start
 
 
 def peak(threads: int) -> float:
@@ -170,14 +170,16 @@ def work(model: PixelModel, count: int) -> float:
     return 2.0 * pixels * (3 * sum(kernels) - image)
 
 
-def measure(name: str, count: int, threads: int, rounds: int) -> dict[str, object]:
+def measure(
+    name: str, count: int, threads: int, rounds: int, clock: Callable[[], float]
+) -> dict[str, object]:
     """Both nets in turns."""
     levels = batch(build(name), count)
     model, ours = our_step(name, levels, threads)
     public = public_step(name, levels)
     times: list[tuple[float, float]] = []
     for _ in range(rounds + 2):
-        times.append((seconds(ours), seconds(public)))
+        times.append((seconds(ours, clock), seconds(public, clock)))
     mine, theirs = (statistics.median(values) for values in zip(*times[2:], strict=True))
     ratios = sorted(a / b for a, b in times[2:])
     return {
@@ -186,6 +188,7 @@ def measure(name: str, count: int, threads: int, rounds: int) -> dict[str, objec
         "ours_s": mine,
         "public_s": theirs,
         "ratio": statistics.median(ratios),
+        "ratio_of_fastest": min(a for a, _ in times) / min(b for _, b in times),
         "ratio_range": [ratios[len(ratios) // 10], ratios[-1 - len(ratios) // 10]],
         "target": TARGETS[name],
         "gflop_per_s": work(model, count) / mine / 1e9,
@@ -214,20 +217,24 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--nets", nargs="+", choices=NETS, default=list(NETS))
+    parser.add_argument("--cpu-time", action="store_true", help="for busy machines, one thread")
     arguments = parser.parse_args()
+    clock = time.process_time if arguments.cpu_time else time.perf_counter
     torch.set_num_threads(1)
     for name in arguments.nets:
         check_equal(name)
         print(f"{name}: same loss and same gradients as the public net, float64", flush=True)
     found = []
-    print(f"{'net':20} {'threads':>7} {'ours ms':>9} {'public ms':>9} {'ratio':>6} {'GFLOP/s':>8}")
+    print(
+        f"{'net':20} {'threads':>7} {'ours ms':>9} {'public ms':>9} {'ratio':>6} {'fastest':>8} {'GFLOP/s':>8}"
+    )
     for threads in arguments.threads:
         for name in arguments.nets:
-            row = measure(name, arguments.batch, threads, arguments.rounds)
+            row = measure(name, arguments.batch, threads, arguments.rounds, clock)
             found.append(row)
             print(
                 f"{name:20} {threads:7} {1e3 * row['ours_s']:9.1f} {1e3 * row['public_s']:9.1f} "
-                f"{row['ratio']:6.3f} {row['gflop_per_s']:8.1f}",
+                f"{row['ratio']:6.3f} {row['ratio_of_fastest']:8.3f} {row['gflop_per_s']:8.1f}",
                 flush=True,
             )
     peaks = {str(threads): peak(threads) for threads in arguments.threads}

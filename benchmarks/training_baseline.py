@@ -32,23 +32,27 @@ class MaskedConv(nn.Conv2d):
             mask[:, :, height // 2, width // 2 + (kind == "B") :] = 0
         self.register_buffer("mask", mask)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
         self.weight.data *= self.mask
         return super().forward(x)
 
 
 class Block(nn.Module):
+    """The bottleneck of the paper."""
+
     def __init__(self, features: int, inner: int, side: int) -> None:
         super().__init__()
         self.squeeze = nn.Conv2d(features, inner, 1)
         self.conv = MaskedConv(inner, inner, side, "B")
         self.widen = nn.Conv2d(inner, features, 1)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
         return x + self.widen(F.relu(self.conv(F.relu(self.squeeze(F.relu(x))))))
 
 
 class GatedLayer(nn.Module):
+    """Both stacks, by kernels of which half is masked."""
+
     def __init__(self, inputs: int, features: int, side: int, *, first: bool) -> None:
         super().__init__()
         self.first = first
@@ -57,7 +61,7 @@ class GatedLayer(nn.Module):
         self.link = nn.Conv2d(2 * features, 2 * features, 1)
         self.out = nn.Conv2d(features, features, 1)
 
-    def forward(self, v: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, v: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
         above = self.vertical(v)
         change = self.out(gate(self.horizontal(h) + self.link(above)))
         return gate(above), change if self.first else h + change
@@ -69,11 +73,13 @@ def gate(x: Tensor) -> Tensor:
 
 
 class Stacks(nn.Module):
+    """Gated layers behind each other; the horizontal stack goes on."""
+
     def __init__(self, layers: list[GatedLayer]) -> None:
         super().__init__()
         self.layers = nn.ModuleList(layers)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
         v = h = x
         for layer in self.layers:
             v, h = layer(v, h)
