@@ -226,7 +226,8 @@ def main() -> None:
         print(f"{name}: same loss and same gradients as the public net, float64", flush=True)
     found = []
     print(
-        f"{'net':20} {'threads':>7} {'ours ms':>9} {'public ms':>9} {'ratio':>6} {'fastest':>8} {'GFLOP/s':>8}"
+        f"{'net':20} {'threads':>7} {'ours ms':>9} {'public ms':>9} {'ratio':>6} "
+        f"{'fastest':>8} {'GFLOP/s':>8}"
     )
     for threads in arguments.threads:
         for name in arguments.nets:
