@@ -168,6 +168,7 @@ class _Trainer:
         self.step, self.images, self.previews = 0, 0, -1
         self.loss_sum, self.loss_count, self.running = 0.0, 0, math.nan
         self.seconds_before, self.started = 0.0, time.monotonic()
+        self.norms: list[float] = []  # of the gradient, since the last row
         self.rows: list[Metrics] = []
         self.best: dict[str, Any] = {"step": 0, "nats": math.inf, "weights": None}
 
@@ -249,6 +250,7 @@ class _Trainer:
         limit = self.config.clip_norm or math.inf
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit)
         if math.isfinite(nats) and bool(norm.isfinite()):
+            self.norms.append(norm.item())
             return
         what = "loss" if not math.isfinite(nats) else "gradient"
         raise NextPixelError(
@@ -287,14 +289,28 @@ class _Trainer:
             train_nats=self.loss_sum / max(1, self.loss_count),
             validation_nats=validation,
             test_nats=self.measure(self.data.test, test) if test else None,
+            gradient_norm=sum(self.norms) / len(self.norms) if self.norms else None,
+            **self.speeds(),
         )
-        self.loss_sum, self.loss_count = 0.0, 0
+        self.loss_sum, self.loss_count, self.norms = 0.0, 0, []
         self.rows.append(row)
         self.run.write_metrics(self.rows)
+        self.run.log(row)
         if validation < self.best["nats"]:
             weights = {name: value.clone() for name, value in self.kept.state_dict().items()}
             self.best = {"step": self.step, "nats": validation, "weights": weights}
             self.run.write_model(self.kept, {"step": self.step, "validation_nats": validation})
+
+    def speeds(self) -> dict[str, float]:
+        """What the clock says: images a second since the last row, and seconds left."""
+        last = self.rows[-1] if self.rows else None
+        images = self.images - (last.images if last else 0)
+        seconds = self.seconds - (last.seconds if last else 0.0)
+        share = min(1.0, self.share)
+        return {
+            "images_per_second": round(images / max(seconds, 1e-9), 2),
+            "seconds_left": round(self.seconds * (1 - share) / max(share, 1e-9), 1),
+        }
 
     def measure(self, split: Split, count: int) -> float:
         """Nats per image of the first images of a split."""
@@ -330,6 +346,7 @@ class _Trainer:
             "model": self.model.state_dict(),
             "average": None if self.average is None else self.average.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "norms": self.norms,
             "batches": self.batches.state(),
             "best": self.best,
             "rows": [vars(row) for row in self.rows],
@@ -346,6 +363,7 @@ class _Trainer:
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
         self.batches.restore(state["batches"])
+        self.norms = state.get("norms", [])  # resume points of earlier versions have none
         self.best = state["best"]
         self.rows = [Metrics(**row) for row in state["rows"]]
         self.run.write_metrics(self.rows)

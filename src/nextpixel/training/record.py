@@ -3,7 +3,7 @@
 `metrics.csv` has a row per evaluation. `resume/state.pt` has all that an exact resume needs:
 weights, average, optimisers, position in the data, best so far. Rows written after the last resume
 point are taken back on resuming, so that the file ends as that of a run that was never stopped
-(but for its seconds).
+(but for what the clock says).
 """
 
 import csv
@@ -35,6 +35,9 @@ class Metrics:
             make it something else than a likelihood.
         validation_nats: Likelihood of validation images.
         test_nats: Likelihood of test images, for the curve alone; empty if none were asked for.
+        gradient_norm: Mean norm of the gradient since the last row, before it was clipped.
+        images_per_second: Training images a second since the last row, evaluation included.
+        seconds_left: Estimate of the time until the run is over.
     """
 
     step: int
@@ -45,6 +48,9 @@ class Metrics:
     train_nats: float
     validation_nats: float
     test_nats: float | None = None
+    gradient_norm: float | None = None
+    images_per_second: float | None = None
+    seconds_left: float | None = None
 
 
 def write_metrics(path: Path, rows: list[Metrics]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from nextpixel import checkpoint
 from nextpixel.data import Dataset, Split
 from nextpixel.models import PixelModel
+from nextpixel.training.board import Board
 from nextpixel.training.config import TrainConfig
 from nextpixel.training.record import STATE, Metrics, read_state, write_metrics, write_state
 
@@ -26,6 +27,7 @@ FREE_TO_CHANGE = (
     "previews",
     "preview_count",
     "save_every",
+    "tensorboard",
 )
 """Settings that a resumed run may change; the others make it another run."""
 
@@ -58,6 +60,7 @@ class Run:
         self.folder = None if folder is None else Path(folder)
         self.description = {**description, "protocol": data.protocol}
         self.training = asdict(config)
+        self.board: Board | None = None
         self.identity = _identity(model, data, config)
         if self.folder is None:
             if resume:
@@ -67,6 +70,7 @@ class Run:
             raise ValueError(
                 f"{self.folder} already holds a run; resume it, or choose another folder"
             )
+        self.board = Board(self.folder) if config.tensorboard else None
 
     def read(self) -> dict[str, Any]:
         """The resume point.
@@ -97,6 +101,11 @@ class Run:
         """Write `metrics.csv`."""
         if self.folder is not None:
             write_metrics(self.folder / "metrics.csv", rows)
+
+    def log(self, row: Metrics) -> None:
+        """Add a row to TensorBoard, if that was asked for."""
+        if self.board is not None:
+            self.board.add(row)
 
     def write_model(self, model: PixelModel, figures: dict[str, Any]) -> None:
         """Write the best weights: the folder itself is the model."""
