@@ -67,10 +67,11 @@ def run(out, *, model=None, data=None, resume=False, allow_resize=False, **chang
 
 
 def rows(folder):
-    """Rows of metrics.csv, but for their seconds."""
+    """Rows of metrics.csv, but for what the clock says."""
     with (folder / "metrics.csv").open() as file:
         found = list(csv.DictReader(file))
-    return [{name: value for name, value in row.items() if name != "seconds"} for row in found]
+    clock = {"seconds", "images_per_second", "seconds_left"}
+    return [{name: row[name] for name in row if name not in clock} for row in found]
 
 
 def outcome(folder):

@@ -257,6 +257,7 @@ COMMANDS = {
     "recipes": "name: demo",
     "models": "",
     "data": "",
+    "runs": "curves: a.png",
 }
 
 

@@ -53,7 +53,9 @@ def test_several_conditions_are_given_in_a_tuple():
 
 @pytest.mark.parametrize("shape", [(1, 4, 6), (1, 28, 28), (3, 5, 7), (1, 1, 2)])
 def test_a_vector_becomes_a_map_of_the_images_size(shape):
-    s = MapMaker(10, 3, shape)(torch.randn(2, 10, 1, 1))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)  # a few weights can leave a small map all alike
+        s = MapMaker(10, 3, shape)(torch.randn(2, 10, 1, 1))
     assert s.shape == (2, 3, *shape[1:])
     assert s[0, 0].std() > 0, "places differ"
 

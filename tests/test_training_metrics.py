@@ -48,8 +48,9 @@ def test_metrics_have_the_columns_of_the_contract(tmp_path):
     with (tmp_path / "metrics.csv").open() as file:
         header = next(csv.reader(file))
     assert header == (
-        "step,epoch,seconds,images,learning_rate,train_nats,validation_nats,test_nats".split(",")
-    )
+        "step,epoch,seconds,images,learning_rate,train_nats,validation_nats,test_nats,"
+        "gradient_norm,images_per_second,seconds_left"
+    ).split(",")
 
 
 def test_seconds_of_metrics_grow(tmp_path):
@@ -99,3 +100,24 @@ def test_learning_rates_of_the_run_are_those_of_its_schedule(tmp_path):
     runs.run(tmp_path, steps=4, validate_every=1, **changes)
     rates = [float(row["learning_rate"]) for row in runs.rows(tmp_path)]
     assert rates == [0.25, 0.375, 0.25, 0.125]
+
+
+def test_the_gradient_norm_is_the_mean_since_the_last_row(tmp_path):
+    changes = {**FROZEN, "validate_every": 1}
+    runs.run(tmp_path / "each", steps=4, **changes)
+    runs.run(tmp_path / "all", steps=4, **{**changes, "validate_every": 4})
+    each = [float(row["gradient_norm"]) for row in runs.rows(tmp_path / "each")]
+    (row,) = runs.rows(tmp_path / "all")
+    assert min(each) > 0
+    assert len(set(each)) == 4
+    assert float(row["gradient_norm"]) == pytest.approx(sum(each) / 4, rel=1e-6)
+
+
+def test_speed_and_time_left_follow_the_clock(tmp_path):
+    runs.run(tmp_path, steps=10, validate_every=5)
+    with (tmp_path / "metrics.csv").open() as file:
+        first, last = csv.DictReader(file)
+    seconds = float(first["seconds"])
+    assert float(first["seconds_left"]) == pytest.approx(seconds, abs=0.1)
+    assert float(last["seconds_left"]) == 0
+    assert float(first["images_per_second"]) == pytest.approx(48 / seconds, rel=0.3)

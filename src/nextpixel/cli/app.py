@@ -50,6 +50,7 @@ _COMMANDS = {
     "recipes": ("listing:recipes", "List the recipes, or show one."),
     "models": ("listing:models", "List the models that can be built, with their options."),
     "data": ("listing:data", "List the data sets."),
+    "runs": ("runs:runs", "List the runs below a folder with their best figures."),
 }
 
 app = App(

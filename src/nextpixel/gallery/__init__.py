@@ -5,7 +5,16 @@ model. matplotlib is imported when a plot is made, never before.
 """
 
 from nextpixel.gallery.files import animation, save
-from nextpixel.gallery.plots import curves, receptive_field
+from nextpixel.gallery.plots import compare, curves, receptive_field
 from nextpixel.gallery.tiles import grid, reconstructions, sheet
 
-__all__ = ["animation", "curves", "grid", "receptive_field", "reconstructions", "save", "sheet"]
+__all__ = [
+    "animation",
+    "compare",
+    "curves",
+    "grid",
+    "receptive_field",
+    "reconstructions",
+    "save",
+    "sheet",
+]

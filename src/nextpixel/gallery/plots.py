@@ -5,7 +5,7 @@ state and no second of start-up time comes with this package.
 """
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +59,43 @@ def curves(metrics: str | Path) -> Image.Image:
     axes.set(xlabel="step", ylabel="nats per image")
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
+    return _to_picture(figure)
+
+
+def compare(metrics: Mapping[str, str | Path]) -> Image.Image:
+    """Plot the curves of several runs in one picture, in nats per image.
+
+    Args:
+        metrics: A `metrics.csv` for each name in the legend. The curve is that of the test images,
+            or of the validation images, dashed, in a run without test figures.
+
+    Raises:
+        ValueError: If there are no runs.
+        NextPixelError: If a file cannot be read or has no losses.
+    """
+    if not metrics:
+        raise ValueError("metrics must be the tables of one run or more, got none")
+    from matplotlib import colormaps
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 5), dpi=100, layout="constrained")
+    axes = figure.add_subplot()
+    colors = colormaps["tab10" if len(metrics) <= 10 else "tab20"]
+    shown = []
+    for number, (name, path) in enumerate(metrics.items()):
+        series = _read_series(Path(path))
+        tested = "test_nats" in series
+        points = series.get("test_nats") or series.get("validation_nats", [])
+        if not points:
+            raise NextPixelError(f"{path} holds no likelihoods of held-out images")
+        shown.append(points)
+        line, label = ("-", name) if tested else ("--", f"{name} (validation)")
+        color = colors(number % colors.N)
+        axes.plot(*zip(*points, strict=True), line, label=label, color=color, marker=".", lw=1.2)
+    axes.set_ylim(*_joint_limits(shown))
+    axes.set(xlabel="step", ylabel="nats per image, test images")
+    axes.grid(alpha=0.3)
+    figure.legend(loc="outside right upper", frameon=False, fontsize=9)
     return _to_picture(figure)
 
 
@@ -137,6 +174,12 @@ def _limits(series: Iterable[list[tuple[float, float]]]) -> tuple[float, float]:
     low, high = min(losses), max(losses)
     margin = 0.08 * (high - low) or 1.0
     return low - margin, high + margin
+
+
+def _joint_limits(curves: list[list[tuple[float, float]]]) -> tuple[float, float]:
+    """Bounds that show all of each curve but the fall in its own first tenth."""
+    bounds = [_limits([curve]) for curve in curves]
+    return min(low for low, _ in bounds), max(high for _, high in bounds)
 
 
 def _to_picture(figure: "Figure") -> Image.Image:

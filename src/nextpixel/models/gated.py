@@ -283,5 +283,5 @@ class GatedPixelCNN(PixelModel):
             v, h, skip = layer(v, h, given)
             total = None if skip is None else total + skip
         read = h if total is None else F.relu(total)
-        outputs: Tensor = self.last(F.relu(self.squash(read)))
+        outputs: Tensor = self.last(F.relu_(self.squash(read)))
         return outputs

@@ -155,4 +155,4 @@ class Layer(nn.Module):
 
     def forward(self, x: Tensor, given: Given) -> Tensor:
         """(B, inputs, H, W) -> (B, features, H, W)."""
-        return F.relu(self.norm(self.conv(x, given)))
+        return F.relu_(self.norm(self.conv(x, given)))

@@ -116,8 +116,10 @@ class ResidualBlock(nn.Module):
         """(B, features, H, W) -> the same."""
         change = x
         for norm, layer in zip(self.norms, self.layers, strict=True):
-            change = layer(F.relu(norm(change)), given)
-        return x + change
+            # In place: what a convolution or a norm gave is needed by nobody else, but x is.
+            heard = norm(change)
+            change = layer(F.relu(heard, inplace=heard is not x), given)
+        return change.add_(x)
 
 
 class ResidualPixelCNN(PixelModel):
@@ -179,5 +181,5 @@ class ResidualPixelCNN(PixelModel):
             x = self.position(x, corner)
         for block in self.blocks:
             x = block(x, given)
-        outputs: Tensor = self.last(F.relu(self.squash(F.relu(self.norm(x)), given)))
+        outputs: Tensor = self.last(F.relu_(self.squash(F.relu(self.norm(x)), given)))
         return outputs

@@ -47,6 +47,8 @@ class TrainConfig:
             before it. 0: none.
         preview_count: Images in a preview.
         save_every: Updates between resume points.
+        tensorboard: Whether the figures of `metrics.csv` also go to TensorBoard event files, in the
+            folder `tensorboard` of the run. Needs `pip install 'nextpixel[log]'`.
     """
 
     steps: int = 10_000
@@ -72,6 +74,7 @@ class TrainConfig:
     previews: int = 0
     preview_count: int = 16
     save_every: int = 500
+    tensorboard: bool = False
 
     def __post_init__(self) -> None:
         """Check every value once, here.
@@ -91,6 +94,8 @@ class TrainConfig:
         _check("weight_decay", self.weight_decay, at_least=0)
         _check("decay", self.decay, above=0, at_most=1)
         _check("ema", self.ema, at_least=0, below=1)
+        if not isinstance(self.tensorboard, bool):
+            raise TypeError(f"tensorboard must be true or false, got {self.tensorboard!r}")
         if not isinstance(self.betas, tuple) or len(self.betas) != 2:
             raise ValueError(f"betas must be two numbers, got {self.betas!r}")
         for beta in self.betas:

@@ -31,7 +31,7 @@ from nextpixel.training.ema import make_average
 from nextpixel.training.gradient import Gradient
 from nextpixel.training.optimizers import make_optimizers, rate_factor, set_rates
 from nextpixel.training.ranks import Ranks
-from nextpixel.training.record import Metrics
+from nextpixel.training.record import Metrics, speeds
 from nextpixel.training.run import Run
 from nextpixel.training.shared import nats_over
 from nextpixel.training.surroundings import StopRequest, surroundings
@@ -181,6 +181,7 @@ class _Trainer:
         self.loss_sum, self.loss_count, self.running = 0.0, 0, math.nan
         self.seconds_before, self.started = 0.0, time.monotonic()
         self.stopped = False
+        self.norms: list[float] = []  # of the gradient, since the last row
         self.rows: list[Metrics] = []
         self.best: dict[str, Any] = {"step": 0, "nats": math.inf, "weights": None}
 
@@ -272,6 +273,7 @@ class _Trainer:
         limit = self.config.clip_norm or math.inf
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit)
         if math.isfinite(nats) and bool(norm.isfinite()):
+            self.norms.append(norm.item())
             return
         what = "loss" if not math.isfinite(nats) else "gradient"
         raise NextPixelError(
@@ -310,10 +312,13 @@ class _Trainer:
             train_nats=self.loss_sum / max(1, self.loss_count),
             validation_nats=validation,
             test_nats=self.measure(self.data.test, test) if test else None,
+            gradient_norm=sum(self.norms) / len(self.norms) if self.norms else None,
+            **speeds(self.rows, self.images, self.seconds, self.share),
         )
-        self.loss_sum, self.loss_count = 0.0, 0
+        self.loss_sum, self.loss_count, self.norms = 0.0, 0, []
         self.rows.append(row)
         self.run.write_metrics(self.rows)
+        self.run.log(row)
         if validation < self.best["nats"]:
             weights = {name: value.clone() for name, value in self.kept.state_dict().items()}
             self.best = {"step": self.step, "nats": validation, "weights": weights}
@@ -353,6 +358,7 @@ class _Trainer:
             "model": self.model.state_dict(),
             "average": None if self.average is None else self.average.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "norms": self.norms,
             "batches": self.batches.state(),
             "best": self.best,
             "rows": [vars(row) for row in self.rows],
@@ -369,6 +375,7 @@ class _Trainer:
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
         self.batches.restore(state["batches"])
+        self.norms = state.get("norms", [])  # resume points of earlier versions have none
         self.best = state["best"]
         self.rows = [Metrics(**row) for row in state["rows"]]
         self.run.write_metrics(self.rows)

@@ -32,11 +32,12 @@ def make_optimizers(model: PixelModel, config: TrainConfig) -> list[torch.optim.
 
 
 def _adam(parameters: list[nn.Parameter], rate: float, config: TrainConfig) -> torch.optim.Adam:
+    # fused: one pass over each parameter, for small layers on CPUs several times faster
     if config.optimizer == "adamw":
         return torch.optim.AdamW(
-            parameters, lr=rate, betas=config.betas, weight_decay=config.weight_decay
+            parameters, lr=rate, betas=config.betas, weight_decay=config.weight_decay, fused=True
         )
-    return torch.optim.Adam(parameters, lr=rate, betas=config.betas)
+    return torch.optim.Adam(parameters, lr=rate, betas=config.betas, fused=True)
 
 
 def rate_factor(config: TrainConfig, step: int, progress: float) -> float:

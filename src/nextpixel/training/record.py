@@ -3,7 +3,7 @@
 `metrics.csv` has a row per evaluation. `resume/state.pt` has all that an exact resume needs:
 weights, average, optimisers, position in the data, best so far. Rows written after the last resume
 point are taken back on resuming, so that the file ends as that of a run that was never stopped
-(but for its seconds).
+(but for what the clock says).
 """
 
 import csv
@@ -35,6 +35,9 @@ class Metrics:
             make it something else than a likelihood.
         validation_nats: Likelihood of validation images.
         test_nats: Likelihood of test images, for the curve alone; empty if none were asked for.
+        gradient_norm: Mean norm of the gradient since the last row, before it was clipped.
+        images_per_second: Training images a second since the last row, evaluation included.
+        seconds_left: Estimate of the time until the run is over.
     """
 
     step: int
@@ -45,6 +48,9 @@ class Metrics:
     train_nats: float
     validation_nats: float
     test_nats: float | None = None
+    gradient_norm: float | None = None
+    images_per_second: float | None = None
+    seconds_left: float | None = None
 
 
 def write_metrics(path: Path, rows: list[Metrics]) -> None:
@@ -106,3 +112,20 @@ def _check_sums(path: Path) -> None:
         damaged = archive.testzip()
     if damaged is not None:
         raise ValueError(f"the checksum of {damaged} is wrong")
+
+
+def speeds(rows: list[Metrics], images: int, seconds: float, share: float) -> dict[str, float]:
+    """What the clock says: images a second since the last row, and seconds left.
+
+    Args:
+        rows: The rows so far.
+        images: Seen in all.
+        seconds: Of training so far.
+        share: Of the run that is done.
+    """
+    before = (rows[-1].images, rows[-1].seconds) if rows else (0, 0.0)
+    share = min(1.0, share)
+    return {
+        "images_per_second": round((images - before[0]) / max(seconds - before[1], 1e-9), 2),
+        "seconds_left": round(seconds * (1 - share) / max(share, 1e-9), 1),
+    }

@@ -11,6 +11,7 @@ from typing import Any
 from nextpixel import checkpoint
 from nextpixel.data import Dataset, Split
 from nextpixel.models import PixelModel
+from nextpixel.training.board import Board
 from nextpixel.training.config import TrainConfig
 from nextpixel.training.lock import locked
 from nextpixel.training.record import (
@@ -36,6 +37,7 @@ FREE_TO_CHANGE = (
     "previews",
     "preview_count",
     "save_every",
+    "tensorboard",
 )
 """Settings that a resumed run may change; the others make it another run."""
 
@@ -69,6 +71,8 @@ class Run:
         self.folder = None if folder is None else Path(folder)
         self.description = {**description, "protocol": data.protocol}
         self.training = asdict(config)
+        self.board: Board | None = None
+        self.tensorboard = config.tensorboard
         self.identity = {"processes": processes, **_identity(model, data, config)}
 
     @contextmanager
@@ -91,6 +95,8 @@ class Run:
             raise ValueError(
                 f"{self.folder} already holds a run; resume it, or choose another folder"
             )
+        if self.folder is not None and self.tensorboard:
+            self.board = Board(self.folder)
         with locked(self.folder):
             yield
 
@@ -128,6 +134,11 @@ class Run:
         """Write `metrics.csv`."""
         if self.folder is not None:
             write_metrics(self.folder / "metrics.csv", rows)
+
+    def log(self, row: Metrics) -> None:
+        """Add a row to TensorBoard, if that was asked for."""
+        if self.board is not None:
+            self.board.add(row)
 
     def write_model(self, model: PixelModel, figures: dict[str, Any]) -> None:
         """Write the best weights: the folder itself is the model."""
