@@ -26,6 +26,7 @@ def test_an_example_runs_in_its_quick_form(path, tmp_path):
     assert done.stdout.strip()
 
 
+@pytest.mark.slow
 def test_the_demo_writes_all_that_it_names(tmp_path):
     done = subprocess.run(
         [sys.executable, str(DEMO), "--quick", "--out", "here"],
