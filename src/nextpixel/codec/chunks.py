@@ -5,7 +5,6 @@ same cost; then sub-pixel by sub-pixel in scan order, of all images in turn.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,12 +14,12 @@ from nextpixel.codec import kernels
 from nextpixel.codec.coder import Decoder, Encoder
 from nextpixel.codec.container import pixels_crc
 from nextpixel.codec.frequency import frequencies
-from nextpixel.errors import NextPixelError
 from nextpixel.likelihood import evaluation_mode
 from nextpixel.models import PixelModel
 from nextpixel.nn import ClassCondition, Value
 from nextpixel.order import steps
 from nextpixel.sampling.engine import open_blocks, prepared
+from nextpixel.sampling.finite import check_predictions
 from nextpixel.sampling.kernels import Block, Plan
 
 Levels = NDArray[np.int64]
@@ -72,7 +71,7 @@ class ChunkCoder:
         bits = self._encode_labels(encoder, condition)
         plan, block = self._open(levels, needless, condition)
         starts, parts = self._spans(plan, block)
-        _check_finite(block, self.model)
+        check_predictions(self.model, torch.from_numpy(block.log_p))
         told = parts > 0
         encoder.encode_spans(starts[told], parts[told])
         bits -= float(block.log_p.sum()) / _LN2
@@ -171,8 +170,3 @@ def _labels(condition: Value | None) -> Levels:
 
 def _evenly(count: int, classes: int) -> NDArray[np.uint32]:
     return frequencies(np.ones((count, classes)))
-
-
-def _check_finite(block: Any, model: PixelModel) -> None:  # noqa: ANN401 - a named tuple of arrays
-    if not np.isfinite(block.log_p).all():
-        raise NextPixelError(f"{model.name} predicts what is no number: its outputs overflow")
