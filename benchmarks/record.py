@@ -1,31 +1,50 @@
-"""Record what recipes measured: for `nextpixel recipes`, docs/results.md, and shipped models.
+"""Record what recipes measured: for `nextpixel recipes`, docs, cards, and shipped models.
 
-    python benchmarks/record.py                             parameters of all recipes; the table
+    python benchmarks/record.py                             parameters of all recipes; the tables
     python benchmarks/record.py RECIPE=runs/RECIPE ...      the figures of finished runs
+    python benchmarks/record.py RECIPE=runs/0,runs/1,runs/2    the median of several seeds
     python benchmarks/record.py --ship RECIPE=runs/RECIPE   and copy the model into the package
+    ... --commit $(git rev-parse HEAD)                      of the source that trained the runs
+    ... --hardware "AMD EPYC, 2 cores" --torch 2.13.0       where they ran, if not here
 
-A run whose settings differ from the recipe's is recorded with what differs.
+A run whose settings differ from the recipe's is recorded with what differs. Each time, the tables
+of docs/results.md and README.md and the cards of the shipped models are written anew.
 """
 
 import argparse
 import csv
 import json
 import platform
+import re
 import shutil
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from cards import write_card
+from tables import write_tables
 
 import nextpixel as npx
-from nextpixel.checkpoint import SHIPPED, read_config
-from nextpixel.recipes import read
+from nextpixel.checkpoint import SHIPPED, read_config, shipped_names
+from nextpixel.models import PixelModel
+from nextpixel.recipes import model_of, read
 from nextpixel.recipes.results import FILE, Measured, Results
 
-ROOT = Path(__file__).parents[1]
+SHAPES = {"fashion-mnist": (1, 28, 28)}
+"""Of data sets that are read from files, which need not be here."""
 LARGEST = 2 * 2**20
 IGNORED = {"threads", "step", "validation_nats"}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where runs were trained, as far as the runs do not say it themselves."""
+
+    hardware: str
+    torch: str
+    commit: str
 
 
 def hardware() -> str:
@@ -39,7 +58,7 @@ def hardware() -> str:
 def differences(name: str, config: dict[str, Any]) -> list[str]:
     """Options by which a run differs from its recipe, as the command line gives them."""
     recipe = read(name)
-    model = npx.build_recipe(name)
+    model = build(name)
     asked = {f"model.{key}": value for key, value in asdict(model.config).items()}
     asked |= {f"train.{key}": value for key, value in asdict(recipe.train).items()}
     found = {f"model.{key}": value for key, value in config["model"]["options"].items()}
@@ -51,7 +70,25 @@ def differences(name: str, config: dict[str, Any]) -> list[str]:
     ]
 
 
-def measure(name: str, folder: Path) -> Measured:
+def build(name: str) -> PixelModel:
+    """The net of a recipe, without its data where that is read from files."""
+    recipe = read(name)
+    if recipe.data.name not in SHAPES:
+        return npx.build_recipe(name)
+    return model_of(recipe, shape=SHAPES[recipe.data.name], levels=recipe.data.levels or 256)
+
+
+def measure_all(name: str, folders: Sequence[Path], place: Place) -> tuple[Measured, Path]:
+    """The figures of the run with the median, and its folder."""
+    if len(folders) % 2 == 0:
+        raise SystemExit(f"{name} must have an odd number of runs, got {len(folders)}")
+    measured = {folder: measure(name, folder, place) for folder in folders}
+    middle = sorted(measured, key=lambda folder: measured[folder].nats)[len(folders) // 2]
+    nats = tuple(found.nats for found in measured.values())
+    return replace(measured[middle], runs=nats if len(nats) > 1 else ()), middle
+
+
+def measure(name: str, folder: Path, place: Place) -> Measured:
     """The figures of a finished run."""
     config = read_config(folder)
     if not config["evaluation"]:
@@ -65,8 +102,9 @@ def measure(name: str, folder: Path) -> Measured:
         command=options + (f" --train.threads {threads}" if threads else ""),
         minutes=round(float(last["seconds"]) / 60, 1),
         images=int(last["images"]),
-        hardware=hardware() + (f", {threads} used" if threads else ""),
-        torch=torch.__version__.split("+")[0],
+        hardware=place.hardware + (f", {threads} used" if threads else ""),
+        torch=place.torch,
+        commit=place.commit,
         parameters=sum(weight.numel() for weight in npx.load(folder).parameters()),
     )
 
@@ -81,56 +119,48 @@ def ship(name: str, folder: Path) -> None:
         shutil.copy(folder / file, target / file)
 
 
-def table(results: Results) -> str:
-    """The table of docs/results.md."""
-    lines = [
-        "| recipe | seed | parameters | nats per image | bits/dim | protocol, given | trained |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    for name in npx.recipes.names():
-        for label, measured in results.of(name).items():
-            size = measured.parameters or results.parameters[name]
-            told = "" if measured.given == "nothing" else f", given {measured.given}"
-            lines.append(
-                f"| `{label}` | {read(name).seed} | {size:,} | "
-                f"{measured.nats:.2f} ± {measured.standard_error:.2f} | "
-                f"{measured.bits_per_dim:.4f} | {measured.protocol}{told} | "
-                f"{measured.images:,} images in {measured.minutes} min |"
-            )
-    commands = sorted({measured.command for measured in results.measured.values()})
-    machines = sorted({(m.hardware, m.torch) for m in results.measured.values()})
-    lines += ["", "Commands:", "", "```", *commands, "```", ""]
-    lines += [f"Hardware: {machine}; torch {version}." for machine, version in machines]
-    return "\n".join(lines)
+def record(results: Results, run: str, place: Place) -> tuple[str, Path]:
+    """Record the runs of a word RECIPE[:LABEL]=FOLDER[,FOLDER...]; the recipe, and what to ship."""
+    names, _, folders = run.partition("=")
+    name, _, label = names.partition(":")
+    if name not in npx.recipes.names() or not folders:
+        raise SystemExit(f"{run} must be RECIPE[:LABEL]=FOLDER[,FOLDER...] of a known recipe")
+    measured, folder = measure_all(name, [Path(part) for part in folders.split(",")], place)
+    results.measured[f"{name} {label}".strip()] = measured
+    return name, folder
 
 
-def write(results: Results) -> None:
-    """Write the package's file, and the table between its marks in docs/results.md."""
-    FILE.write_text(json.dumps(results.as_dict(), indent=1) + "\n")
-    page = ROOT / "docs" / "results.md"
-    head, _, rest = page.read_text().partition("<!-- table -->")
-    _, _, tail = rest.partition("<!-- end of table -->")
-    middle = f"<!-- table -->\n{table(results)}\n<!-- end of table -->"
-    page.write_text(head + middle + tail)
+def words() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="Record the figures of finished runs.")
+    parser.add_argument("runs", nargs="*", metavar="RECIPE[:LABEL]=FOLDER[,FOLDER...]")
+    parser.add_argument("--ship", action="store_true", help="copy the models into the package")
+    parser.add_argument("--commit", default="", help="of the source that trained the runs")
+    parser.add_argument("--hardware", default=hardware(), help="that trained the runs")
+    parser.add_argument("--torch", default=torch.__version__.split("+")[0], help="version there")
+    arguments = parser.parse_args()
+    if arguments.commit and not re.fullmatch("[0-9a-f]{7,40}", arguments.commit):
+        parser.error(f"commit must be 7 to 40 hexadecimal digits, got {arguments.commit!r}")
+    return arguments
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Record the figures of finished runs.")
-    parser.add_argument("runs", nargs="*", metavar="RECIPE[:LABEL]=FOLDER")
-    parser.add_argument("--ship", action="store_true", help="copy the models into the package")
-    arguments = parser.parse_args()
+    arguments = words()
+    place = Place(arguments.hardware, arguments.torch, arguments.commit)
     results = Results.read()
     for name in npx.recipes.names():
-        model = npx.build_recipe(name)
-        results.parameters[name] = sum(weight.numel() for weight in model.parameters())
-    for run in arguments.runs:
-        names, _, folder = run.partition("=")
-        name, _, label = names.partition(":")
-        results.measured[f"{name} {label}".strip()] = measure(name, Path(folder))
-        if arguments.ship:
-            ship(name, Path(folder))
-    write(results)
-    print(table(results))
+        results.parameters[name] = sum(weight.numel() for weight in build(name).parameters())
+    done = [record(results, run, place) for run in arguments.runs]
+    if arguments.ship:
+        for name, folder in done:
+            ship(name, folder)
+    FILE.write_text(json.dumps(results.as_dict(), indent=1) + "\n")
+    write_tables(results)
+    redrawn = {name for name, _ in done} if arguments.ship else set()
+    for name in shipped_names():
+        write_card(name, draw=name in redrawn)
+    for name, _ in done:
+        print(f"{name}: {results.measured.get(name)}")
 
 
 if __name__ == "__main__":

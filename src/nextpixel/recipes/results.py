@@ -26,6 +26,8 @@ class Measured:
         hardware: Processor and cores.
         torch: Version.
         parameters: Of the net; 0 stands for those of the recipe's.
+        commit: Of the source that trained it; empty where it was not recorded.
+        runs: Nats of all runs, where this is the one with the median of several seeds.
     """
 
     nats: float
@@ -41,6 +43,13 @@ class Measured:
     hardware: str
     torch: str
     parameters: int = 0
+    commit: str = ""
+    runs: tuple[float, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, without what was not recorded."""
+        optional = {"commit", "runs"}
+        return {k: v for k, v in asdict(self).items() if v or k not in optional}
 
 
 @dataclass(frozen=True)
@@ -59,7 +68,7 @@ class Results:
     def read(cls) -> "Results":
         """Read the file that comes with the package."""
         content: dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8"))
-        measured = {name: Measured(**values) for name, values in content["measured"].items()}
+        measured = {name: _measured(values) for name, values in content["measured"].items()}
         return cls(content["parameters"], measured)
 
     def of(self, name: str) -> dict[str, Measured]:
@@ -68,5 +77,9 @@ class Results:
 
     def as_dict(self) -> dict[str, Any]:
         """The content of the file."""
-        measured = {name: asdict(found) for name, found in sorted(self.measured.items())}
+        measured = {name: found.as_dict() for name, found in sorted(self.measured.items())}
         return {"parameters": self.parameters, "measured": measured}
+
+
+def _measured(values: dict[str, Any]) -> Measured:
+    return Measured(**{**values, "runs": tuple(values.get("runs", ()))})

@@ -1,0 +1,160 @@
+"""Cards and pictures of the shipped models, from what is on record.
+
+    python benchmarks/cards.py                  all cards anew; pictures where there are none
+    python benchmarks/cards.py NAME ...         cards and pictures of these anew
+
+A card says nothing that config.json, results.json or the recipe does not say; running this twice
+writes the same files.
+"""
+
+import argparse
+import json
+from typing import Any
+
+import torch
+from PIL import Image
+from tables import test_set
+from torch import Tensor
+
+import nextpixel as npx
+from nextpixel import gallery
+from nextpixel.data import describe
+from nextpixel.models import PixelModel
+from nextpixel.recipes import Recipe, read
+from nextpixel.recipes.results import Measured, Results
+from nextpixel.recipes.shipped import (
+    CARD,
+    PICTURE,
+    SHIPPED,
+    Shipped,
+    describe_shipped,
+    shipped_names,
+)
+
+SEED = 0
+COLUMNS, LINES = 10, 4
+USE = (
+    "To learn, to teach and to try the library: exact likelihoods, samples, completions, lossless "
+    "compression of images like those it was trained on, without training anything."
+)
+LIMITS = {
+    "-": "",
+    "class": "It must be told the class; its figure is no figure of a model that is told nothing.",
+    "own": "Its figure counts the image given its code and not the code: no likelihood of the image.",
+}
+NOTES = {
+    "color-mnist-dependent": "Minutes of training: its samples are strokes of ink on paper, not "
+    "yet digits.",
+}
+
+
+def card(name: str) -> str:
+    """The text of a model's card.
+
+    Args:
+        name: Of a shipped model whose figures are recorded.
+    """
+    config = json.loads((SHIPPED / name / "config.json").read_text(encoding="utf-8"))
+    shipped, recipe, measured = describe_shipped(name), read(name), Results.read().measured[name]
+    facts = _facts(shipped, recipe, measured, config)
+    lines = [f"# {name}", "", f"{recipe.title}.", "", f"![{_alt(shipped)}]({PICTURE})", ""]
+    lines += ["| | |", "| --- | --- |", *(f"| {key} | {value} |" for key, value in facts.items())]
+    lines += ["", "## Trained by", "", "```", measured.command, "```", ""]
+    lines += ["## Use", "", USE, "", "```", f"nextpixel {_try(shipped)}", "```", ""]
+    lines += ["## Limits", "", *_limits(shipped, measured), ""]
+    return "\n".join(lines)
+
+
+def _facts(
+    shipped: Shipped, recipe: Recipe, measured: Measured, config: dict[str, Any]
+) -> dict[str, str]:
+    training = config["training"]
+    facts = {
+        "model": f"`{shipped.architecture}`, told beside the past: {_told(shipped)}",
+        "parameters": f"{shipped.parameters:,}",
+        "data": f"`{shipped.data}`: {describe(shipped.data)}",
+        "protocol": f"`{shipped.protocol}`, {shipped.levels} levels",
+        "recipe": f"`{shipped.name}` (`nextpixel recipes {shipped.name}`), after {recipe.paper}",
+        "test set": f"{measured.n:,} images of {test_set(measured, recipe)}",
+        "nats per image": f"{measured.nats:.2f} ± {measured.standard_error:.2f} (standard error)",
+        "bits/dim": f"{measured.bits_per_dim:.4f}",
+        "trained": f"{training['steps']:,} steps of {training['batch_size']} images "
+        f"({measured.images:,} images), the weights of step {training['step']:,} kept",
+        "time": f"{measured.minutes} minutes",
+        "hardware": measured.hardware,
+        "torch": measured.torch,
+        "commit": measured.commit or "not recorded",
+    }
+    if measured.runs:
+        several = ", ".join(f"{run:.2f}" for run in measured.runs)
+        facts["seeds"] = f"the median of {len(measured.runs)} runs: {several} nats"
+    return facts
+
+
+def _told(shipped: Shipped) -> str:
+    return "nothing" if shipped.condition == "-" else shipped.condition
+
+
+def _alt(shipped: Shipped) -> str:
+    if shipped.condition.startswith("own"):
+        return "test images, and what the model draws from the code of each"
+    by_class = ", a class a column" if shipped.condition != "-" else ""
+    return f"images drawn from the model{by_class}"
+
+
+def _try(shipped: Shipped) -> str:
+    if shipped.condition.startswith("own"):
+        return f"reconstruct {shipped.name} --images {shipped.data} --out decoded.png"
+    return f"sample {shipped.name} --count 20 --columns 10 --out samples.png"
+
+
+def _limits(shipped: Shipped, measured: Measured) -> list[str]:
+    lines = [
+        f"It knows images like those of `{shipped.data}` only. The figure holds for the protocol "
+        f"`{shipped.protocol}` and is comparable to no other.",
+        f"{measured.minutes} minutes of training are far from the best that such a net can do.",
+        LIMITS[shipped.condition.split(" ")[0]],
+        NOTES.get(shipped.name, ""),
+    ]
+    return [f"- {line}" for line in lines if line]
+
+
+def picture(name: str) -> Image.Image:
+    """Images drawn by a shipped model, always the same: for an auto-encoder, from codes."""
+    model, rng = npx.load(name), torch.Generator().manual_seed(SEED)
+    shipped = describe_shipped(name)
+    if shipped.condition.startswith("own"):
+        originals = npx.load_data(shipped.data, levels=shipped.levels).test.levels[:6]
+        return _decodings(model, originals, rng)
+    labels = torch.arange(COLUMNS).repeat(LINES) if shipped.condition != "-" else None
+    levels = npx.sample(model, COLUMNS * LINES, condition=labels, rng=rng)
+    return gallery.grid(levels, model.levels, columns=COLUMNS, scale=56 // model.shape[1])
+
+
+def _decodings(model: PixelModel, originals: Tensor, rng: torch.Generator) -> Image.Image:
+    many = originals.repeat_interleave(LINES, 0)
+    with torch.inference_mode():
+        made = npx.sample(model, len(many), condition=model.own_condition(many), rng=rng)
+    return gallery.reconstructions(
+        originals, made.view(len(originals), LINES, *model.shape), model.levels
+    )
+
+
+def write_card(name: str, *, draw: bool) -> None:
+    """Write a model's card, and its picture if asked to or if there is none."""
+    if draw or not (SHIPPED / name / PICTURE).is_file():
+        gallery.save(picture(name), SHIPPED / name / PICTURE)
+    (SHIPPED / name / CARD).write_text(card(name), encoding="utf-8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Write the cards of the shipped models.")
+    parser.add_argument("names", nargs="*", choices=[*shipped_names(), []], metavar="NAME")
+    arguments = parser.parse_args()
+    for name in arguments.names or shipped_names():
+        write_card(name, draw=bool(arguments.names))
+        print(SHIPPED / name / CARD)
+
+
+if __name__ == "__main__":
+    main()

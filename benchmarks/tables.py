@@ -1,0 +1,163 @@
+"""Tables of what recipes measured: docs/results.md, and the short one of README.md.
+
+Both stand between marks, and are written by `python benchmarks/record.py`. Published figures are
+those of published.json, printed only beside figures of the same data, protocol and levels of models
+that are told nothing.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from nextpixel.recipes import Recipe, names, read
+from nextpixel.recipes.results import Measured, Results
+from nextpixel.recipes.shipped import parameters_of
+
+ROOT = Path(__file__).parents[1]
+PUBLISHED = Path(__file__).parent / "published.json"
+IN_README = (
+    "demo",
+    "mnist-fast",
+    "mnist-laptop",
+    "mnist-fast-class",
+    "mnist2-gated-class",
+    "mnist2-autoencoder",
+    "mnist256-fast",
+    "mnist256-fast-class",
+    "fashion256-fast",
+    "digits17-gated",
+    "color-mnist-dependent",
+    "mnist2-gated",
+    "mnist2-gated-spatial",
+)
+"""The most telling first: the table takes the first `ROWS` that were measured."""
+ROWS = 10
+
+
+def write_tables(results: Results) -> None:
+    """Write both tables between their marks."""
+    replace_between(ROOT / "docs" / "results.md", "table", results_table(results))
+    replace_between(ROOT / "README.md", "measured", readme_table(results))
+
+
+def replace_between(page: Path, mark: str, text: str) -> None:
+    """Put a text between `<!-- mark -->` and `<!-- end of mark -->`."""
+    first, last = f"<!-- {mark} -->", f"<!-- end of {mark} -->"
+    content = page.read_text(encoding="utf-8")
+    if first not in content or last not in content:
+        raise SystemExit(f"{page} must have the marks {first} and {last}")
+    head, _, rest = content.partition(first)
+    tail = rest.partition(last)[2]
+    page.write_text(f"{head}{first}\n{text}\n{last}{tail}", encoding="utf-8")
+
+
+def results_table(results: Results) -> str:
+    """The table of docs/results.md: a row a recipe, and one for each variant that was measured."""
+    head = (
+        "recipe", "seed", "test set, given", "nats per image", "bits/dim", "parameters",
+        "trained", "hardware", "published, same protocol", "command",
+    )  # fmt: skip
+    rows = [row for name in names() for row in _rows(read(name), results)]
+    return "\n".join([_table(head, rows), "", "Published figures, of models told nothing:", "",
+                      published_table()])  # fmt: skip
+
+
+def readme_table(results: Results) -> str:
+    """The table of README.md."""
+    head = ("recipe", "seed", "test set", "nats per image", "bits/dim", "trained, on")
+    measured = {name: results.measured[name] for name in IN_README if name in results.measured}
+    rows = [
+        (f"`{name}`", read(name).seed, test_set(found, read(name)), *_figures(found),
+         f"{found.minutes} min, {found.hardware}")
+        for name, found in list(measured.items())[:ROWS]
+    ]  # fmt: skip
+    return _table(head, rows)
+
+
+def published_table() -> str:
+    """Published figures with their sources."""
+    head = ("data, protocol, levels", "model", "published", "conditions", "source")
+    rows = [
+        (key, row["model"], _published(row), row["conditions"], row["source"])
+        for key, rows in published().items()
+        for row in rows
+    ]
+    return _table(head, rows)
+
+
+def published() -> dict[str, list[dict[str, Any]]]:
+    """The file of published figures: rows by data, protocol and levels."""
+    content: dict[str, list[dict[str, Any]]] = json.loads(PUBLISHED.read_text(encoding="utf-8"))
+    return content
+
+
+def comparable(recipe: Recipe) -> list[dict[str, Any]]:
+    """Published figures that may stand beside a recipe's."""
+    if recipe.model.options.get("condition") or recipe.model.name == "autoencoder":
+        return []
+    key = f"{recipe.data.name} {protocol_of(recipe)} {recipe.data.levels}"
+    return published().get(key, [])
+
+
+def protocol_of(recipe: Recipe) -> str:
+    """The protocol that a recipe trains by, as `nextpixel.data.protocols` settles it."""
+    if recipe.data.protocol:
+        return recipe.data.protocol
+    if recipe.data.name not in ("mnist", "fashion-mnist", "cifar10"):
+        return "levels"
+    return "threshold" if recipe.data.levels == 2 else "quantized"
+
+
+def test_set(measured: Measured, recipe: Recipe) -> str:
+    """Whose test images, by which protocol, and what the model was told of them."""
+    return f"{_set(recipe, measured.protocol)}{_given(measured.given)}"
+
+
+def _set(recipe: Recipe, protocol: str) -> str:
+    detail = {"quantized": f", {recipe.data.levels} levels", "levels": ""}
+    return f"{recipe.data.name}{detail.get(protocol, f', {protocol}')}"
+
+
+def _given(given: str) -> str:
+    if given == "nothing":
+        return ""
+    return ", given " + ("the class" if given.startswith("labels") else given)
+
+
+def _rows(recipe: Recipe, results: Results) -> list[tuple[str, ...]]:
+    beside = ", ".join(f"{row['model']}: {_published(row)}" for row in comparable(recipe)) or "-"
+    rows = [
+        (f"`{label}`", recipe.seed, test_set(found, recipe), *_figures(found),
+         f"{parameters_of(label, results):,}", _trained(found),
+         f"{found.hardware}; torch {found.torch}", beside, f"`{found.command}`")
+        for label, found in results.of(recipe.name).items()
+    ]  # fmt: skip
+    if recipe.name not in results.measured:
+        plain = (
+            f"`{recipe.name}`", recipe.seed, _set(recipe, protocol_of(recipe)), "not trained yet",
+            "-", f"{results.parameters[recipe.name]:,}", "-", "-", beside,
+            f"`nextpixel train {recipe.name}`",
+        )  # fmt: skip
+        rows.insert(0, plain)
+    return rows
+
+
+def _figures(found: Measured) -> tuple[str, str]:
+    nats = f"{found.nats:.2f} ± {found.standard_error:.2f}"
+    if found.runs:
+        nats += f" (median of {', '.join(f'{run:.2f}' for run in found.runs)})"
+    return nats, f"{found.bits_per_dim:.4f}"
+
+
+def _trained(found: Measured) -> str:
+    commit = f", commit {found.commit[:9]}" if found.commit else ""
+    return f"{found.images:,} images in {found.minutes} min{commit}"
+
+
+def _published(row: dict[str, Any]) -> str:
+    return f"{row['nats']:.2f} nats" if "nats" in row else f"{row['bits_per_dim']} bits/dim"
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = [head, ("---",) * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

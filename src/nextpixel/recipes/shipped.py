@@ -1,0 +1,117 @@
+"""What is known of the models that come with the package, without loading one: no torch here."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from nextpixel.recipes.results import Measured, Results
+
+SHIPPED = Path(__file__).parents[1] / "shipped"
+"""As in `nextpixel.checkpoint`, which costs torch."""
+CARD, PICTURE = "README.md", "samples.png"
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """A shipped model, as its files and the record of its recipe describe it.
+
+    Attributes:
+        name: What `nextpixel.load` knows it by.
+        architecture: The model's name in the registry.
+        data: Name of its data set.
+        protocol: How levels were made.
+        levels: K.
+        condition: What it is told beside the past, in words.
+        parameters: Of the net; None if not recorded.
+        bytes: Size of its folder.
+        nats: Mean negative log-probability of a test image.
+        standard_error: Of `nats`.
+        bits_per_dim: The same in bits per sub-pixel.
+        card: Path of the card.
+        picture: Path of the picture.
+    """
+
+    name: str
+    architecture: str
+    data: str
+    protocol: str
+    levels: int
+    condition: str
+    parameters: int | None
+    bytes: int
+    nats: float
+    standard_error: float
+    bits_per_dim: float
+    card: str
+    picture: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+
+def shipped_names() -> list[str]:
+    """Names of the shipped models, sorted.
+
+    Example:
+        >>> "mnist2-gated" in shipped_names()
+        True
+    """
+    return sorted(path.parent.name for path in SHIPPED.glob("*/config.json"))
+
+
+def describe_shipped(name: str) -> Shipped:
+    """What is known of a shipped model.
+
+    Args:
+        name: One of `shipped_names()`.
+
+    Example:
+        >>> describe_shipped("mnist2-gated-class").condition
+        'class (10)'
+    """
+    folder, results = SHIPPED / name, Results.read()
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    model, data, evaluation = config["model"], config["data"], config["evaluation"]
+    return Shipped(
+        name=name,
+        architecture=model["name"],
+        data=data["name"],
+        protocol=evaluation["protocol"],
+        levels=model["levels"],
+        condition=condition_of(model["options"]),
+        parameters=parameters_of(name, results),
+        bytes=sum(file.stat().st_size for file in folder.iterdir()),
+        nats=evaluation["nats"],
+        standard_error=evaluation["standard_error"],
+        bits_per_dim=evaluation["bits_per_dim"],
+        card=str(folder / CARD),
+        picture=str(folder / PICTURE),
+    )
+
+
+def parameters_of(label: str, results: Results) -> int | None:
+    """Number of parameters of a recipe's net, or of a variant's, as recorded; else None."""
+    measured: Measured | None = results.measured.get(label)
+    if measured and measured.parameters:
+        return measured.parameters
+    return results.parameters.get(label.split()[0])
+
+
+def condition_of(options: dict[str, Any]) -> str:
+    """What a model of such options is told beside the past, in words.
+
+    Example:
+        >>> condition_of({"condition": [{"classes": 10}]}), condition_of({"code": 16})
+        ('class (10)', 'own code (16)')
+    """
+    kinds = {"classes": "class", "size": "vector", "channels": "map"}
+    told = [
+        f"{word} ({condition[key]})"
+        for condition in options.get("condition", ())
+        for key, word in kinds.items()
+        if key in condition
+    ]
+    told += [f"own code ({options['code']})"] if "code" in options else []
+    return ", ".join(told) or "-"
