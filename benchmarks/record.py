@@ -24,7 +24,7 @@ from typing import Any
 
 import torch
 from cards import write_card
-from tables import write_tables
+from tables import protocol_of, write_tables
 
 import nextpixel as npx
 from nextpixel.checkpoint import SHIPPED, read_config, shipped_names
@@ -56,17 +56,29 @@ def hardware() -> str:
 
 
 def differences(name: str, config: dict[str, Any]) -> list[str]:
-    """Options by which a run differs from its recipe, as the command line gives them."""
+    """Options by which a run differs from its recipe, as the command line gives them.
+
+    A folder of data is called DIR: where it lay is nobody's business. Settings that the run's
+    version did not have are left out.
+    """
     recipe = read(name)
-    model = build(name)
-    asked = {f"model.{key}": value for key, value in asdict(model.config).items()}
-    asked |= {f"train.{key}": value for key, value in asdict(recipe.train).items()}
-    found = {f"model.{key}": value for key, value in config["model"]["options"].items()}
-    found |= {f"train.{key}": value for key, value in config["training"].items()}
+    asked = {
+        "data": asdict(recipe.data) | {"protocol": protocol_of(recipe)},
+        "model": asdict(build(name).config),
+        "train": asdict(recipe.train),
+    }
+    found = {
+        "data": config["data"] | ({"folder": "DIR"} if config["data"].get("folder") else {}),
+        "model": config["model"]["options"],
+        "train": config["training"],
+    }
     return [
-        f"--{key.replace('_', '-')} {found[key]}"
-        for key, value in asked.items()
-        if key.split(".")[1] not in IGNORED and json.loads(json.dumps(value)) != found.get(key)
+        f"--{section}.{key.replace('_', '-')} {found[section][key]}"
+        for section, options in asked.items()
+        for key, value in options.items()
+        if key in found[section]
+        and key not in IGNORED
+        and json.loads(json.dumps(value)) != found[section][key]
     ]
 
 

@@ -32,6 +32,8 @@ IN_README = (
 )
 """The most telling first: the table takes the first `ROWS` that were measured."""
 ROWS = 10
+FOLDER_OPTION = {"fashion-mnist": " --data.folder DIR", "cifar10": " --data.folder DIR"}
+"""Of data sets that are read from files."""
 
 
 def write_tables(results: Results) -> None:
@@ -110,18 +112,25 @@ def protocol_of(recipe: Recipe) -> str:
 
 def test_set(measured: Measured, recipe: Recipe) -> str:
     """Whose test images, by which protocol, and what the model was told of them."""
-    return f"{_set(recipe, measured.protocol)}{_given(measured.given)}"
+    given = "" if measured.given == "nothing" else given_by(recipe)
+    return f"{_set(recipe, measured.protocol)}{given}"
+
+
+def given_by(recipe: Recipe) -> str:
+    """What a recipe's model is told of each image, after a comma; empty for nothing."""
+    options = recipe.model.options
+    if recipe.model.name == "autoencoder":
+        return f", given its own code of {options.get('code', 'some')} numbers"
+    conditions = options.get("condition")
+    if not conditions:
+        return ""
+    as_map = isinstance(conditions, list) and conditions[0].get("form") == "map"
+    return ", given a map of the class" if as_map else ", given the class"
 
 
 def _set(recipe: Recipe, protocol: str) -> str:
     detail = {"quantized": f", {recipe.data.levels} levels", "levels": ""}
     return f"{recipe.data.name}{detail.get(protocol, f', {protocol}')}"
-
-
-def _given(given: str) -> str:
-    if given == "nothing":
-        return ""
-    return ", given " + ("the class" if given.startswith("labels") else given)
 
 
 def _rows(recipe: Recipe, results: Results) -> list[tuple[str, ...]]:
@@ -134,9 +143,9 @@ def _rows(recipe: Recipe, results: Results) -> list[tuple[str, ...]]:
     ]  # fmt: skip
     if recipe.name not in results.measured:
         plain = (
-            f"`{recipe.name}`", recipe.seed, _set(recipe, protocol_of(recipe)), "not trained yet",
-            "-", f"{results.parameters[recipe.name]:,}", "-", "-", beside,
-            f"`nextpixel train {recipe.name}`",
+            f"`{recipe.name}`", recipe.seed, _set(recipe, protocol_of(recipe)) + given_by(recipe),
+            "not trained yet", "-", f"{results.parameters[recipe.name]:,}", "-", "-", beside,
+            f"`nextpixel train {recipe.name}{FOLDER_OPTION.get(recipe.data.name, '')}`",
         )  # fmt: skip
         rows.insert(0, plain)
     return rows

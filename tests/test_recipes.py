@@ -129,3 +129,11 @@ def test_reading_recipes_costs_no_torch():
     code += "print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("words", [["recipes"], ["models", "mnist2-gated"]], ids=" ".join)
+def test_lists_and_cards_cost_no_torch(words):
+    code = f"import sys; from nextpixel.cli.app import main; main({words}); "
+    code += "print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "False"

@@ -48,7 +48,10 @@ _COMMANDS = {
         "Prove that no pixel sees itself or a later one; status 1 if one does.",
     ),
     "recipes": ("listing:recipes", "List the recipes, or show one."),
-    "models": ("listing:models", "List the models that can be built, with their options."),
+    "models": (
+        "listing:models",
+        "List the models shipped trained and those that can be built, or show one's card.",
+    ),
     "data": ("listing:data", "List the data sets."),
     "runs": ("runs:runs", "List the runs below a folder with their best figures."),
 }
