@@ -40,7 +40,7 @@ USE = (
 LIMITS = {
     "-": "",
     "class": "It must be told the class; its figure is no figure of a model that is told nothing.",
-    "own": "Its figure counts the image given its code and not the code: no likelihood of the image.",
+    "own": "Its figure counts the image given its code, not the code: no likelihood of the image.",
 }
 NOTES = {
     "color-mnist-dependent": "Minutes of training: its samples are strokes of ink on paper, not "

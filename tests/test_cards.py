@@ -99,9 +99,8 @@ def test_every_recipe_has_a_row():
 
 def test_a_figure_is_shown_with_all_that_its_row_promises():
     found = measured(80.0, commit="0123abcdef99", runs=(81.0, 80.0, 79.0), parameters=1234)
-    row = cells(
-        tables.results_table(Results({"mnist-fast": 5} | NONE, {"mnist-fast": found})), FAST
-    )
+    table = tables.results_table(Results(PARAMETERS, {"mnist-fast": found}))
+    row = cells(table, "mnist-fast")
     assert row[2] == "mnist, dynamic"
     assert row[3] == "80.00 ± 0.10 (median of 81.00, 80.00, 79.00)"
     assert row[5:8] == [
