@@ -123,6 +123,8 @@ def measure(name: str, folder: Path, place: Place) -> Measured:
 
 def ship(name: str, folder: Path) -> None:
     """Copy a model into the package."""
+    if name not in npx.recipes.names():
+        raise SystemExit(f"{name} must be a recipe without a label, since others are not shipped")
     target = SHIPPED / name
     target.mkdir(parents=True, exist_ok=True)
     for file in ("model.safetensors", "config.json"):
@@ -132,14 +134,15 @@ def ship(name: str, folder: Path) -> None:
 
 
 def record(results: Results, run: str, place: Place) -> tuple[str, Path]:
-    """Record the runs of a word RECIPE[:LABEL]=FOLDER[,FOLDER...]; the recipe, and what to ship."""
+    """Record the runs of a word RECIPE[:LABEL]=FOLDER[,FOLDER...]; the row, and what to ship."""
     names, _, folders = run.partition("=")
     name, _, label = names.partition(":")
     if name not in npx.recipes.names() or not folders:
         raise SystemExit(f"{run} must be RECIPE[:LABEL]=FOLDER[,FOLDER...] of a known recipe")
     measured, folder = measure_all(name, [Path(part) for part in folders.split(",")], place)
-    results.measured[f"{name} {label}".strip()] = measured
-    return name, folder
+    row = f"{name} {label}".strip()
+    results.measured[row] = measured
+    return row, folder
 
 
 def words() -> argparse.Namespace:
@@ -162,7 +165,10 @@ def main() -> None:
     results = Results.read()
     for name in npx.recipes.names():
         results.parameters[name] = sum(weight.numel() for weight in build(name).parameters())
-    done = [record(results, run, place) for run in arguments.runs]
+    try:
+        done = [record(results, run, place) for run in arguments.runs]
+    except npx.NextPixelError as error:
+        raise SystemExit(str(error)) from error
     if arguments.ship:
         for name, folder in done:
             ship(name, folder)
@@ -172,7 +178,7 @@ def main() -> None:
     for name in shipped_names():
         write_card(name, draw=name in redrawn)
     for name, _ in done:
-        print(f"{name}: {results.measured.get(name)}")
+        print(f"{name}: {results.measured[name]}")
 
 
 if __name__ == "__main__":

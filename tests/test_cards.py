@@ -162,6 +162,11 @@ def test_a_word_that_names_no_run_is_refused(word):
         record.record(Results({}, {}), word, PLACE)
 
 
+def test_a_variant_is_not_shipped_in_the_place_of_its_recipe(tmp_path):
+    with pytest.raises(SystemExit, match="demo dense must be a recipe without a label"):
+        record.ship("demo dense", tmp_path)
+
+
 def test_what_a_run_changed_is_told_but_not_where_its_data_lay():
     config = json.loads((shipped.SHIPPED / "mnist256-fast" / "config.json").read_text())
     assert record.differences("mnist256-fast", config) == []
