@@ -13,6 +13,8 @@ PARTS = [
     "settings",
     "lanes",
     "memory",
+    "device",
+    "ranks",
     "order",
     "images",
     "data",

@@ -5,6 +5,7 @@ image. The parts, in the order in which data passes them; each imports only from
 
     settings     files and words -> frozen dataclasses, strictly
     lanes        work spread over threads
+    ranks        processes that share work, and each one's device
     order        the scan: what comes before what
     images       levels <-> 8-bit pixels <-> the network's scale
     data         named sets, folders and files -> levels in splits

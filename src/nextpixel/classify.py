@@ -13,6 +13,7 @@ from torch import Tensor
 from nextpixel.likelihood import log_probs
 from nextpixel.models import PixelModel
 from nextpixel.nn import ClassCondition
+from nextpixel.ranks import Ranks
 
 
 def classify(
@@ -22,6 +23,7 @@ def classify(
     prior: Tensor | None = None,
     batch_size: int = 100,
     on_progress: Callable[[int], None] | None = None,
+    ranks: Ranks | None = None,
 ) -> Tensor:
     """Probability of every class given each image.
 
@@ -32,6 +34,7 @@ def classify(
             probabilities. None: all equal.
         batch_size: Images a pass.
         on_progress: Called with the number of images scored so far, of N x classes.
+        ranks: Processes that share the images, see `evaluate`.
 
     Returns:
         Probabilities, float64, shape (N, classes).
@@ -50,6 +53,7 @@ def classify(
                 torch.full((len(levels),), label),
                 batch_size=batch_size,
                 on_progress=_shift(on_progress, label * len(levels)),
+                ranks=ranks,
             )
             for label in range(classes)
         ],

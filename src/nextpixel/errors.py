@@ -7,6 +7,9 @@ and `NextPixelError` with exit status 1, each in one line.
 import difflib
 from collections.abc import Iterable
 
+TOLD_TO_ALL = "All processes of the run were told."
+"""Note on an error that every process raises, so that one of them may say it for all."""
+
 
 class NextPixelError(Exception):
     """A file could not be read or written as meant, or a job failed."""

@@ -15,6 +15,7 @@ from nextpixel.data.seeds import rng_of
 from nextpixel.likelihood import evaluation_mode, log_probs
 from nextpixel.models import PixelModel
 from nextpixel.nn import ClassCondition, Value, VectorCondition
+from nextpixel.ranks import Ranks
 
 LEAST_GAIN = 0.5
 """Nats per image below which a condition counts as ignored."""
@@ -55,13 +56,16 @@ class Health:
         )
 
 
-def health(model: PixelModel, images: Split, *, batch_size: int = 100) -> Health:
+def health(
+    model: PixelModel, images: Split, *, batch_size: int = 100, ranks: Ranks | None = None
+) -> Health:
     """Measure whether a conditional model listens.
 
     Args:
         model: A model with one condition: a label or a vector.
         images: Labelled images, or any for a model that makes its own codes.
         batch_size: Images a pass.
+        ranks: Processes that share the images, see `evaluate`.
 
     Returns:
         The three figures.
@@ -77,7 +81,8 @@ def health(model: PixelModel, images: Split, *, batch_size: int = 100) -> Health
         raise ValueError(f"images must be of two classes or more, got label {int(right[0])} alone")
 
     def nats(condition: Value) -> float:
-        return -log_probs(model, images, condition, batch_size=batch_size).mean().item()
+        found = log_probs(model, images, condition, batch_size=batch_size, ranks=ranks)
+        return -found.mean().item()
 
     nothing = _nothing(model, right)
     return Health(
@@ -90,7 +95,7 @@ def health(model: PixelModel, images: Split, *, batch_size: int = 100) -> Health
 
 def _condition(model: PixelModel, images: Split) -> Tensor:
     with evaluation_mode(model), torch.inference_mode():
-        condition = model.own_condition(images.levels)
+        condition = model.own_condition(images.levels.to(next(model.parameters()).device))
     if condition is None:
         condition = model.condition_of(images.levels, images.labels)
     if not isinstance(condition, Tensor):

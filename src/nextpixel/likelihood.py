@@ -18,6 +18,7 @@ from nextpixel.data import Split
 from nextpixel.lanes import Lanes
 from nextpixel.models import PixelModel
 from nextpixel.nn import Value, take
+from nextpixel.ranks import Ranks
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ def evaluate(
     *,
     batch_size: int = 100,
     on_progress: Callable[[int], None] | None = None,
+    ranks: Ranks | None = None,
 ) -> Evaluation:
     """Measure the exact likelihood of images.
 
@@ -74,6 +76,8 @@ def evaluate(
             is the labels for a class-conditional model.
         batch_size: Images a pass.
         on_progress: Called with the number of images done so far.
+        ranks: Processes that share the images: all call this alike, and all get the figures of one
+            process, to the bit. None: this one alone.
 
     Returns:
         The figures.
@@ -82,7 +86,9 @@ def evaluate(
         TypeError: If the levels are no integers.
         ValueError: If there are no images, they do not fit the model, or `batch_size` is below 1.
     """
-    surprise = -log_probs(model, images, condition, batch_size=batch_size, on_progress=on_progress)
+    surprise = -log_probs(
+        model, images, condition, batch_size=batch_size, on_progress=on_progress, ranks=ranks
+    )
     n, dimensions = len(surprise), math.prod(model.shape)
     nats = surprise.mean().item()
     return Evaluation(
@@ -103,15 +109,21 @@ def log_probs(
     *,
     batch_size: int = 100,
     on_progress: Callable[[int], None] | None = None,
+    ranks: Ranks | None = None,
 ) -> Tensor:
-    """Log-probability of every image in nats, float64, shape (N,); errors as in `evaluate`."""
+    """Log-probability of every image in nats, float64, shape (N,); errors as in `evaluate`.
+
+    Of several ranks each takes every so manieth batch. The batches are those of one process, and
+    so are the bits.
+    """
     levels = _levels_for(model, images)
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     if condition is None:
         condition = model.condition_of(levels, images.labels if isinstance(images, Split) else None)
-    parts: list[Tensor] = []
+    ranks = ranks or Ranks()
     device = next(model.parameters()).device
+    own = range(0, len(levels), batch_size)[ranks.rank :: ranks.world]
 
     @torch.inference_mode()
     def score(first: int) -> Tensor:
@@ -119,13 +131,18 @@ def log_probs(
         told = take(condition, batch, device)
         return model.log_prob(levels[batch].to(device), told).double().cpu()
 
-    lanes = Lanes(1 if device.type == "cuda" else None)
-    with evaluation_mode(model):
-        for part in lanes.map(score, range(0, len(levels), batch_size)):
-            parts.append(part)
-            if on_progress is not None:
-                on_progress(sum(map(len, parts)))
-    return torch.cat(parts)
+    def score_own() -> Tensor:
+        found = torch.zeros(len(levels), dtype=torch.float64)
+        lanes = Lanes(1 if device.type == "cuda" else None)
+        with evaluation_mode(model):
+            for first, part in zip(own, lanes.map(score, own), strict=True):
+                done = first + len(part)
+                found[first:done] = part
+                if on_progress is not None:
+                    on_progress(done)
+        return found
+
+    return ranks.sum(ranks.each(score_own))
 
 
 def _levels_for(model: PixelModel, images: Split | Tensor) -> Tensor:

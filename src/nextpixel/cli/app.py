@@ -18,7 +18,7 @@ from cyclopts import App, CycloptsError, Group, Parameter
 
 import nextpixel
 from nextpixel.cli.options import OptionFile
-from nextpixel.errors import NextPixelError
+from nextpixel.errors import TOLD_TO_ALL, NextPixelError
 
 _HERE = "nextpixel.cli"
 _BROKEN_PIPE = 128 + 13  # a number, since not every system has the signal
@@ -127,17 +127,27 @@ def _status(error: BaseException) -> int:
         _forget_stdout()
         return _BROKEN_PIPE
     if isinstance(error, KeyboardInterrupt):
-        print("nextpixel: interrupted", file=sys.stderr)
+        if _process() == 0:
+            print("nextpixel: interrupted", file=sys.stderr)
         return 128 + signal.SIGINT
+    status, text = _words(error)
+    if _process() == 0 or not _said_elsewhere(error, status):
+        _complain(text)
+    return status
+
+
+def _words(error: BaseException) -> tuple[int, str]:
+    """The exit status for an error, and what to say of it."""
     if isinstance(error, NextPixelError | OSError | MemoryError):
-        _complain(str(error) or type(error).__name__)
-        return 1
+        return 1, str(error) or type(error).__name__
     if isinstance(error, CycloptsError | ValueError | TypeError):
-        if _process() == 0:  # each process of a launcher finds the same; one says it
-            _complain(str(error))
-        return 2
-    _complain(f"{type(error).__name__}: {error} (--debug shows where)")
-    return 1
+        return 2, str(error)
+    return 1, f"{type(error).__name__}: {error} (--debug shows where)"
+
+
+def _said_elsewhere(error: BaseException, status: int) -> bool:
+    """Whether the first process of the launcher has met, or was told of, the same error."""
+    return status == 2 or TOLD_TO_ALL in getattr(error, "__notes__", ())
 
 
 def _complain(text: str) -> None:
@@ -153,7 +163,8 @@ def _process() -> int:
 
 def _warn(message: Warning | str, *_: object, **__: object) -> None:
     """A warning in one line, like an error, without the place in our code that gave it."""
-    print(f"nextpixel: warning: {message}", file=sys.stderr)
+    if _process() == 0:
+        print(f"nextpixel: warning: {message}", file=sys.stderr)
 
 
 def _forget_stdout() -> None:

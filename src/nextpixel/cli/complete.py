@@ -5,12 +5,17 @@ from typing import Annotated
 
 import torch
 from cyclopts import Parameter
+from torch import Tensor
 
 import nextpixel as npx
 from nextpixel import gallery
 from nextpixel.cli.inputs import check_out, read_images, read_known, warn_of_cost, write_array
+from nextpixel.cli.options import Device
+from nextpixel.cli.processes import team
 from nextpixel.cli.progress import counting
 from nextpixel.cli.told import codes_its_images, codes_of, labels_for, own_labels, refuse_labels
+from nextpixel.models import PixelModel
+from nextpixel.nn import Value
 
 
 def complete(
@@ -28,8 +33,11 @@ def complete(
     top_p: float | None = None,
     seed: int = 0,
     method: str = "engine",
+    device: Device = "auto",
 ) -> None:
     """Draw the missing part of images.
+
+    Started by torchrun, its processes share the completions: see docs/training.md.
 
     Args:
         model: Folder of a model, or the name of a shipped one.
@@ -49,38 +57,59 @@ def complete(
         seed: The same seed draws the same completions.
         method: How a pixel is predicted: by the step engine, or by a forward pass each (slow).
             Both draw the same completions.
+        device: Where to compute: cuda, cpu, or auto, which takes CUDA where there is any.
     """
-    check_out(out, (".png", ".npy"))
     if count < 1:
         raise ValueError(f"count must be at least 1, got {count}")
-    loaded = npx.load(model)
-    warn_of_cost(method, loaded)
-    mask = read_known(known, loaded)
-    originals, labels = read_images(images, model, loaded, images_count)
-    many = originals.repeat_interleave(count, 0)
-    if codes_its_images(loaded):
+    with team(device) as all_of_us:
+        ranks = all_of_us.ranks
+        ranks.first(lambda: check_out(out, (".png", ".npy")))
+        loaded = all_of_us.load(model)
+        warn_of_cost(method, loaded)
+        mask = ranks.each(lambda: read_known(known, loaded))
+        originals, labels = ranks.each(lambda: read_images(images, model, loaded, images_count))
+        many = originals.repeat_interleave(count, 0)
+        told = ranks.each(lambda: _told(loaded, many, label, labels, count))
+        with counting(loaded.shape[1], "row", shown=ranks.is_first) as tell:
+            made = npx.complete(
+                loaded,
+                many,
+                mask,
+                rng=torch.Generator().manual_seed(seed),
+                condition=told,
+                temperature=temperature,
+                top_k=top_k,
+                top_p=top_p,
+                method=method,
+                batch_size=len(many),
+                on_row=lambda row, _: tell(row),
+                ranks=ranks,
+            )
+        completions = made.view(len(originals), count, *loaded.shape)
+        ranks.first(lambda: _write(originals, mask, completions, loaded, out))
+    if ranks.is_first:
+        print(f"{count} completions of each of {len(originals)} images in {out}")
+
+
+def _told(
+    model: PixelModel,
+    many: Tensor,
+    label: tuple[int, ...] | None,
+    own: list[int] | None,
+    count: int,
+) -> Value | None:
+    """The condition of each completion, `count` for each image."""
+    if codes_its_images(model):
         refuse_labels(label)
-        condition = codes_of(loaded, many, len(many))
-    else:
-        each = labels_for(loaded, len(originals), label or own_labels(loaded, labels))
-        condition = each.repeat_interleave(count, 0) if isinstance(each, torch.Tensor) else None
-    with counting(loaded.shape[1], "row") as tell:
-        made = npx.complete(
-            loaded,
-            many,
-            mask,
-            rng=torch.Generator().manual_seed(seed),
-            condition=condition,
-            temperature=temperature,
-            top_k=top_k,
-            top_p=top_p,
-            method=method,
-            batch_size=len(many),
-            on_row=lambda row, _: tell(row),
-        )
-    completions = made.view(len(originals), count, *loaded.shape)
+        return codes_of(model, many, len(many))
+    each = labels_for(model, len(many) // count, label or own_labels(model, own))
+    return each.repeat_interleave(count, 0) if isinstance(each, Tensor) else None
+
+
+def _write(
+    originals: Tensor, mask: Tensor, completions: Tensor, model: PixelModel, out: Path
+) -> None:
     if out.suffix.lower() == ".npy":
         write_array(completions, out)
     else:
-        gallery.save(gallery.sheet(originals, mask, completions, loaded.levels), out)
-    print(f"{count} completions of each of {len(originals)} images in {out}")
+        gallery.save(gallery.sheet(originals, mask, completions, model.levels), out)

@@ -9,10 +9,13 @@ from torch import Tensor
 import nextpixel as npx
 from nextpixel.classify import classes_of
 from nextpixel.cli.inputs import data_of
+from nextpixel.cli.options import Device
+from nextpixel.cli.processes import team
 from nextpixel.cli.progress import counting
 from nextpixel.data import Split
 from nextpixel.models import PixelModel
 from nextpixel.nn import ClassCondition
+from nextpixel.ranks import Ranks
 
 HEALTH_IMAGES = 1000
 """Images on which a conditional model is asked whether it listens."""
@@ -27,9 +30,12 @@ def evaluate(
     limit: int | None = None,
     batch_size: int = 100,
     classify: bool = False,
+    device: Device = "auto",
     json: bool = False,
 ) -> None:
     """Measure the exact likelihood of a data set.
+
+    Started by torchrun, its processes share the images: see docs/training.md.
 
     Args:
         model: Folder of a model, or the name of a shipped one.
@@ -38,26 +44,38 @@ def evaluate(
         limit: Only the first so many images.
         batch_size: Images a pass.
         classify: Also classify the images by Bayes: p(class | image) by p(image | class).
+        device: Where to compute: cuda, cpu, or auto, which takes CUDA where there is any.
         json: Print one JSON object.
     """
     if batch_size < 1:
         raise ValueError(f"batch-size must be at least 1, got {batch_size}")
-    loaded = npx.load(model)
-    images = getattr(data_of(model, loaded, data), split)
-    if limit is not None:
-        images = images.take(limit)
-    if classify:
-        check_classes(loaded, images)
-    with counting(len(images), "image") as count:
-        found = npx.evaluate(loaded, images, batch_size=batch_size, on_progress=count)
-    more = listening(loaded, images) | (accuracy(loaded, images, batch_size) if classify else {})
+    with team(device) as all_of_us:
+        ranks, loaded = all_of_us.ranks, all_of_us.load(model)
+
+        def read() -> Split:
+            images: Split = getattr(data_of(model, loaded, data), split)
+            images = images if limit is None else images.take(limit)
+            if classify:
+                check_classes(loaded, images)
+            return images
+
+        images = ranks.each(read)
+        with counting(len(images), "image", shown=ranks.is_first) as count:
+            found = npx.evaluate(
+                loaded, images, batch_size=batch_size, on_progress=count, ranks=ranks
+            )
+        more = listening(loaded, images, ranks)
+        if classify:
+            more |= accuracy(loaded, images, batch_size, ranks)
+    if not ranks.is_first:
+        return
     if json:
         print(dumps(found.as_dict() | {name: value for name, (value, _) in more.items()}))
     else:
         print(*[found, *(line for _, line in more.values())], sep="\n")
 
 
-def listening(model: PixelModel, images: Split) -> dict[str, tuple[Any, str]]:
+def listening(model: PixelModel, images: Split, ranks: Ranks) -> dict[str, tuple[Any, str]]:
     """Whether a conditional model listens: a JSON entry and a line for people."""
     part = images.take(HEALTH_IMAGES)
     conditions = model.conditioner.conditions
@@ -65,7 +83,7 @@ def listening(model: PixelModel, images: Split) -> dict[str, tuple[Any, str]]:
         return {}
     if isinstance(conditions[0], ClassCondition) and len(set(_labels(part).tolist())) < 2:
         return {}
-    found = npx.health(model, part)
+    found = npx.health(model, part, ranks=ranks)
     return {"health": (found.as_dict(), f"health ({found.n:,} images): {found}")}
 
 
@@ -85,15 +103,20 @@ def _labels(images: Split) -> Tensor:
     return images.labels
 
 
-def accuracy(model: PixelModel, images: Split, batch_size: int) -> dict[str, tuple[Any, str]]:
+def accuracy(
+    model: PixelModel, images: Split, batch_size: int, ranks: Ranks
+) -> dict[str, tuple[Any, str]]:
     """Share of images whose class Bayes finds: a JSON entry and a line for people.
 
     Raises:
         ValueError: If the model is not class-conditional or the images have no labels.
     """
     labels = _labels(images)
-    with counting(len(images) * classes_of(model), "score") as count:
-        probabilities = npx.classify(model, images.levels, batch_size=batch_size, on_progress=count)
+    scores = len(images) * classes_of(model)
+    with counting(scores, "score", shown=ranks.is_first) as count:
+        probabilities = npx.classify(
+            model, images.levels, batch_size=batch_size, on_progress=count, ranks=ranks
+        )
     right = (probabilities.argmax(1) == labels).double()
     share, n = right.mean().item(), len(right)
     error = right.std().item() / math.sqrt(n) if n > 1 else math.nan

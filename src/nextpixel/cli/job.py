@@ -12,30 +12,34 @@ from PIL import Image
 import nextpixel as npx
 from nextpixel import checkpoint, gallery
 from nextpixel.cli.inputs import check_folder
+from nextpixel.cli.processes import team
 from nextpixel.cli.progress import counting, training
 from nextpixel.cli.told import codes_its_images, codes_of, labels_for
 from nextpixel.data import Dataset, load_config
 from nextpixel.likelihood import Evaluation
 from nextpixel.models import PixelModel
+from nextpixel.ranks import Ranks
 from nextpixel.recipes import Recipe, model_of
 from nextpixel.training import Progress, Result
-from nextpixel.training.ranks import joined
 from nextpixel.training.run import holds_run
 
 _PREVIEW_SEED = 0
 
 
-def run_recipe(recipe: Recipe, out: Path, *, resume: bool, allow_resize: bool = False) -> None:
+def run_recipe(
+    recipe: Recipe, out: Path, *, resume: bool, allow_resize: bool = False, device: str = "auto"
+) -> None:
     """Train a recipe into a folder, with all processes of a launcher; the first prints the result.
 
     Raises:
         ValueError: If the folder holds another run, or a setting is wrong.
         NextPixelError: If the job fails.
     """
-    with joined() as ranks:
+    with team(device) as all_of_us:
+        ranks = all_of_us.ranks
         ranks.first(lambda: check_run(out, resume=resume))
-        data = load_config(recipe.data)
-        model = model_of(recipe, shape=data.shape, levels=data.level_count)
+        data = ranks.each(lambda: load_config(recipe.data))
+        model = model_of(recipe, shape=data.shape, levels=data.level_count).to(all_of_us.device)
         with _watched(out) if ranks.is_first else nullcontext() as show:
             result = npx.fit(
                 model,
@@ -48,13 +52,15 @@ def run_recipe(recipe: Recipe, out: Path, *, resume: bool, allow_resize: bool = 
                 on_progress=show,
                 on_preview=previewer(out / "samples", recipe.train.preview_count, data),
             )
-    if ranks.is_first:
-        _report(recipe, model, data, result, out)
+        found = measure(model, data, ranks)
+        ranks.first(lambda: _report(recipe, model, result, found, out))
 
 
-def _report(recipe: Recipe, model: PixelModel, data: Dataset, result: Result, out: Path) -> None:
+def _report(
+    recipe: Recipe, model: PixelModel, result: Result, found: Evaluation, out: Path
+) -> None:
     draw(out)
-    found = measure(model, data, out)
+    add_figures(model, found, out)
     speed = result.images / max(result.seconds, 1e-9)
     print(f"trained {recipe.name}: {result.steps:,} steps, {speed:,.0f} images/s")
     print(f"test: {found}")
@@ -118,10 +124,14 @@ def _read(path: Path) -> Image.Image:
         return picture.convert("RGB")
 
 
-def measure(model: PixelModel, data: Dataset, out: Path) -> Evaluation:
-    """Evaluate on all test images, and add the figures to `config.json`."""
-    with counting(len(data.test), "image") as count:
-        found = npx.evaluate(model, data.test, on_progress=count)
+def measure(model: PixelModel, data: Dataset, ranks: Ranks) -> Evaluation:
+    """Evaluate on all test images, which the processes share."""
+    with counting(len(data.test), "image", shown=ranks.is_first) as count:
+        return npx.evaluate(model, data.test, on_progress=count, ranks=ranks)
+
+
+def add_figures(model: PixelModel, found: Evaluation, out: Path) -> None:
+    """Add what was measured to `config.json`."""
     known = checkpoint.read_config(out)
     npx.save(
         model,
@@ -130,4 +140,3 @@ def measure(model: PixelModel, data: Dataset, out: Path) -> Evaluation:
         training=known["training"],
         evaluation=found.as_dict(),
     )
-    return found

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields, make_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 from cyclopts import Parameter, Token
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from cyclopts import App, ArgumentCollection
 
 SECTIONS = ("data", "model", "train")
+Device = Literal["auto", "cpu", "cuda"]
 
 
 @dataclass

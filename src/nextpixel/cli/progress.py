@@ -15,9 +15,16 @@ _SECONDS_BETWEEN_LINES = 5.0
 
 
 @contextmanager
-def counting(total: int, unit: str) -> Iterator[Callable[[int], None]]:
-    """Show how many of `total` are done; yields the function to call with that number."""
-    with tqdm(total=total, unit=unit, leave=False, disable=not on_terminal()) as bar:
+def counting(total: int, unit: str, *, shown: bool = True) -> Iterator[Callable[[int], None]]:
+    """Show how many of `total` are done; yields the function to call with that number.
+
+    Args:
+        total: How many there are.
+        unit: What they are.
+        shown: False for a process that is not the one to speak.
+    """
+    hidden = not (shown and on_terminal())
+    with tqdm(total=total, unit=unit, leave=False, disable=hidden) as bar:
         yield lambda done: _advance(bar, done)
 
 

@@ -12,6 +12,8 @@ from torch import Tensor
 import nextpixel as npx
 from nextpixel import gallery
 from nextpixel.cli.inputs import check_out, warn_of_cost, write_array
+from nextpixel.cli.options import Device
+from nextpixel.cli.processes import team
 from nextpixel.cli.progress import counting
 from nextpixel.cli.told import told_for
 from nextpixel.models import PixelModel
@@ -31,8 +33,11 @@ def sample(
     method: str = "engine",
     columns: int | None = None,
     batch_size: int = 100,
+    device: Device = "auto",
 ) -> None:
     """Draw images from a model.
+
+    Started by torchrun, its processes share the images: see docs/training.md.
 
     Args:
         model: Folder of a model, or the name of a shipped one.
@@ -49,58 +54,54 @@ def sample(
             Both draw the same images.
         columns: Images a row of the grid; by default about as many as rows.
         batch_size: Images drawn at a time.
+        device: Where to compute: cuda, cpu, or auto, which takes CUDA where there is any.
     """
-    check_out(out, (".png", ".npy", ".gif"))
     if columns is not None and columns < 1:
         raise ValueError(f"columns must be at least 1, got {columns}")
     if count < 1:
         raise ValueError(f"count must be at least 1, got {count}")
-    loaded = npx.load(model)
-    warn_of_cost(method, loaded)
-    animated = out.suffix.lower() == ".gif"
-    size = max(1, count) if animated else batch_size  # a frame shows all images at once
-    frames: list[Tensor] = []
-    rows = itertools.count(1)
-    with counting(loaded.shape[1] * math.ceil(count / max(1, size)), "row") as tell:
-
-        def on_row(row: int, levels: Tensor) -> None:
-            del row  # of a batch; there may be several
-            tell(next(rows))
-            if animated:
-                frames.append(levels.to(torch.uint8))
-
-        levels = npx.sample(
-            loaded,
-            count,
-            rng=torch.Generator().manual_seed(seed),
-            condition=told_for(model, loaded, count, label),
-            temperature=temperature,
-            top_k=top_k,
-            top_p=top_p,
-            method=method,
-            batch_size=size,
-            on_row=on_row,
-        )
-    _write(levels, frames, loaded, out, columns)
-    print(f"{count} images of {loaded.name} in {out}")
+    with team(device) as all_of_us:
+        ranks = all_of_us.ranks
+        ranks.first(lambda: check_out(out, (".png", ".npy", ".gif")))
+        loaded = all_of_us.load(model)
+        warn_of_cost(method, loaded)
+        told = ranks.each(lambda: told_for(model, loaded, count, label))
+        rows = itertools.count(1)  # of all batches of this process
+        own = len(range(count)[ranks.share(count)])
+        total = loaded.shape[1] * math.ceil(own / max(1, batch_size))
+        with counting(total, "row", shown=ranks.is_first) as tell:
+            levels = npx.sample(
+                loaded,
+                count,
+                rng=torch.Generator().manual_seed(seed),
+                condition=told,
+                temperature=temperature,
+                top_k=top_k,
+                top_p=top_p,
+                method=method,
+                batch_size=batch_size,
+                on_row=lambda row, levels: tell(next(rows)),
+                ranks=ranks,
+            )
+        ranks.first(lambda: _write(levels, loaded, out, columns))
+    if ranks.is_first:
+        print(f"{count} images of {loaded.name} in {out}")
 
 
-def _write(
-    levels: Tensor, frames: list[Tensor], model: PixelModel, out: Path, columns: int | None
-) -> None:
+def _write(levels: Tensor, model: PixelModel, out: Path, columns: int | None) -> None:
     if out.suffix.lower() == ".npy":
         write_array(levels, out)
     elif out.suffix.lower() == ".png":
         gallery.save(gallery.grid(levels, model.levels, columns=columns), out)
     else:
-        _write_scan(frames, model, out, columns)
+        _write_scan(levels, model, out, columns)
 
 
-def _write_scan(frames: list[Tensor], model: PixelModel, out: Path, columns: int | None) -> None:
+def _write_scan(levels: Tensor, model: PixelModel, out: Path, columns: int | None) -> None:
     rows = torch.arange(model.shape[1]).unsqueeze(1)
     pictures = [
         gallery.grid(levels, model.levels, columns=columns, known=rows <= row)
-        for row, levels in enumerate(frames)
+        for row in range(len(rows))
     ]
-    captions = [f"row {row + 1}" for row in range(len(frames))]
+    captions = [f"row {row + 1}" for row in range(len(rows))]
     gallery.animation(pictures, out, captions=captions, milliseconds=120)

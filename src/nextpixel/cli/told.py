@@ -74,12 +74,14 @@ def _check_labels(labels: Sequence[int], condition: ClassCondition) -> None:
 def codes_of(model: PixelModel, levels: Tensor, count: int) -> Value | None:
     """Codes of images, gone through in turn until there are `count`."""
     with evaluation_mode(model), torch.inference_mode():
-        return model.own_condition(levels[torch.arange(count) % len(levels)])
+        images = levels[torch.arange(count) % len(levels)]
+        return model.own_condition(images.to(next(model.parameters()).device))
 
 
 def codes_its_images(model: PixelModel) -> bool:
     """Whether a model makes its condition of images by itself."""
-    blank = torch.zeros(1, *model.shape, dtype=torch.int64)
+    device = next(model.parameters()).device
+    blank = torch.zeros(1, *model.shape, dtype=torch.int64, device=device)
     return model.own_condition(blank) is not None
 
 

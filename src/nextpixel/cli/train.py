@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from nextpixel.cli.options import OptionFile, given, words_of
+from nextpixel.cli.options import Device, OptionFile, given, words_of
 from nextpixel.data.config import DataConfig
 from nextpixel.recipes import Layer, check_model, read
 from nextpixel.settings import dotted
@@ -25,6 +25,7 @@ def train(
     out: Path | None = None,
     resume: Annotated[bool, Parameter(negative="")] = False,
     allow_resize: Annotated[bool, Parameter(negative="")] = False,
+    device: Device = "auto",
     data: DataWords | None = None,
     model: dict[str, str] | None = None,
     train: TrainWords | None = None,
@@ -40,6 +41,7 @@ def train(
         resume: Go on with the run in that folder, to the same result as if it had not stopped.
         allow_resize: Let the resumed run have another number of processes or passes (accumulate)
             than before. Its result is then the same but for rounding.
+        device: Where to compute: cuda, cpu, or auto, which takes CUDA where there is any.
         data: Settings of the data set.
         model: Options of the model, such as --model.features 32 (see `nextpixel models`).
         train: Settings of the training.
@@ -50,4 +52,5 @@ def train(
     check_model(chosen)
     from nextpixel.cli.job import run_recipe
 
-    run_recipe(chosen, out or Path("runs") / chosen.name, resume=resume, allow_resize=allow_resize)
+    folder = out or Path("runs") / chosen.name
+    run_recipe(chosen, folder, resume=resume, allow_resize=allow_resize, device=device)

@@ -10,6 +10,7 @@ from torch import Tensor
 from nextpixel.heads.sharpness import Sharpness
 from nextpixel.models import PixelModel
 from nextpixel.nn import Value
+from nextpixel.ranks import Ranks
 from nextpixel.sampling.draw import check_room, draw_uniforms, fill
 from nextpixel.sampling.scan import OnRow
 
@@ -27,6 +28,7 @@ def complete(
     method: str = "engine",
     batch_size: int = 100,
     on_row: OnRow | None = None,
+    ranks: Ranks | None = None,
 ) -> Tensor:
     """Draw the unknown part of images.
 
@@ -42,6 +44,7 @@ def complete(
         method: See `sample`.
         batch_size: Images at a time.
         on_row: See `sample`.
+        ranks: See `sample`.
 
     Returns:
         Levels, uint8, shape (B, C, H, W), equal to `levels` where `known`.
@@ -74,4 +77,5 @@ def complete(
         method=method,
         batch_size=batch_size,
         on_row=on_row,
+        ranks=ranks,
     )

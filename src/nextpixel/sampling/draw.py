@@ -15,6 +15,7 @@ from nextpixel.memory import require
 from nextpixel.models import PixelModel
 from nextpixel.nn import Given, Value
 from nextpixel.order import Shape, Step, from_sequence
+from nextpixel.ranks import Ranks
 from nextpixel.sampling.recompute import Recompute
 from nextpixel.sampling.scan import Choose, OnRow, Predict, scan
 from nextpixel.sampling.torch_engine import TorchEngine
@@ -36,6 +37,7 @@ def sample(
     method: str = "engine",
     batch_size: int = 100,
     on_row: OnRow | None = None,
+    ranks: Ranks | None = None,
 ) -> Tensor:
     """Draw images.
 
@@ -52,6 +54,8 @@ def sample(
         method: One of `METHODS`.
         batch_size: Images at a time.
         on_row: Called with the number of rows done and the levels so far (of the images at hand).
+        ranks: Processes that share the images: all call this alike, with equal `rng`, and all get
+            every image. None: this one alone.
 
     Returns:
         Levels, uint8, shape (count, C, H, W).
@@ -81,6 +85,7 @@ def sample(
         method=method,
         batch_size=batch_size,
         on_row=on_row,
+        ranks=ranks,
     )
 
 
@@ -114,8 +119,11 @@ def fill(
     method: str,
     batch_size: int,
     on_row: OnRow | None,
+    ranks: Ranks | None = None,
 ) -> Tensor:
     """Keep `levels` where `known`, draw the rest by `uniforms`; all of shape (B, C, H, W).
+
+    Of several ranks each draws a share of the images, and gets those of the others.
 
     Returns:
         Levels, uint8, shape (B, C, H, W).
@@ -128,22 +136,20 @@ def fill(
         raise ValueError(f"there is no method {method!r}; {nearest(method, METHODS)}")
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-    filler = _filler(model, method, sharpness)
-    parts = []
-    with evaluation_mode(model), torch.inference_mode():
-        given = model.condition(condition, len(levels))
-        for part in _parts(len(levels), batch_size):
-            drawn = filler(
-                model,
-                levels[part],
-                known[part],
-                uniforms[part],
-                given.part(part),
-                sharpness,
-                on_row,
-            )
-            parts.append(drawn.to("cpu", torch.uint8))
-    return torch.cat(parts)
+    ranks = ranks or Ranks()
+    own = ranks.share(len(levels))
+
+    def draw_own() -> Tensor:
+        drawn = torch.zeros(levels.shape, dtype=torch.uint8)
+        filler = _filler(model, method, sharpness)
+        with evaluation_mode(model), torch.inference_mode():
+            given = model.condition(condition, len(levels))
+            for part in _parts(own, batch_size):
+                images = (levels[part], known[part], uniforms[part], given.part(part))
+                drawn[part] = filler(model, *images, sharpness, on_row).to("cpu", torch.uint8)
+        return drawn
+
+    return ranks.sum(ranks.each(draw_own))
 
 
 def _filler(model: PixelModel, method: str, sharpness: Sharpness) -> Filler:
@@ -168,7 +174,7 @@ def _has_program(model: PixelModel) -> bool:
         warnings.warn(
             f"the step engine is not used: {model.name} has no program; each pixel costs a forward "
             "pass",
-            stacklevel=4,
+            stacklevel=6,
         )
     return found
 
@@ -178,7 +184,7 @@ def _has_numba() -> bool:
     if not found:
         warnings.warn(
             "numba is not installed: the step engine runs by torch, which is slower",
-            stacklevel=4,
+            stacklevel=6,
         )
     return found
 
@@ -215,8 +221,9 @@ def _fill_by_recompute(
     return scan(state, choose, on_row)
 
 
-def _parts(count: int, size: int) -> Iterator[slice]:
-    return (slice(first, first + size) for first in range(0, count, size))
+def _parts(images: slice, size: int) -> Iterator[slice]:
+    first, end = images.start, images.stop
+    return (slice(at, min(at + size, end)) for at in range(first, end, size))
 
 
 def _chooser(levels: Tensor, known: Tensor, uniforms: Tensor, sharpness: Sharpness) -> Choose:

@@ -10,8 +10,8 @@ from nextpixel.data.seeds import rng_of
 from nextpixel.likelihood import evaluation_mode
 from nextpixel.models import PixelModel
 from nextpixel.nn import Value
+from nextpixel.ranks import Ranks
 from nextpixel.training.config import TrainConfig
-from nextpixel.training.ranks import Ranks
 
 ConditionOf = Callable[[Tensor, Tensor | None], Value | None]
 

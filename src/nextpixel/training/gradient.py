@@ -22,7 +22,7 @@ from nextpixel.data.seeds import rng_of
 from nextpixel.lanes import Lanes
 from nextpixel.models import PixelModel
 from nextpixel.nn import Value, take
-from nextpixel.training.ranks import Ranks
+from nextpixel.ranks import Ranks
 
 _Gradients = Sequence[Tensor | None]
 
@@ -111,7 +111,8 @@ def seeded(model: PixelModel, seed: int) -> Iterator[None]:
     if not model.mode_matters:
         yield
         return
-    with torch.random.fork_rng():
+    device = next(model.parameters()).device  # the GPUs of other processes are left alone
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         yield
 

@@ -1,0 +1,45 @@
+"""A command that several processes of a launcher carry out together, each on its device."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+
+import nextpixel as npx
+from nextpixel.device import choose_device
+from nextpixel.models import PixelModel
+from nextpixel.ranks import Ranks, joined
+
+
+@dataclass(frozen=True)
+class Team:
+    """The processes of a command, and the device of this one."""
+
+    ranks: Ranks
+    device: torch.device
+
+    def load(self, folder: str) -> PixelModel:
+        """Read a model onto this process's device.
+
+        Raises:
+            ValueError: If there is none.
+            NextPixelError: If its files are damaged.
+        """
+        return self.ranks.each(lambda: npx.load(folder).to(self.device))
+
+
+@contextmanager
+def team(device: str) -> Iterator[Team]:
+    """Join the processes of the launcher, if there is one, while a command is carried out.
+
+    Args:
+        device: "auto", "cpu" or "cuda".
+
+    Raises:
+        ValueError: If there is no such device.
+        NextPixelError: If the other processes cannot be reached.
+    """
+    chosen = choose_device(device)
+    with joined(chosen) as ranks:
+        yield Team(ranks, chosen)
