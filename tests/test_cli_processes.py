@@ -1,7 +1,8 @@
-"""`torchrun -m nextpixel train`: one run of two processes, its messages and its end."""
+"""`torchrun -m nextpixel`: training, scoring and drawing by several processes, and their ends."""
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -9,21 +10,28 @@ from pathlib import Path
 
 import pytest
 
+from nextpixel.cli.app import main
 from tests import runs
 
 ROOT = Path(__file__).parents[1]
 SIZES = ["--model.features", "4", "--model.layers", "1", "--model.dropout", "0.2"]
 TIMES = ["--train.validate-every", "5", "--train.validation-images", "20", "--train.previews", "0"]
-TRAIN = ["-m", "nextpixel", "train", "digits17-gated", *SIZES, *TIMES]
+TRAIN = ["train", "digits17-gated", *SIZES, *TIMES]
+ALONE = ["--standalone"]
 
 
-def launch(count, out, *options):
-    """Begin a command in so many processes."""
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
+def launch(count, out, *options, nodes=ALONE):
+    """Begin a training run in so many processes."""
+    return begin(count, *TRAIN, "--out", str(out), *options, nodes=nodes)
+
+
+def begin(count, *words, nodes=ALONE):
+    """Begin a command in so many processes, or as one of several machines."""
+    launcher = ["-m", "torch.distributed.run", *nodes, "--nproc-per-node", str(count)]
     paths = os.pathsep.join([str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])
     threads = {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "PYTHONPATH": paths}
     return subprocess.Popen(
-        [sys.executable, *launcher, *TRAIN, "--out", str(out), *options],
+        [sys.executable, *launcher, "-m", "nextpixel", *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -77,3 +85,61 @@ def test_what_processes_refuse_is_said_in_one_line(tmp_path):
 
     assert ended(launch(2, tmp_path / "run", *more, "--allow-resize"))[0] == 0
     assert runs.resume_step(tmp_path / "run") == 8
+
+
+@pytest.mark.slow
+def test_two_machines_of_two_processes_train_one_run(tmp_path):
+    steps = ["--train.steps", "20"]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    there = ["--nnodes", "2", "--master-addr", "127.0.0.1", "--master-port", port, "--node-rank"]
+    machines = [launch(2, tmp_path / "run", *steps, nodes=[*there, rank]) for rank in "01"]
+    (first, printed, own), (second, nothing, others) = [ended(machine) for machine in machines]
+    assert (first, second, own, others) == (0, 0, [], [])
+    assert printed.count("trained digits17-gated: 20 steps") == printed.count("test: ") == 1
+    assert nothing == ""
+    assert runs.resume_step(tmp_path / "run") == 20
+
+
+@pytest.mark.slow
+def test_four_processes_score_as_one_does_and_one_prints(capsys):
+    words = ["evaluate", "mnist2-gated-class", "--limit", "450", "--classify", "--json"]
+    assert main(words) == 0
+    alone = capsys.readouterr().out
+    assert ended(begin(4, *words)) == (0, alone, [])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["sample", "mnist2-gated-class", "--count", "7", "--batch-size", "2"],
+        ["complete", "digits17-gated", "--images", "digits", "--known", "top", "--count", "2"],
+    ],
+    ids=["sample", "complete"],
+)
+def test_two_processes_draw_the_file_of_one_to_the_bit(tmp_path, capsys, words):
+    together, alone = tmp_path / "two.npy", tmp_path / "one.npy"
+    assert main([*words, "--out", str(alone)]) == 0
+    printed = capsys.readouterr().out.replace("one.npy", "two.npy")
+    assert ended(begin(2, *words, "--out", str(together))) == (0, printed, [])
+    assert together.read_bytes() == alone.read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ("sample digits17-gated --out a.jpg", "out must end in .png or .npy or .gif, got 'a.jpg'"),
+        ("sample nothing --out a.npy", "there is no model 'nothing'"),
+        ("sample digits17-gated --out /proc/a/b.npy", "cannot write /proc/a: "),
+        ("evaluate digits17-gated --data nothing", "nothing"),
+    ],
+    ids=["ending", "model", "folder", "data"],
+)
+def test_what_all_processes_meet_is_said_in_one_line(words, text):
+    status, printed, own = ended(begin(2, *words.split()))
+    assert (status, printed, len(own)) == (1, "", 1)  # torchrun's own status
+    assert own[0].startswith("nextpixel: error: ")
+    assert text in own[0]

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 import nextpixel as npx
+from nextpixel.ranks import Ranks
 from nextpixel.training.gradient import Gradient
-from nextpixel.training.ranks import Ranks
 from tests import runs, worlds
 from tests.test_lanes import levels, tiny
 

@@ -3,10 +3,12 @@
 import os
 from dataclasses import replace
 
+import torch
 import torch.distributed as dist
 
 import nextpixel as npx
 from nextpixel.data import Dataset
+from nextpixel.ranks import Ranks
 from tests import runs
 
 GATED = {"features": 4, "layers": 1, "first_side": 3, "side": 3, "head_features": 4, "dropout": 0.3}
@@ -96,7 +98,6 @@ def make_labels(split):
 
 def score(folder, count, pipe):
     """Nats of some images, shared out over the processes."""
-    from nextpixel.training.ranks import Ranks
     from nextpixel.training.shared import nats_over
 
     split = runs.make_split("validation", count)
@@ -105,11 +106,72 @@ def score(folder, count, pipe):
 
 def fail(folder, pipe):
     """An error that only the first process meets."""
-    from nextpixel.training.ranks import Ranks
-
     ranks = Ranks.current()
 
     def call():
         raise npx.NextPixelError("the first one fails")
 
     ranks.first(call if ranks.is_first else lambda: None)
+
+
+def share(folder, pipe):
+    """All that processes share out, and how much of it this one does."""
+    return share_alone(Ranks.current())
+
+
+def share_alone(ranks):
+    """What `share` gives, for any ranks."""
+    work = dict.fromkeys(("scored", "drawn"), 0)
+    split = make_labels(runs.make_split("validation", 70))
+    condition = [{"classes": 2, "form": "gate", "dropout": 0.3}]
+    model = npx.build("gated-pixelcnn", shape=(1, 6, 6), levels=2, condition=condition, **GATED)
+    log_prob, counted = model.log_prob, {"batch_size": 20, "ranks": ranks}
+
+    def count(levels, told):
+        work["scored"] += len(levels)
+        return log_prob(levels, told)
+
+    def draw(row, levels):
+        work["drawn"] += len(levels)
+
+    model.log_prob = count
+    drawing = {"condition": torch.arange(11) % 2, "on_row": draw, "batch_size": 2, "ranks": ranks}
+    drawing["method"] = "recompute"  # the engine would take seconds to start in each process
+    known = torch.arange(6).view(6, 1).expand(6, 6) < 2
+    first = split.levels[:11]
+    return {
+        "evaluation": npx.evaluate(model, split, **counted),
+        "classes": npx.classify(model, split.levels, **counted).tolist(),
+        "health": npx.health(model, split, **counted),
+        "samples": npx.sample(model, 11, rng=torch.Generator(), **drawing).tolist(),
+        "completions": npx.complete(model, first, known, rng=torch.Generator(), **drawing).tolist(),
+        "work": work,
+    }
+
+
+def fail_second(folder, pipe):
+    """An error that only the second process meets."""
+    ranks = Ranks.current()
+
+    def call():
+        if ranks.rank == 1:
+            raise npx.NextPixelError("the second one fails")
+
+    ranks.each(call)
+
+
+class Strange(Exception):
+    """One that cannot be made again from its text alone."""
+
+    def __init__(self, number, *, kind):
+        super().__init__(f"as {kind} as {number}")
+
+
+def fail_strangely(folder, pipe):
+    """An error that pickle cannot copy."""
+    ranks = Ranks.current()
+
+    def call():
+        raise Strange(7, kind="strange")
+
+    ranks.first(call)

@@ -8,6 +8,7 @@ they are called, so that `nextpixel --help` costs no torch.
 import os
 import signal
 import sys
+import time
 import traceback
 import warnings
 from collections.abc import Sequence
@@ -22,6 +23,9 @@ from nextpixel.errors import TOLD_TO_ALL, NextPixelError
 
 _HERE = "nextpixel.cli"
 _BROKEN_PIPE = 128 + 13  # a number, since not every system has the signal
+_COURTESY = 10.0
+"""Seconds that the other processes of a launcher leave the first to say what went wrong: the
+launcher ends them all as soon as one has failed."""
 _COMMANDS = {
     "train": ("train:train", "Train the model of a recipe, or go on with a run that was stopped."),
     "evaluate": ("evaluate:evaluate", "Measure the exact likelihood of a data set."),
@@ -133,6 +137,8 @@ def _status(error: BaseException) -> int:
     status, text = _words(error)
     if _process() == 0 or not _said_elsewhere(error, status):
         _complain(text)
+    else:
+        time.sleep(_COURTESY)
     return status
 
 

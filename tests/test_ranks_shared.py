@@ -1,0 +1,155 @@
+"""Processes that share images find the figures and draw the pictures of one, to the bit."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+import nextpixel as npx
+from nextpixel import device
+from nextpixel.cli import app
+from nextpixel.errors import TOLD_TO_ALL
+from nextpixel.ranks import Ranks, backend_for
+from tests import worlds
+
+WORLD = 3
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory):
+    """What each of three processes has found."""
+    return worlds.run(tmp_path_factory.mktemp("shared") / "run", WORLD, worlds.share)
+
+
+@pytest.fixture(scope="module")
+def alone():
+    return worlds.share_alone(Ranks())
+
+
+@pytest.mark.parametrize("what", ["evaluation", "classes", "health", "samples", "completions"])
+def test_every_process_gets_what_one_process_finds(together, alone, what):
+    assert [found[what] for found in together] == [alone[what]] * WORLD
+
+
+def test_each_process_does_a_part_of_the_work(together, alone):
+    for what, whole in alone["work"].items():
+        parts = [found["work"][what] for found in together]
+        assert sum(parts) == whole
+        assert max(parts) < whole
+
+
+def test_what_one_process_fails_at_fails_everywhere(tmp_path):
+    ends = worlds.run(tmp_path / "run", WORLD, worlds.fail_second)
+    assert [(type(error), str(error)) for error in ends] == [
+        (npx.NextPixelError, "the second one fails")
+    ] * WORLD
+    assert all(TOLD_TO_ALL in error.__notes__ for error in ends)
+
+
+def test_an_error_that_cannot_be_sent_is_told_by_its_text(tmp_path):
+    ends = worlds.run(tmp_path / "run", 2, worlds.fail_strangely)
+    assert [str(error) for error in ends] == ["Strange: as strange as 7"] * 2
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 10])
+def test_the_shares_are_the_whole(count):
+    shares = [range(count)[Ranks(rank, WORLD).share(count)] for rank in range(WORLD)]
+    assert [image for share in shares for image in share] == list(range(count))
+
+
+@pytest.mark.parametrize(
+    ("process", "error", "said"),
+    [
+        (0, npx.NextPixelError("gone"), "nextpixel: error: gone\n"),
+        (1, npx.NextPixelError("gone"), "nextpixel: error in process 1: gone\n"),
+        (0, ValueError("wrong"), "nextpixel: error: wrong\n"),
+        (1, ValueError("wrong"), ""),
+        (1, KeyboardInterrupt(), ""),
+    ],
+)
+def test_an_error_that_all_processes_find_is_said_by_the_first(
+    monkeypatch, capsys, process, error, said
+):
+    say(monkeypatch, process, error)
+    assert capsys.readouterr().err == said
+
+
+@pytest.mark.parametrize(("process", "said"), [(0, "nextpixel: error: gone\n"), (1, "")])
+def test_an_error_told_to_all_is_said_by_the_first(monkeypatch, capsys, process, said):
+    error = npx.NextPixelError("gone")
+    error.add_note(TOLD_TO_ALL)
+    say(monkeypatch, process, error)
+    assert capsys.readouterr().err == said
+
+
+def say(monkeypatch, process, error):
+    def fail(*words, **how):
+        raise error
+
+    monkeypatch.setattr(app, "_COURTESY", 0.0)
+    monkeypatch.setattr(app, "app", SimpleNamespace(meta=fail))
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", str(process))
+    app.main(["evaluate"])
+
+
+def pretend(monkeypatch, devices, *, processes=1, local=0):
+    """A machine with so many CUDA devices, and this process among those that share it."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: devices > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: devices)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", str(processes))
+    monkeypatch.setenv("LOCAL_RANK", str(local))
+
+
+@pytest.mark.parametrize(
+    ("name", "devices", "expected"),
+    [
+        ("auto", 0, "cpu"),
+        ("cpu", 0, "cpu"),
+        ("cpu", 4, "cpu"),
+        ("auto", 4, "cuda:3"),
+        ("cuda", 4, "cuda:3"),
+    ],
+)
+def test_a_process_computes_on_a_device_of_its_own(monkeypatch, name, devices, expected):
+    pretend(monkeypatch, devices, processes=4, local=3)
+    assert str(device.choose_device(name)) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "devices", "text"),
+    [
+        ("cuda", 0, r"device must be cpu or auto on this machine, got 'cuda': torch finds no CUDA"),
+        ("auto", 2, r"at most its CUDA devices, 2, got 4; start fewer, or choose device cpu"),
+        ("gpu", 2, r"device must be one of auto, cpu, cuda, got 'gpu'"),
+    ],
+)
+def test_a_device_that_is_not_there_is_refused(monkeypatch, name, devices, text):
+    pretend(monkeypatch, devices, processes=4)
+    with pytest.raises(ValueError, match=text):
+        device.choose_device(name)
+
+
+@pytest.mark.parametrize(
+    ("where", "has_nccl", "expected"),
+    [("cpu", True, "gloo"), ("cuda:1", True, "cpu:gloo,cuda:nccl"), ("cuda:1", False, "gloo")],
+)
+def test_nccl_connects_cuda_devices_and_gloo_the_rest(monkeypatch, where, has_nccl, expected):
+    chosen = []
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    monkeypatch.setattr(torch.distributed, "is_nccl_available", lambda: has_nccl)
+    assert backend_for(torch.device(where)) == expected
+    assert chosen == ([torch.device(where)] if where != "cpu" else [])
+
+
+@pytest.mark.gpu
+def test_training_and_scoring_on_a_gpu_are_those_of_the_cpu_but_for_rounding(tmp_path):
+    from tests import runs
+
+    assert torch.cuda.is_available()
+    where, nats = device.choose_device("cuda"), []
+    for target in (torch.device("cpu"), where):
+        model = runs.make_model().to(target)
+        runs.run(tmp_path / target.type, model=model, steps=10)
+        nats.append(npx.evaluate(model, runs.make_split("validation", 50)).nats)
+    assert nats[0] == pytest.approx(nats[1], rel=1e-2)
