@@ -104,7 +104,8 @@ def test_two_machines_of_two_processes_train_one_run(tmp_path):
 
 @pytest.mark.slow
 def test_four_processes_score_as_one_does_and_one_prints(capsys):
-    words = ["evaluate", "mnist2-gated-class", "--limit", "450", "--classify", "--json"]
+    words = ["evaluate", "mnist2-gated-class", "--limit", "60", "--batch-size", "10", "--json"]
+    words.append("--classify")
     assert main(words) == 0
     alone = capsys.readouterr().out
     assert ended(begin(4, *words)) == (0, alone, [])
@@ -132,11 +133,9 @@ def test_two_processes_draw_the_file_of_one_to_the_bit(tmp_path, capsys, words):
     ("words", "text"),
     [
         ("sample digits17-gated --out a.jpg", "out must end in .png or .npy or .gif, got 'a.jpg'"),
-        ("sample nothing --out a.npy", "there is no model 'nothing'"),
-        ("sample digits17-gated --out /proc/a/b.npy", "cannot write /proc/a: "),
         ("evaluate digits17-gated --data nothing", "nothing"),
     ],
-    ids=["ending", "model", "folder", "data"],
+    ids=["ending", "data"],
 )
 def test_what_all_processes_meet_is_said_in_one_line(words, text):
     status, printed, own = ended(begin(2, *words.split()))

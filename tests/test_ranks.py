@@ -238,7 +238,7 @@ def test_four_processes_are_one_but_for_rounding(tmp_path):
     changes = {"steps": 20, "batch_size": 12}
     first, *others = worlds.run(tmp_path / "four", 4, worlds.train, changes)
     assert others == [first] * 3
-    runs.run(tmp_path / "one", model=runs.make_model(batch_norm=False), accumulate=4, **changes)
+    runs.run(tmp_path / "one", model=runs.make_model(batch_norm=False), **changes)
     for here, there in zip(runs.rows(tmp_path / "one"), runs.rows(tmp_path / "four"), strict=True):
         assert {name: float(value) for name, value in here.items()} == pytest.approx(
             {name: float(value) for name, value in there.items()}, rel=1e-4
