@@ -125,6 +125,9 @@ def share_alone(ranks):
     split = make_labels(runs.make_split("validation", 70))
     condition = [{"classes": 2, "form": "gate", "dropout": 0.3}]
     model = npx.build("gated-pixelcnn", shape=(1, 6, 6), levels=2, condition=condition, **GATED)
+    rng = torch.Generator().manual_seed(0)
+    for weights in model.parameters():  # so that the label matters, as it does not at the start
+        weights.data += 0.3 * torch.randn(weights.shape, generator=rng)
     log_prob, counted = model.log_prob, {"batch_size": 20, "ranks": ranks}
 
     def count(levels, told):
