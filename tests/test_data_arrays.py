@@ -19,7 +19,7 @@ def counting(*shape, dtype=np.uint8):
 
 def in_order(data):
     """All images of all parts, sorted by their first pixel."""
-    pixels = torch.cat([part.pixels for part in (data.train, data.validation, data.test)])
+    pixels = torch.cat([part.pixels.load() for part in (data.train, data.validation, data.test)])
     return pixels[pixels.flatten(1)[:, 0].argsort()]
 
 
@@ -97,7 +97,7 @@ def test_labels_beside_the_images_are_found(tmp_path, name, labels):
     save(tmp_path / f"{labels}.npy", np.arange(50) % 7)
     data = load_data(path)
     assert data.class_names == tuple("0123456")
-    assert torch.equal(data.train.labels, data.train.pixels.flatten().long() % 7)
+    assert torch.equal(data.train.labels, data.train.pixels.load().flatten().long() % 7)
 
 
 @pytest.mark.parametrize(
@@ -121,8 +121,8 @@ def test_labels_that_do_not_fit_are_refused(tmp_path, labels):
         (np.array([["a"]]), "must hold integers, got <U1"),
         (counting(5, 4), r"must have shape .*, got \(5, 4\)"),
         (counting(5, 4, 4, 3, 1), r"must have shape .*, got \(5, 4, 4, 3, 1\)"),
-        (np.full((5, 2, 2), 256), "numbers must be 0 to 255, got 256 to 256"),
-        (np.full((5, 2, 2), -1), "numbers must be 0 to 255, got -1 to -1"),
+        (np.full((5, 2, 2), 256), r"numbers must be 0 to 255, got 256 in image 0 \(from 0\)"),
+        (np.full((5, 2, 2), -1), r"numbers must be 0 to 255, got -1 in image 0 \(from 0\)"),
         (np.zeros((0, 2, 2), int), r"must have shape .*, got \(0, 2, 2\)"),
         (np.array([{}]), "not a whole .npy file of numbers"),
     ],

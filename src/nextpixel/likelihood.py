@@ -20,6 +20,8 @@ from nextpixel.models import PixelModel
 from nextpixel.nn import Value, take
 from nextpixel.ranks import Ranks
 
+_PIECE = 16 * 2**20  # sub-pixels of images that are read as needed, at a time
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -116,9 +118,11 @@ def log_probs(
     Of several ranks each takes every so manieth batch. The batches are those of one process, and
     so are the bits.
     """
-    levels = _levels_for(model, images)
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+    if isinstance(images, Split) and not images.in_memory and condition is None and len(images):
+        return _by_pieces(model, images, batch_size, on_progress, ranks)
+    levels = _levels_for(model, images)
     if condition is None:
         condition = model.condition_of(levels, images.labels if isinstance(images, Split) else None)
     ranks = ranks or Ranks()
@@ -145,12 +149,42 @@ def log_probs(
     return ranks.sum(ranks.each(score_own))
 
 
-def _levels_for(model: PixelModel, images: Split | Tensor) -> Tensor:
+def _by_pieces(
+    model: PixelModel,
+    images: Split,
+    batch_size: int,
+    on_progress: Callable[[int], None] | None,
+    ranks: Ranks | None,
+) -> Tensor:
+    """Of images that do not lie in memory: the batches are those of all at once."""
+    _check_count(model, images)
+    size = batch_size * max(1, _PIECE // (batch_size * math.prod(images.shape)))
+    parts: list[Tensor] = []
+    for levels in images.pieces(size):
+        done = sum(map(len, parts))
+        labels = None if images.labels is None else images.labels[done : done + len(levels)]
+        told = model.condition_of(levels, labels)
+        tell = None if on_progress is None else _counted_from(done, on_progress)
+        parts.append(
+            log_probs(model, levels, told, batch_size=batch_size, on_progress=tell, ranks=ranks)
+        )
+    return torch.cat(parts)
+
+
+def _counted_from(done: int, on_progress: Callable[[int], None]) -> Callable[[int], None]:
+    return lambda count: on_progress(done + count)
+
+
+def _check_count(model: PixelModel, images: Split | Tensor) -> None:
     if isinstance(images, Split) and images.level_count != model.levels:
         raise ValueError(
             f"images must have the model's {model.levels} levels, got {images.name} with "
             f"{images.level_count}"
         )
+
+
+def _levels_for(model: PixelModel, images: Split | Tensor) -> Tensor:
+    _check_count(model, images)
     levels = images.levels if isinstance(images, Split) else images
     model.check(levels)
     if len(levels) == 0:

@@ -1,24 +1,33 @@
-"""NumPy files: 8-bit pixels or levels, one array of images in a `.npy`.
+"""NumPy files: 8-bit pixels or levels, one array of images in a `.npy`, or a folder of such files.
 
-Labels are read where they lie beside it: those of `faces.npy` are in `faces-labels.npy`, those of
-`x-images.npy` in `x-labels.npy`. Pickled objects are never read.
+They may be larger than memory: images are read from the file when asked for. Labels are read where
+they lie beside it: those of `faces.npy` are in `faces-labels.npy`, those of `x-images.npy` in
+`x-labels.npy`. Pickled objects are never read.
 """
 
+import math
 from pathlib import Path
-from tokenize import TokenError
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from nextpixel.data.array_file import (
+    DAMAGE,
+    Array,
+    ArrayFile,
+    check_form,
+    check_range,
+    colors_first,
+    read_header,
+)
 from nextpixel.data.config import DataConfig
 from nextpixel.data.parts import Images, Parts, number_names, split_images
+from nextpixel.data.rows import Indices, Joined, Reader, Rows, checksum
 from nextpixel.errors import NextPixelError
+from nextpixel.memory import require
 
-_Array = NDArray[np.generic]
-
-_DAMAGE = (OSError, ValueError, EOFError, OverflowError, TokenError)  # of NumPy's reader
+__all__ = ["colors_first", "labels_beside", "load_array", "load_arrays", "read_array"]
 
 
 def load_array(config: DataConfig, path: Path) -> Parts:
@@ -32,14 +41,88 @@ def load_array(config: DataConfig, path: Path) -> Parts:
         NextPixelError: If a file is damaged or foreign, or its numbers are no pixels.
         ValueError: If there is too little to split.
     """
-    array = read_array(path)
-    pixels = _to_pixels(path, array)
-    labels = read_labels(path, len(pixels))
-    parts = split_images(Images(pixels, labels), config.validation, seed=config.seed)
-    return Parts(*parts, number_names(labels), _count_levels(config, path, array))
+    return load_arrays(config, [path])
 
 
-def read_array(path: Path) -> _Array:
+def load_arrays(config: DataConfig, paths: list[Path]) -> Parts:
+    """Load several `.npy`, in that order, as if they were one; see `load_array`."""
+    files = [_open(path) for path in paths]
+    _check_alike(files)
+    labels = _join_labels(files)
+    readers: list[Reader] = list(files)
+    rows = Rows(readers[0] if len(readers) == 1 else Joined(readers))
+    parts = split_images(Images(rows, labels), config.validation, seed=config.seed)
+    return Parts(*parts, number_names(labels), _count_levels(config, files))
+
+
+def find_arrays(folder: Path) -> list[Path]:
+    """The `.npy` of images in a folder in the order of their names, those of labels left out."""
+    found = sorted(path for path in folder.glob("*.npy") if not path.name.startswith("."))
+    labels = {labels_beside(path) for path in found}
+    return [path for path in found if path not in labels]
+
+
+class _InMemory:
+    """Images of a `.npy` in Fortran order: none lies in one piece, so all are read at once."""
+
+    def __init__(self, path: Path) -> None:
+        head = read_header(path)
+        check_form(path, head.dtype, head.shape)
+        require(
+            math.prod(head.shape),
+            f"{path}, which is in Fortran order,",
+            "save it in C order (numpy.ascontiguousarray), which is read as needed",
+        )
+        array = read_array(path)
+        self.path, self.is_boolean = path, head.dtype.kind == "b"
+        self.highest, self.image = check_range(path, array, 0)
+        self._pixels = torch.from_numpy(np.array(colors_first(array), np.uint8, order="C"))
+        count, colors, height, width = self._pixels.shape
+        self.shape = (count, colors, height, width)
+
+    def read(self, indices: Indices) -> Tensor:
+        return self._pixels[torch.from_numpy(indices)]
+
+    def checksum(self) -> int:
+        return checksum(self._pixels)
+
+
+_File = ArrayFile | _InMemory
+
+
+def _open(path: Path) -> _File:
+    return _InMemory(path) if read_header(path).fortran else ArrayFile(path)
+
+
+def _check_alike(files: list[_File]) -> None:
+    first = files[0]
+    for file in files:
+        if (file.shape[1:], file.is_boolean) != (first.shape[1:], first.is_boolean):
+            raise NextPixelError(
+                f"{file.path}: must have images like those of {first.path.name}, {_form(first)}, "
+                f"got {_form(file)}"
+            )
+
+
+def _form(file: _File) -> str:
+    return f"{file.shape[1:]} of {'truth values' if file.is_boolean else 'integers'}"
+
+
+def _count_levels(config: DataConfig, files: list[_File]) -> int | None:
+    if files[0].is_boolean:
+        return 2
+    top = max(files, key=lambda file: file.highest)
+    levels = config.levels or 256
+    if config.protocol == "levels" and top.highest >= levels:
+        raise NextPixelError(
+            f"{top.path}: levels must be 0 to {levels - 1}, got {top.highest} in image {top.image} "
+            "(from 0)"
+        )
+    guessed = config.protocol is None and top.highest < levels < 256
+    return levels if guessed or config.protocol == "levels" else None
+
+
+def read_array(path: Path) -> Array:
     """A `.npy`, mapped.
 
     Raises:
@@ -48,42 +131,8 @@ def read_array(path: Path) -> _Array:
     try:
         # Mapping checks the whole header against the file's length before anything is read.
         return np.lib.format.open_memmap(path, mode="r")
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise NextPixelError(f"{path}: not a whole .npy file of numbers: {error}") from error
-
-
-def _to_pixels(path: Path, array: _Array) -> Tensor:
-    if array.dtype.kind not in "biu":
-        raise NextPixelError(
-            f"{path}: must hold integers, got {array.dtype}; scale them to 0..255, round, and save "
-            "them as uint8"
-        )
-    if array.ndim not in (3, 4) or not array.size:
-        raise NextPixelError(
-            f"{path}: must have shape (N, H, W), (N, C, H, W) or (N, H, W, 3), got {array.shape}"
-        )
-    lowest, highest = int(array.min()), int(array.max())
-    if lowest < 0 or highest > 255:
-        raise NextPixelError(f"{path}: numbers must be 0 to 255, got {lowest} to {highest}")
-    return torch.from_numpy(np.array(colors_first(array), np.uint8, order="C"))
-
-
-def colors_first(array: _Array) -> _Array:
-    """(N, H, W), (N, C, H, W) or (N, H, W, C) -> (N, C, H, W), a view."""
-    if array.ndim == 3:
-        return array[:, None]
-    last = array.shape[3] in (1, 3) and array.shape[1] not in (1, 3)
-    return np.moveaxis(array, 3, 1) if last else array
-
-
-def _count_levels(config: DataConfig, path: Path, array: _Array) -> int | None:
-    if array.dtype.kind == "b":
-        return 2
-    highest, levels = int(array.max()), config.levels or 256
-    if config.protocol == "levels" and highest >= levels:
-        raise NextPixelError(f"{path}: levels must be 0 to {levels - 1}, got {highest}")
-    guessed = config.protocol is None and highest < levels < 256
-    return levels if guessed or config.protocol == "levels" else None
 
 
 def labels_beside(path: Path) -> Path:
@@ -109,5 +158,19 @@ def read_labels(path: Path, count: int) -> Tensor | None:
         return None
     labels = read_array(beside)
     if labels.dtype.kind not in "iu" or labels.shape != (count,) or int(labels.min()) < 0:
-        raise NextPixelError(f"{beside}: must hold a label from 0 for each of {count} images")
+        raise NextPixelError(
+            f"{beside}: must hold a label from 0 for each of {count} images, "
+            f"got shape {labels.shape} of {labels.dtype}"
+        )
     return torch.from_numpy(np.array(labels, np.int64))
+
+
+def _join_labels(files: list[_File]) -> Tensor | None:
+    found = [read_labels(file.path, file.shape[0]) for file in files]
+    labels = [some for some in found if some is not None]
+    if not labels:
+        return None
+    if len(labels) < len(found):
+        lacking = files[[some is None for some in found].index(True)].path
+        raise NextPixelError(f"{lacking}: lacks {labels_beside(lacking).name}; others have labels")
+    return torch.cat(labels)

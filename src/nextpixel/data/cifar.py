@@ -68,7 +68,7 @@ def load_folder(config: DataConfig, folder: Path) -> Parts:
     """Load the six binary files of a folder; see `load_cifar10`."""
     _check_files(folder)
     batches = [read_batch(folder / name) for name in TRAIN_FILES]
-    pixels = torch.cat([batch.pixels for batch in batches])
+    pixels = torch.cat([batch.load() for batch in batches])
     labels = torch.cat([batch.labels for batch in batches if batch.labels is not None])
     stay, held = hold_out_validation(
         Images(pixels, labels), config.validation, default=_VALIDATION, seed=config.seed

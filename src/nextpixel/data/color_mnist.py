@@ -35,4 +35,4 @@ def load_color_mnist(config: DataConfig) -> Parts:
 def _color(images: Images, indices: Tensor, rng: torch.Generator) -> Images:
     ink, paper = draw_colors(len(images), rng)
     gray = images.select(indices)
-    return Images(paint(gray.pixels, ink[indices], paper[indices]), gray.labels)
+    return Images(paint(gray.load(), ink[indices], paper[indices]), gray.labels)

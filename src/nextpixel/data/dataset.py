@@ -1,9 +1,12 @@
 """Splits that give levels, and the data set they make up.
 
 A split keeps the source's pixels, a byte each, and makes levels when asked, because those of
-`dynamic` are drawn anew each time. It knows nothing of files.
+`dynamic` are drawn anew each time. It knows nothing of files; its pixels may lie in one (see
+`nextpixel.data.rows`).
 """
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -11,7 +14,9 @@ import torch
 from torch import Tensor
 
 from nextpixel.data.protocols import to_levels
+from nextpixel.data.rows import Pixels, checksum
 from nextpixel.data.seeds import rng_of
+from nextpixel.memory import require
 from nextpixel.order import Shape
 
 _CHUNK = 4096  # images converted at a time, so that integers wider than a byte stay few
@@ -23,7 +28,8 @@ class Split:
 
     Args:
         name: The set's and the split's name, as in `mnist/test`.
-        pixels: uint8, (N, C, H, W): intensities 0..255, or levels where `protocol` is `levels`.
+        pixels: uint8, (N, C, H, W): intensities 0..255, or levels where `protocol` is `levels`. A
+            tensor, or rows that are read when asked for.
         labels: int64, (N,), or None.
         level_count: K.
         protocol: `threshold`, `dynamic`, `quantized` or `levels`.
@@ -37,7 +43,7 @@ class Split:
     """
 
     name: str
-    pixels: Tensor
+    pixels: Pixels
     labels: Tensor | None
     level_count: int
     protocol: str
@@ -52,14 +58,28 @@ class Split:
         colors, height, width = self.pixels.shape[1:]
         return colors, height, width
 
+    @property
+    def in_memory(self) -> bool:
+        """Whether the pixels lie in memory; if not, `levels` of all may not fit there."""
+        return isinstance(self.pixels, Tensor)
+
     @cached_property
     def levels(self) -> Tensor:
-        """Levels of all images, uint8, (N, C, H, W); for `dynamic`, the draw fixed by the seed."""
-        part = self.name.rpartition("/")[2]
-        rng = rng_of(self.seed, "dynamic", part)
-        count, protocol = self.level_count, self.protocol
-        chunks = torch.split(self.pixels, _CHUNK)
-        return torch.cat([to_levels(chunk, count, protocol, rng) for chunk in chunks])
+        """Levels of all images, uint8, (N, C, H, W); for `dynamic`, the draw fixed by the seed.
+
+        Raises:
+            NextPixelError: If they do not fit into memory.
+        """
+        if not self.in_memory:
+            remedy = "take a part of them, or draw() what is needed"
+            require(2 * math.prod(self.pixels.shape), f"all of {self.name} at once", remedy)
+        return torch.cat(list(self.pieces(_CHUNK)))
+
+    def pieces(self, size: int) -> Iterator[Tensor]:
+        """The images of `levels` in order, `size` at a time, so that never all are held."""
+        rng = rng_of(self.seed, "dynamic", self.name.rpartition("/")[2])
+        for indices in torch.split(torch.arange(len(self)), size):
+            yield to_levels(self.pixels[indices], self.level_count, self.protocol, rng)
 
     def draw(self, indices: Tensor, rng: torch.Generator | None = None) -> Tensor:
         """Levels of some images, int64, (n, C, H, W).
@@ -83,7 +103,14 @@ class Split:
         if count < 1:
             raise ValueError(f"count must be at least 1, got {count}")
         labels = None if self.labels is None else self.labels[:count]
-        return replace(self, pixels=self.pixels[:count], labels=labels)
+        first = torch.arange(min(count, len(self)))
+        pixels = self.pixels
+        pixels = pixels[:count] if isinstance(pixels, Tensor) else pixels.select(first)
+        return replace(self, pixels=pixels, labels=labels)
+
+    def checksum(self) -> int:
+        """What tells these images from others, 32 bits."""
+        return checksum(self.pixels)
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from nextpixel.data.rows import Pixels, select
 from nextpixel.data.seeds import rng_of
 from nextpixel.order import Shape
 
@@ -17,11 +18,11 @@ class Images:
     """Pixels with their labels.
 
     Args:
-        pixels: uint8, (N, C, H, W).
+        pixels: uint8, (N, C, H, W), in memory or not.
         labels: int64, (N,), or None.
     """
 
-    pixels: Tensor
+    pixels: Pixels
     labels: Tensor | None
 
     def __len__(self) -> int:
@@ -33,10 +34,14 @@ class Images:
         colors, height, width = self.pixels.shape[1:]
         return colors, height, width
 
+    def load(self) -> Tensor:
+        """All pixels, in memory."""
+        return self.pixels if isinstance(self.pixels, Tensor) else self.pixels.load()
+
     def select(self, indices: Tensor) -> "Images":
-        """The images at `indices` (integers, (n,)), copied."""
+        """The images at `indices` (integers, (n,)); those in memory are copied."""
         labels = None if self.labels is None else self.labels[indices]
-        return Images(self.pixels[indices], labels)
+        return Images(select(self.pixels, indices), labels)
 
 
 @dataclass(frozen=True, eq=False)

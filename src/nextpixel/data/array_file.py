@@ -1,0 +1,213 @@
+"""The images of a `.npy`, read from the file one by one, so that it may be larger than memory.
+
+Reading at a place, unlike mapping, takes no address space and outlives a file that is cut short:
+that is an error of ours and not the end of the process. Every number is looked at once when the
+file is opened, a block at a time, and again when it is read.
+"""
+
+import os
+import threading
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from tokenize import TokenError
+from typing import BinaryIO
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nextpixel.data.rows import Indices
+from nextpixel.errors import NextPixelError
+
+Array = NDArray[np.generic]
+
+DAMAGE = (OSError, ValueError, EOFError, OverflowError, TokenError)
+"""What NumPy's reader raises for a file that is none of its own."""
+
+_BLOCK = 4 * 2**20  # bytes looked at together
+
+
+@dataclass(frozen=True)
+class Header:
+    """What the head of a `.npy` says.
+
+    Attributes:
+        dtype: Of its numbers.
+        shape: Of the array.
+        start: Where the numbers begin, in bytes.
+        fortran: Whether the first index runs fastest, so that images do not lie in one piece.
+    """
+
+    dtype: np.dtype[np.generic]
+    shape: tuple[int, ...]
+    start: int
+    fortran: bool
+
+
+def read_header(path: Path) -> Header:
+    """The head of a `.npy`, checked against the file's length.
+
+    Raises:
+        NextPixelError: If it is not a whole file of numbers.
+    """
+    try:
+        with path.open("rb") as file:
+            return _read_header(file)
+    except DAMAGE as error:
+        raise NextPixelError(f"{path}: not a whole .npy file of numbers: {error}") from error
+
+
+def _read_header(file: BinaryIO) -> Header:
+    version = np.lib.format.read_magic(file)
+    readers = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
+    if version not in readers:
+        raise ValueError(f"it is of version {version}")
+    shape, fortran, dtype = readers[version](file)
+    if dtype.hasobject:
+        raise ValueError("it holds Python objects, and reading those would run what they say")
+    start, size = file.tell(), os.fstat(file.fileno()).st_size
+    expected = start + dtype.itemsize * int(np.prod(shape, dtype=object))
+    if size < expected:
+        raise ValueError(f"{size} bytes, its header states {expected}")
+    return Header(dtype, shape, start, fortran)
+
+
+def colors_first(array: Array) -> Array:
+    """(N, H, W), (N, C, H, W) or (N, H, W, C) -> (N, C, H, W), a view."""
+    if array.ndim == 3:
+        return array[:, None]
+    last = array.shape[3] in (1, 3) and array.shape[1] not in (1, 3)
+    return np.moveaxis(array, 3, 1) if last else array
+
+
+class ArrayFile:
+    """A `Reader` of the images of a `.npy`.
+
+    Attributes:
+        path: The file.
+        shape: (N, C, H, W).
+        is_boolean: Whether its numbers are truth values.
+        highest: Largest number.
+        image: The first image that has it.
+
+    Args:
+        path: The file.
+
+    Raises:
+        NextPixelError: If it is no whole file of images whose numbers are 0 to 255.
+    """
+
+    def __init__(self, path: Path) -> None:
+        head = read_header(path)
+        check_form(path, head.dtype, head.shape)
+        self.path, self._head = path, head
+        self.is_boolean = head.dtype.kind == "b"
+        # A truth value is a byte, and a damaged file has others than 0 and 1.
+        self._dtype = np.dtype(np.uint8) if self.is_boolean else head.dtype
+        self._image = head.shape[1:]
+        self._size = int(np.prod(self._image)) * self._dtype.itemsize
+        self._file = path.open("rb", buffering=0)
+        self._lock = threading.Lock()
+        empty = np.empty((0, *self._image), np.uint8)
+        colors, height, width = colors_first(empty).shape[1:]
+        self.shape = (head.shape[0], colors, height, width)
+        self.highest, self.image, self._checksum = 0, 0, 0
+        self._look_through()
+
+    def read(self, indices: Indices) -> Tensor:
+        """See `Reader`."""
+        raw = np.empty((len(indices), self._size), np.uint8)
+        with self._lock:
+            for place, index in zip(raw, indices.tolist(), strict=True):
+                self._fill(place, index)
+        numbers = self._numbers(raw)
+        if numbers.size and (int(numbers.min()) < 0 or int(numbers.max()) > self.highest):
+            raise NextPixelError(f"{self.path}: changed while it was in use; start anew")
+        return torch.from_numpy(np.array(colors_first(numbers), np.uint8, order="C"))
+
+    def checksum(self) -> int:
+        """CRC-32 of all numbers, as they were when the file was opened."""
+        return self._checksum
+
+    def _fill(self, place: NDArray[np.uint8], index: int) -> None:
+        view, done = place.data, 0
+        try:
+            self._file.seek(self._head.start + index * self._size)
+            while done < len(view) and (count := self._file.readinto(view[done:])):
+                done += count
+        except OSError as error:
+            raise NextPixelError(f"{self.path}: image {index} cannot be read: {error}") from error
+        if done < len(view):
+            raise NextPixelError(
+                f"{self.path}: image {index} cannot be read: the file was cut short while in use"
+            )
+
+    def _numbers(self, raw: NDArray[np.uint8]) -> Array:
+        return raw.reshape(-1).view(self._dtype).reshape(-1, *self._image)
+
+    def _look_through(self) -> None:
+        limit = 1 if self.is_boolean else 255
+        for first, raw in self._blocks():
+            self._checksum = zlib.crc32(raw.data, self._checksum)
+            highest, image = check_range(self.path, self._numbers(raw), first, limit)
+            if highest > self.highest:
+                self.highest, self.image = highest, image
+
+    def _blocks(self) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        """Each block of images with the index of its first."""
+        count = max(1, _BLOCK // self._size)
+        room = np.empty((count, self._size), np.uint8)
+        for first in range(0, self.shape[0], count):
+            block = room[: self.shape[0] - first]
+            self._fill_block(block, first)
+            yield first, block
+
+    def _fill_block(self, block: NDArray[np.uint8], first: int) -> None:
+        with self._lock:
+            self._fill(block.reshape(-1), first)
+
+
+def check_form(path: Path, dtype: np.dtype[np.generic], shape: tuple[int, ...]) -> None:
+    """Refuse an array that cannot be images.
+
+    Raises:
+        NextPixelError: Saying what it must be.
+    """
+    if dtype.kind not in "biu":
+        raise NextPixelError(
+            f"{path}: must hold integers, got {dtype}; scale them to 0..255, round, and save "
+            "them as uint8"
+        )
+    if len(shape) not in (3, 4) or min(shape) < 1:
+        raise NextPixelError(
+            f"{path}: must have shape (N, H, W), (N, C, H, W) or (N, H, W, 3), none 0, got {shape}"
+        )
+
+
+def check_range(path: Path, numbers: Array, first: int, limit: int = 255) -> tuple[int, int]:
+    """The largest of some images' numbers, and the first image that has it.
+
+    Args:
+        path: Their file.
+        numbers: (n, ...).
+        first: Index of the first image.
+        limit: Largest number allowed.
+
+    Raises:
+        NextPixelError: If a number is below 0 or above `limit`, naming the image.
+    """
+    lowest, highest = int(numbers.min()), int(numbers.max())
+    wrong = lowest if lowest < 0 else highest
+    found = numbers.argmin() if lowest < 0 else numbers.argmax()
+    image = first + int(found) // (numbers.size // len(numbers))
+    if lowest < 0 or highest > limit:
+        raise NextPixelError(
+            f"{path}: numbers must be 0 to {limit}, got {wrong} in image {image} (from 0)"
+        )
+    return highest, image
