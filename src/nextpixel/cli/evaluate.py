@@ -2,8 +2,9 @@
 
 import math
 from json import dumps
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+from cyclopts import Parameter
 from torch import Tensor
 
 import nextpixel as npx
@@ -26,6 +27,7 @@ def evaluate(
     /,
     *,
     data: str | None = None,
+    data_folder: Annotated[str | None, Parameter(name=["--data.folder", "--data.path"])] = None,
     split: Literal["test", "validation", "train"] = "test",
     limit: int | None = None,
     batch_size: int = 100,
@@ -40,6 +42,7 @@ def evaluate(
     Args:
         model: Folder of a model, or the name of a shipped one.
         data: Name or path of a data set; by default the one the model was trained on.
+        data_folder: Where a data set that is not shipped lies; by default where it lay in training.
         split: Which part of it.
         limit: Only the first so many images.
         batch_size: Images a pass.
@@ -53,7 +56,7 @@ def evaluate(
         ranks, loaded = all_of_us.ranks, all_of_us.load(model)
 
         def read() -> Split:
-            images: Split = getattr(data_of(model, loaded, data), split)
+            images: Split = getattr(data_of(model, loaded, data, data_folder), split)
             images = images if limit is None else images.take(limit)
             if classify:
                 check_classes(loaded, images)

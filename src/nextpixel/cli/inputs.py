@@ -59,19 +59,21 @@ def check_folder(folder: Path) -> None:
         raise NextPixelError(f"cannot write {folder}: no permission")
 
 
-def data_of(folder: str, model: PixelModel, name: str | None) -> Dataset:
+def data_of(folder: str, model: PixelModel, name: str | None, files: str | None = None) -> Dataset:
     """The data set to measure a model on.
 
     Args:
         folder: The model's folder, whose `config.json` says what it was trained on.
         model: The model.
         name: Another data set or path; None takes the one it was trained on, made the same way.
+        files: Folder of a data set that is not shipped; None takes that of the training.
 
     Raises:
         ValueError: If there is no such data set, or its images are not the model's.
         NextPixelError: If a file cannot be read.
     """
-    data = load_config(_data_config(folder, model, name))
+    config = _data_config(folder, model, name)
+    data = load_config(config if files is None else replace(config, folder=files))
     if data.shape != model.shape:
         raise ValueError(
             f"data must have images of shape {model.shape} for this model, "

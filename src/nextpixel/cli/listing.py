@@ -122,8 +122,9 @@ def _architectures() -> dict[str, dict[str, object]]:
 def data() -> None:
     """List the data sets."""
     from nextpixel.data import describe, names
+    from nextpixel.data.sources import OWN
 
-    _print_table({name: describe(name) for name in names()})
+    _print_table({name: describe(name) for name in names()} | OWN)
 
 
 def _print_table(rows: dict[str, str]) -> None:

@@ -13,7 +13,7 @@ from nextpixel import settings
 from nextpixel.settings.convert import describe
 
 if TYPE_CHECKING:
-    from cyclopts import App, ArgumentCollection
+    from cyclopts import App, Argument, ArgumentCollection
 
 SECTIONS = ("data", "model", "train")
 Device = Literal["auto", "cpu", "cuda"]
@@ -74,8 +74,13 @@ class OptionFile:
 
 
 def _check_sections(arguments: "ArgumentCollection") -> None:
-    """Refuse a section that is given as one word, which cyclopts would take for its first field."""
+    """Refuse a section that is given as one word, which cyclopts would take for its first field.
+
+    All but one: `--data NAME` is short for `--data.name NAME`.
+    """
     for argument in arguments:
+        if argument.name == "--data" and argument.children:
+            _name_data(argument)
         for token in argument.tokens:
             if argument.children:
                 example = argument.children[0].name
@@ -87,8 +92,25 @@ def _check_sections(arguments: "ArgumentCollection") -> None:
                 raise ValueError(f"{argument.name} has no sections, got {'.'.join(token.keys)}")
 
 
-def words_of(config: type) -> type:
+def _name_data(section: "Argument") -> None:
+    (name,) = (child for child in section.children if child.name == "--data.name")
+    words = [token for token in section.tokens if not token.keys]
+    if words and name.tokens:
+        raise ValueError(
+            f"--data and --data.name must not both be given, got {words[0].value!r} and "
+            f"{name.tokens[0].value!r}"
+        )
+    for token in words:
+        section.tokens.remove(token)
+        name.append(Token(keyword="--data.name", value=token.value, source=token.source))
+
+
+def words_of(config: type, also: Mapping[str, str] | None = None) -> type:
     """A dataclass with a field of text for each setting of `config`, explained in the help.
+
+    Args:
+        config: The dataclass.
+        also: Other names of some settings.
 
     The command line only has words; `settings` converts and checks them, as it does those of files.
     """
@@ -99,7 +121,10 @@ def words_of(config: type) -> type:
         if setting.default is not MISSING and setting.default is not None:
             what.append(f"default {setting.default}")
         text = f"{texts.get(setting.name, '')} [{'; '.join(what)}]"
-        options.append((setting.name, Annotated[str | None, Parameter(help=text)], None))
+        names = [setting.name, *filter(None, [(also or {}).get(setting.name)])]
+        options.append(
+            (setting.name, Annotated[str | None, Parameter(name=names, help=text)], None)
+        )
     words = make_dataclass(f"{config.__name__}Words", options)
     words.__module__ = __name__  # Python 3.11 says "types", which cyclopts takes for no dataclass
     return words

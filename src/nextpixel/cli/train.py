@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     DataWords = object
     TrainWords = object
 else:
-    DataWords, TrainWords = words_of(DataConfig), words_of(TrainConfig)
+    DataWords, TrainWords = words_of(DataConfig, {"folder": "path"}), words_of(TrainConfig)
 
 
 def train(
@@ -42,7 +42,7 @@ def train(
         allow_resize: Let the resumed run have another number of processes or passes (accumulate)
             than before. Its result is then the same but for rounding.
         device: Where to compute: cuda, cpu, or auto, which takes CUDA where there is any.
-        data: Settings of the data set.
+        data: Settings of the data set; --data NAME is short for --data.name NAME.
         model: Options of the model, such as --model.features 32 (see `nextpixel models`).
         train: Settings of the training.
         file: Options from --config.

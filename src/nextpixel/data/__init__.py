@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from nextpixel.data.dataset import Dataset as Dataset
     from nextpixel.data.dataset import Split as Split
     from nextpixel.data.sources import describe as describe
+    from nextpixel.data.sources import from_datasets as from_datasets
     from nextpixel.data.sources import load_config as load_config
     from nextpixel.data.sources import load_data as load_data
     from nextpixel.data.sources import names as names
@@ -22,6 +23,7 @@ _HOMES = {
     "Dataset": "dataset",
     "Split": "dataset",
     "describe": "sources",
+    "from_datasets": "sources",
     "load_config": "sources",
     "load_data": "sources",
     "names": "sources",

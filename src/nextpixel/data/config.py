@@ -17,7 +17,8 @@ class DataConfig:
     """A data set, and how its levels are made.
 
     Args:
-        name: A named set, or the path of a folder, a `.npy` file or an IDX file.
+        name: A named set, the path of a folder, a `.npy` file or an IDX file, or hf:OWNER/NAME of
+            the Hugging Face Hub.
         levels: K, 2 to 256; None means the set's own number (256 where it has 8-bit pixels), or 2
             where `protocol` is `threshold` or `dynamic`.
         protocol: `threshold`, `dynamic`, `quantized` or `levels`; None means by the data: `levels`

@@ -70,6 +70,11 @@ def list_pictures(folder: Path) -> list[_Picture]:
     return inside or [(path, None) for path in loose]
 
 
+def holds_pictures(folder: Path) -> bool:
+    """Whether pictures lie in a folder itself; those in sub-folders are not looked for."""
+    return bool(_pictures_in(folder))
+
+
 def _pictures_in(folder: Path) -> list[Path]:
     found = (path for path in folder.iterdir() if path.suffix.lower() in ENDINGS)
     shown = (path for path in found if path.is_file() and not path.name.startswith("."))

@@ -43,7 +43,7 @@ def read_idx(path: Path) -> Tensor:
         NextPixelError: If the file cannot be read, is no IDX file of bytes, or is not as long as it
             states.
     """
-    content = _unpack(path)
+    content = unpack(path)
     shape = _read_shape(path, content)
     start = 4 + 4 * len(shape)
     expected = start + math.prod(shape)
@@ -64,10 +64,15 @@ def _read_shape(path: Path, content: bytes) -> list[int]:
     return [int(size) for size in np.frombuffer(sizes, ">u4")]
 
 
-def _unpack(path: Path) -> bytes:
-    unpack = {".gz": gzip.decompress, ".xz": lzma.decompress}.get(path.suffix, bytes)
+def unpack(path: Path) -> bytes:
+    """What a file holds, unpacked by its ending.
+
+    Raises:
+        NextPixelError: If it cannot be read.
+    """
+    method = {".gz": gzip.decompress, ".xz": lzma.decompress}.get(path.suffix, bytes)
     try:
-        return unpack(path.read_bytes())
+        return method(path.read_bytes())
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise NextPixelError(f"{path}: cannot be read: {error}") from error
 
@@ -110,10 +115,11 @@ def _labels_beside(path: Path) -> Path | None:
     if "images" not in path.name:
         return None
     name = path.name.removesuffix(".gz").removesuffix(".xz")
-    return _packed(path.parent, name.replace("images", "labels").replace("idx3", "idx1"))
+    return find_packed(path.parent, name.replace("images", "labels").replace("idx3", "idx1"))
 
 
-def _packed(folder: Path, name: str) -> Path | None:
+def find_packed(folder: Path, name: str) -> Path | None:
+    """The file of a name in a folder, as it is or with the ending of a packing; None if none."""
     candidates = (folder / (name + packing) for packing in _PACKINGS)
     return next((path for path in candidates if path.is_file()), None)
 
@@ -121,8 +127,8 @@ def _packed(folder: Path, name: str) -> Path | None:
 def find_set(folder: Path) -> tuple[Path, Path] | None:
     """The files of training and of test images in a folder named as MNIST's are, or None."""
     for joint in (".", "-"):
-        train = _packed(folder, f"train-images{joint}idx3-ubyte")
-        test = _packed(folder, f"t10k-images{joint}idx3-ubyte")
+        train = find_packed(folder, f"train-images{joint}idx3-ubyte")
+        test = find_packed(folder, f"t10k-images{joint}idx3-ubyte")
         if train is not None and test is not None:
             return train, test
     return None

@@ -13,7 +13,7 @@ from nextpixel.errors import NextPixelError
 ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 """Names of files that are read as pictures, in lower case."""
 
-_DAMAGE = (
+DAMAGE = (
     OSError,
     SyntaxError,
     ValueError,
@@ -21,7 +21,8 @@ _DAMAGE = (
     struct.error,
     zlib.error,
     Image.DecompressionBombError,
-)  # all that Pillow raises for damaged files
+)
+"""What Pillow raises for damaged files."""
 
 
 def read_picture(path: Path, size: int | None) -> NDArray[np.uint8]:
@@ -39,10 +40,24 @@ def read_picture(path: Path, size: int | None) -> NDArray[np.uint8]:
     """
     try:
         with Image.open(path) as picture:
-            picture.load()
-            flat = _flatten(path, ImageOps.exif_transpose(picture))
-    except _DAMAGE as error:
+            return to_pixels(picture, size, str(path))
+    except DAMAGE as error:
         raise NextPixelError(f"{path}: not a whole picture: {error}") from error
+
+
+def to_pixels(picture: Image.Image, size: int | None, where: str) -> NDArray[np.uint8]:
+    """The pixels of an opened picture; see `read_picture`.
+
+    Args:
+        picture: As Pillow opened it.
+        size: As for `read_picture`.
+        where: What an error calls it.
+
+    Raises:
+        NextPixelError: If it has more than 8 bits a color.
+    """
+    picture.load()
+    flat = _flatten(where, ImageOps.exif_transpose(picture))
     if size is not None:
         flat = ImageOps.fit(flat, (size, size), Image.Resampling.LANCZOS)
     pixels = np.asarray(flat, np.uint8)
@@ -50,10 +65,10 @@ def read_picture(path: Path, size: int | None) -> NDArray[np.uint8]:
     return pixels[:, :, 0].copy() if gray else pixels
 
 
-def _flatten(path: Path, picture: Image.Image) -> Image.Image:
+def _flatten(where: str, picture: Image.Image) -> Image.Image:
     if picture.mode.startswith(("I", "F")):
         raise NextPixelError(
-            f"{path}: must have 8 bits a color, got mode {picture.mode}; save it with 8 bits"
+            f"{where}: must have 8 bits a color, got mode {picture.mode}; save it with 8 bits"
         )
     if picture.has_transparency_data:
         white = Image.new("RGBA", picture.size, "white")

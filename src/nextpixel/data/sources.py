@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from nextpixel.data import arrays, cifar, folder, idx, shapes, shipped
+from nextpixel.data import arrays, cifar, fashion, folder, huggingface, idx, shapes, shipped
 from nextpixel.data.color_mnist import load_color_mnist
 from nextpixel.data.config import DataConfig, to_path
 from nextpixel.data.dataset import Dataset, Split
@@ -50,7 +50,20 @@ _NAMED = {
         "small photographs, 3x32x32, 8-bit, 50,000 + 10,000 images, 10 classes; from your folder",
         takes=("folder",),
     ),
+    "fashion-mnist": _Source(
+        fashion.load_fashion,
+        "clothes, 1x28x28, 8-bit, 60,000 + 10,000 images, 10 classes; MIT; from your folder",
+        takes=("folder",),
+    ),
 }
+
+OWN = {
+    "FILE.npy": "your images, (N, H, W), (N, C, H, W) or (N, H, W, 3); may be larger than memory",
+    "FILE": "your images as an IDX file, packed or not",
+    "FOLDER": "of pictures, of .npy or IDX files, or saved by Hugging Face's datasets",
+    "hf:OWNER/NAME": "a set of the Hugging Face Hub; needs pip install 'nextpixel[datasets]'",
+}
+"""What may be given in place of a name, and a line about each."""
 
 
 def names() -> list[str]:
@@ -58,7 +71,7 @@ def names() -> list[str]:
 
     Example:
         >>> names()
-        ['mnist', 'digits', 'shapes', 'color-shapes', 'color-mnist', 'cifar10']
+        ['mnist', 'digits', 'shapes', 'color-shapes', 'color-mnist', 'cifar10', 'fashion-mnist']
     """
     return list(_NAMED)
 
@@ -114,6 +127,52 @@ def load_data(
     return load_config(config)
 
 
+def from_datasets(
+    dataset: object,
+    *,
+    name: str = "datasets",
+    image: str = "image",
+    label: str = "label",
+    levels: int | None = None,
+    protocol: str | None = None,
+    size: int | None = None,
+    validation: int | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+) -> Dataset:
+    """Use a set of Hugging Face's `datasets`; nothing is copied, images are decoded as needed.
+
+    Args:
+        dataset: A `datasets.Dataset`, split 80/10/10 by the seed; or a `DatasetDict` with `train`,
+            `test` and perhaps `validation`.
+        name: What to call it.
+        image: Column of pictures, or of arrays of 8-bit pixels.
+        label: Column of labels; a set without it has none.
+        levels: As for `DataConfig`, and so are the others.
+        protocol: How levels are made of pixels.
+        size: Resize pictures to size x size.
+        validation: Number of images held out.
+        limit: Keep only the first so many of each split.
+        seed: Of splits.
+
+    Raises:
+        TypeError: If it is no such set.
+        ValueError: If a column is missing, or an option does not fit.
+        NextPixelError: If the library is not installed, or an image cannot be decoded.
+    """
+    config = DataConfig(
+        name=name,
+        levels=levels,
+        protocol=protocol,
+        size=size,
+        validation=validation,
+        limit=limit,
+        seed=seed,
+    )
+    parts = huggingface.load_parts(config, dataset, image=image, label=label)
+    return _to_dataset(config, parts)
+
+
 def load_config(config: DataConfig) -> Dataset:
     """Load the data set that a `DataConfig` describes; see `load_data`."""
     source = _source(config.name)
@@ -127,6 +186,8 @@ def load_config(config: DataConfig) -> Dataset:
 def _source(name: str) -> _Source:
     if name in _NAMED:
         return _NAMED[name]
+    if name.startswith(huggingface.PREFIX):
+        return _Source(huggingface.load_named, takes=("size",))
     path = to_path(name)
     if name and path.exists():
         return _folder_source(path) if path.is_dir() else _file_source(path)
@@ -143,6 +204,11 @@ def _folder_source(path: Path) -> _Source:
         return _Source(partial(idx.load_set, files=files))
     if cifar.holds_cifar10(path):
         return _Source(partial(cifar.load_folder, folder=path))
+    if huggingface.holds_saved(path):
+        return _Source(partial(huggingface.load_saved, folder=path), takes=("size",))
+    files_of_images = arrays.find_arrays(path)
+    if files_of_images and not folder.holds_pictures(path):
+        return _Source(partial(arrays.load_arrays, paths=files_of_images))
     return _Source(partial(folder.load_folder, folder=path), takes=("size",))
 
 
