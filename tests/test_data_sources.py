@@ -10,7 +10,9 @@ from nextpixel.data import DataConfig, describe, load_config, load_data, names
 
 
 def test_the_names_are_those_of_the_documentation():
-    assert names() == ["mnist", "digits", "shapes", "color-shapes", "color-mnist", "cifar10"]
+    assert names() == ["mnist", "digits", "shapes", "color-shapes", "color-mnist", "cifar10"] + [
+        "fashion-mnist"
+    ]
 
 
 @pytest.mark.parametrize("name", names())
