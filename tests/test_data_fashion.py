@@ -101,5 +101,5 @@ def test_the_genuine_files_are_known(tmp_path):
     assert torch.bincount(data.test.labels).tolist() == [1000] * 10
     shutil.copytree(GENUINE, tmp_path / "copy")
     (tmp_path / "copy" / "t10k-images-idx3-ubyte.gz").write_bytes(gzip.compress(b"other"))
-    with pytest.raises(NextPixelError, match="t10k-images-idx3-ubyte.gz: not the file of"):
+    with pytest.raises(NextPixelError, match=r"t10k-images-idx3-ubyte\.gz: not the file of"):
         load_data("fashion-mnist", folder=tmp_path / "copy")

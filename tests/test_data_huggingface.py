@@ -200,7 +200,7 @@ def test_what_the_hub_does_not_give_is_one_error(monkeypatch):
         raise ConnectionError(f"Couldn't reach {name!r} on the Hub")
 
     monkeypatch.setattr(datasets, "load_dataset", refuse)
-    with pytest.raises(npx.NextPixelError, match="hf:some/body: .* the Hub did not give it: Conn"):
+    with pytest.raises(npx.NextPixelError, match=r"hf:some/body: .* the Hub did not give it: Conn"):
         load_data("hf:some/body")
 
 
