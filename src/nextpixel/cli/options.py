@@ -121,7 +121,8 @@ def words_of(config: type, also: Mapping[str, str] | None = None) -> type:
         if setting.default is not MISSING and setting.default is not None:
             what.append(f"default {setting.default}")
         text = f"{texts.get(setting.name, '')} [{'; '.join(what)}]"
-        names = [setting.name, *filter(None, [(also or {}).get(setting.name)])]
+        other = (also or {}).get(setting.name)
+        names = [setting.name, other] if other else None  # None: the name as an option has it
         options.append(
             (setting.name, Annotated[str | None, Parameter(name=names, help=text)], None)
         )
