@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from nextpixel.training.config import TrainConfig as TrainConfig
-    from nextpixel.training.loop import Progress as Progress
-    from nextpixel.training.loop import Result as Result
     from nextpixel.training.loop import fit as fit
+    from nextpixel.training.progress import Progress as Progress
+    from nextpixel.training.progress import Result as Result
 
-_HOMES = {"Progress": "loop", "Result": "loop", "TrainConfig": "config", "fit": "loop"}
+_HOMES = {"Progress": "progress", "Result": "progress", "TrainConfig": "config", "fit": "loop"}
 
 
 def __getattr__(name: str) -> object:

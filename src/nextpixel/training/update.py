@@ -1,0 +1,157 @@
+"""The update: one batch, one step of the optimisers, and all the state that it reads and writes.
+
+All that is random is a function of (seed, step), and the order of images is in the state: the same
+state makes the same update.
+"""
+
+import math
+from typing import Any
+
+import torch
+from torch import nn
+
+from nextpixel.data import Batches, Split
+from nextpixel.data.seeds import rng_of
+from nextpixel.errors import NextPixelError
+from nextpixel.models import PixelModel
+from nextpixel.training.checks import ConditionOf
+from nextpixel.training.config import TrainConfig
+from nextpixel.training.ema import make_average
+from nextpixel.training.gradient import Gradient
+from nextpixel.training.optimizers import make_optimizers, rate_factor, set_rates
+from nextpixel.training.ranks import Ranks
+
+
+class Updates:
+    """A model, its average and optimisers, its place in the data, and its loss of late.
+
+    Args:
+        model: The model; every rank takes the weights of the first.
+        images: What it is trained on.
+        config: Settings.
+        ranks: The processes that share each batch.
+        condition_of: Gives the condition of images.
+    """
+
+    def __init__(
+        self,
+        model: PixelModel,
+        images: Split,
+        config: TrainConfig,
+        ranks: Ranks,
+        condition_of: ConditionOf,
+    ) -> None:
+        self.model, self.source, self.config = model, images, config
+        self.ranks, self.condition_of = ranks, condition_of
+        ranks.copy_first(model)
+        channels_last(model)
+        self.optimizers = make_optimizers(model, config)
+        self.gradient = Gradient(model, ranks, config.accumulate)
+        self.average = None if config.ema is None else make_average(model, config.ema)
+        self.batches = Batches(len(images), config.batch_size, seed=config.seed)
+        self.step, self.images = 0, 0
+        self.loss_sum, self.loss_count, self.running = 0.0, 0, math.nan
+        self.norms: list[float] = []  # of the gradient, since the last row
+
+    @property
+    def kept(self) -> PixelModel:
+        """The model whose weights count: the average, if there is one."""
+        if self.average is None:
+            return self.model
+        return self.average.module  # type: ignore[return-value]
+
+    @property
+    def rate(self) -> float:
+        """Learning rate of the last update."""
+        rate: float = self.optimizers[0].param_groups[0]["lr"]
+        return rate
+
+    def make(self, share: float) -> None:
+        """Make one update.
+
+        Args:
+            share: Of the run that is over, for the schedule.
+
+        Raises:
+            NextPixelError: If the loss or its gradient is not finite; the weights are untouched.
+        """
+        self.model.train()
+        with self.gradient.lanes.alone():
+            self._make(share)
+
+    def _make(self, share: float) -> None:
+        rng = rng_of(self.config.seed, self.step)
+        indices = self.batches.next()
+        levels = self.source.draw(indices, rng)
+        labels = self.source.labels
+        told = self.condition_of(levels, None if labels is None else labels[indices])
+        told = self.model.conditioner.hide(told, rng)
+        seed = rng_of(self.config.seed, "layers", self.step).initial_seed()
+        nats = self.gradient.set(levels, told, seed)
+        self.guard(nats)
+        self.ranks.average_buffers(self.model)
+        set_rates(self.optimizers, rate_factor(self.config, self.step, share))
+        for optimizer in self.optimizers:
+            optimizer.step()
+        if self.average is not None:
+            self.average.update_parameters(self.model)
+        self.step += 1
+        self.images += len(levels)
+        self.note(nats, len(levels))
+
+    def guard(self, nats: float) -> None:
+        """Clip the gradient; stop before one that is not finite spoils the weights."""
+        limit = self.config.clip_norm or math.inf
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit)
+        if math.isfinite(nats) and bool(norm.isfinite()):
+            self.norms.append(norm.item())
+            return
+        what = "loss" if not math.isfinite(nats) else "gradient"
+        raise NextPixelError(
+            f"the {what} is not finite at step {self.step + 1}; the best weights and the resume "
+            "point before it stay. Try a lower learning_rate, a longer warmup or a smaller "
+            "clip_norm"
+        )
+
+    def note(self, nats: float, images: int) -> None:
+        """Keep count of the loss."""
+        self.loss_sum, self.loss_count = self.loss_sum + nats * images, self.loss_count + images
+        self.running = nats if math.isnan(self.running) else 0.98 * self.running + 0.02 * nats
+
+    def means(self) -> tuple[float, float | None]:
+        """Mean loss of an image in nats, and mean norm of the gradient, since the last call."""
+        loss = self.loss_sum / max(1, self.loss_count)
+        norm = sum(self.norms) / len(self.norms) if self.norms else None
+        self.loss_sum, self.loss_count, self.norms = 0.0, 0, []
+        return loss, norm
+
+    def state(self) -> dict[str, Any]:
+        """All that an exact resume needs, as tensors and plain values."""
+        return {
+            "step": self.step,
+            "images": self.images,
+            "loss": [self.loss_sum, self.loss_count, self.running],
+            "model": self.model.state_dict(),
+            "average": None if self.average is None else self.average.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "norms": self.norms,
+            "batches": self.batches.state(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go back to a `state`."""
+        self.step, self.images = state["step"], state["images"]
+        self.loss_sum, self.loss_count, self.running = state["loss"]
+        self.model.load_state_dict(state["model"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+        self.batches.restore(state["batches"])
+        self.norms = state.get("norms", [])  # resume points of earlier versions have none
+
+
+def channels_last(model: nn.Module, *, undo: bool = False) -> None:
+    """Lay kernels out with the features innermost, which convolutions on CPUs and GPUs prefer."""
+    layout = torch.contiguous_format if undo else torch.channels_last
+    model.to(memory_format=layout)  # type: ignore[call-overload]
