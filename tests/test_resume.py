@@ -5,12 +5,14 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 import nextpixel as npx
+from nextpixel.training.identity import differences
 from tests import runs
 
 MIXES = {
@@ -254,34 +256,8 @@ def test_there_is_nothing_to_resume_in_an_empty_folder(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def cut(content):
-    return content[: len(content) // 2]
-
-
-def flip(content):
-    place = len(content) // 2
-    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
-
-
-@pytest.mark.parametrize(
-    ("damage", "text"),
-    [
-        (cut, "is damaged"),
-        (flip, "is damaged: the checksum of .* is wrong"),
-        (lambda content: b"", "is damaged"),
-        (lambda content: b"not a zip archive", "is damaged: File is not a zip file"),
-    ],
-    ids=["cut", "one-bit", "empty", "foreign"],
-)
-def test_a_damaged_resume_point_is_refused(stopped, damage, text):
-    path = stopped / "resume" / "state.pt"
-    path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(npx.NextPixelError, match=rf"state\.pt {text}") as caught:
-        runs.run(stopped, resume=True)
-    assert "\n" not in str(caught.value)
-
-
 def test_a_file_of_torch_that_is_no_resume_point_is_refused(stopped):
+    (stopped / "resume" / "previous.pt").unlink()
     torch.save({"weights": torch.zeros(2)}, stopped / "resume" / "state.pt")
     with pytest.raises(npx.NextPixelError, match=r"state\.pt is no resume point of nextpixel"):
         runs.run(stopped, resume=True)
@@ -310,3 +286,35 @@ def test_a_run_is_not_resumed_with_other_validation_images(stopped):
     data.validation.pixels[0] ^= 1
     with pytest.raises(ValueError, match="its validation set is '16 images with checksum"):
         runs.run(stopped, data=data, resume=True)
+
+
+@pytest.mark.parametrize("part", ["train", "validation", "test"])
+def test_a_data_set_that_was_rewritten_is_told_as_such(stopped, part):
+    data = runs.make_data()
+    getattr(data, part).pixels[-1, 0, 5, 5] ^= 1
+    text = r"its \w+ set is '\d+ images with checksum \w+', this one's is '.*'; the data set has ch"
+    with pytest.raises(ValueError, match=text):
+        runs.run(stopped, data=data, resume=True)
+
+
+def test_labels_that_were_rewritten_are_noticed(tmp_path):
+    data = runs.make_data()
+    labels = torch.zeros(48, dtype=torch.int64)
+    data = replace(data, train=replace(data.train, labels=labels))
+    runs.run(tmp_path, data=data, steps=2)
+    labels[7] = 1
+    with pytest.raises(
+        ValueError, match="its training labels is 'checksum .*the data set has chan"
+    ):
+        runs.run(tmp_path, data=data, steps=4, resume=True)
+
+
+def test_several_differences_are_told_in_one_line(stopped):
+    changes = {"seed": 4, "ema": None, "learning_rate": 0.1, "warmup": 0, "clip_norm": 2.0}
+    with pytest.raises(ValueError, match=r"its train\.learning_rate is .*; and 2 more$"):
+        runs.run(stopped, resume=True, **changes)
+
+
+def test_a_setting_that_an_earlier_version_did_not_know_had_its_default():
+    own = {"processes": 1, "train.ema": None, "train.seed": 1}
+    assert differences({}, own) == "its train.seed is 0, this one's is 1"

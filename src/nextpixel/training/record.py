@@ -1,24 +1,15 @@
-"""What a run leaves behind while it goes on: metrics, resume points, models.
+"""The figures of a run while it goes on: `metrics.csv`, with a row per evaluation.
 
-`metrics.csv` has a row per evaluation. `resume/state.pt` has all that an exact resume needs:
-weights, average, optimisers, position in the data, best so far. Rows written after the last resume
-point are taken back on resuming, so that the file ends as that of a run that was never stopped
-(but for what the clock says).
+Rows written after the last resume point are taken back on resuming, so that the file ends as that
+of a run that was never stopped (but for what the clock says).
 """
 
 import csv
 import io
-import zipfile
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
-
-import torch
 
 from nextpixel.checkpoint import replace_file
-from nextpixel.errors import NextPixelError
-
-STATE = Path("resume") / "state.pt"
 
 
 @dataclass(frozen=True)
@@ -64,54 +55,6 @@ def write_metrics(path: Path, rows: list[Metrics]) -> None:
     writer.writeheader()
     writer.writerows(asdict(row) for row in rows)
     replace_file(path, text.getvalue().encode())
-
-
-def write_state(folder: Path, state: dict[str, Any]) -> None:
-    """Write a resume point; the previous one stays until this one is complete.
-
-    Raises:
-        NextPixelError: If it cannot be written.
-    """
-    content = io.BytesIO()
-    torch.save(state, content)
-    replace_file(folder / STATE, content.getvalue())
-
-
-def check_state(folder: Path) -> None:
-    """Refuse a folder without a resume point.
-
-    Raises:
-        NextPixelError: If there is none.
-    """
-    if not (folder / STATE).is_file():
-        raise NextPixelError(f"{folder} holds no run to resume: it has no {STATE}")
-
-
-def read_state(folder: Path) -> dict[str, Any]:
-    """Read the resume point of a run.
-
-    Raises:
-        NextPixelError: If there is none or it is damaged.
-    """
-    check_state(folder)
-    path = folder / STATE
-    try:
-        _check_sums(path)
-        state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
-    except Exception as error:  # a foreign pickle can raise anything
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise NextPixelError(f"{path} is damaged: {first}") from error
-    if not isinstance(state, dict) or state.keys() != {"identity", "state"}:
-        raise NextPixelError(f"{path} is no resume point of nextpixel")
-    return state
-
-
-def _check_sums(path: Path) -> None:
-    # torch writes a zip archive with checksums, but does not look at them.
-    with zipfile.ZipFile(path) as archive:
-        damaged = archive.testzip()
-    if damaged is not None:
-        raise ValueError(f"the checksum of {damaged} is wrong")
 
 
 def speeds(rows: list[Metrics], images: int, seconds: float, share: float) -> dict[str, float]:

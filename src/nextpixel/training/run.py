@@ -8,41 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from nextpixel import checkpoint
-from nextpixel.data import Dataset, Split
+from nextpixel.data import Dataset
 from nextpixel.models import PixelModel
 from nextpixel.training.board import Board
 from nextpixel.training.config import TrainConfig
+from nextpixel.training.identity import differences, identity_of
 from nextpixel.training.lock import locked
-from nextpixel.training.record import (
-    STATE,
-    Metrics,
-    check_state,
-    read_state,
-    write_metrics,
-    write_state,
-)
-
-FORMAT = 1
-"""Of resume points: raised when what they hold changes."""
-
-FREE_TO_CHANGE = (
-    "steps",
-    "minutes",
-    "threads",
-    "validate_every",
-    "validation_images",
-    "test_images",
-    "preview_every",
-    "previews",
-    "preview_count",
-    "save_every",
-    "tensorboard",
-)
-"""Settings that a resumed run may change; the others make it another run."""
-
-SIZES = {"processes": 1, "train.accumulate": 1}
-"""What shares a batch out, and what it was before resume points had it: another number rounds
-differently, so it may change only where that is allowed."""
+from nextpixel.training.points import PREVIOUS, STATE, check_state, read_state, write_state
+from nextpixel.training.record import Metrics, write_metrics
 
 
 class Run:
@@ -52,7 +25,7 @@ class Run:
         folder: Where, or None.
         model: The model; its settings identify the run.
         data: Its name, protocol and images identify the run.
-        config: Its settings identify the run, but for `FREE_TO_CHANGE`.
+        config: Its settings identify the run, but for `identity.FREE_TO_CHANGE`.
         description: Of the data, for `config.json`.
         processes: How many share each batch.
     """
@@ -71,8 +44,9 @@ class Run:
         self.description = {**description, "protocol": data.protocol}
         self.training = asdict(config)
         self.board: Board | None = None
+        self.last_is_whole = True  # the last resume point, as far as is known
         self.tensorboard = config.tensorboard
-        self.identity = {"processes": processes, **_identity(model, data, config)}
+        self.identity = identity_of(model, data, config, processes)
 
     @contextmanager
     def claimed(self, *, resume: bool) -> Iterator[None]:
@@ -111,23 +85,21 @@ class Run:
         """
         if self.folder is None:
             raise ValueError("out must be the folder of a run to resume, got none")
-        saved = read_state(self.folder)
-        identity = {**SIZES, **json.loads(saved["identity"])}
-        for name, value in self.identity.items():
-            if identity.get(name) == value or (allow_resize and name in SIZES):
-                continue
-            remedy = "; allow_resize goes on, not bit for bit" if name in SIZES else ""
-            raise ValueError(
-                f"{self.folder} holds another run: its {name} is {identity.get(name)!r}, "
-                f"this one's is {value!r}{remedy}"
-            )
+        saved, found = read_state(self.folder)
+        self.last_is_whole = found == STATE
+        known = json.loads(saved["identity"])
+        other = differences(known, self.identity, allow_resize=allow_resize)
+        if other:
+            raise ValueError(f"{self.folder} holds another run: {other}")
         state: dict[str, Any] = saved["state"]
         return state
 
     def write(self, state: dict[str, Any]) -> None:
         """Write the resume point."""
         if self.folder is not None:
-            write_state(self.folder, {"identity": json.dumps(self.identity), "state": state})
+            content = {"identity": json.dumps(self.identity), "state": state}
+            write_state(self.folder, content, keep=self.last_is_whole)
+            self.last_is_whole = True
 
     def write_metrics(self, rows: list[Metrics]) -> None:
         """Write `metrics.csv`."""
@@ -155,32 +127,6 @@ class Run:
 
 def holds_run(folder: Path) -> bool:
     """Whether a folder has the files of a run or a model in it."""
-    return any((folder / name).exists() for name in (STATE, "metrics.csv", checkpoint.CONFIG))
-
-
-def _identity(model: PixelModel, data: Dataset, config: TrainConfig) -> dict[str, Any]:
-    options = {f"model.{name}": value for name, value in asdict(model.config).items()}
-    settings = {
-        f"train.{name}": value
-        for name, value in asdict(config).items()
-        if name not in FREE_TO_CHANGE
-    }
-    identity: dict[str, Any] = {
-        "resume format": FORMAT,
-        "model": model.name,
-        **options,
-        "number type": str(next(model.parameters()).dtype),
-        "data": data.name,
-        "protocol": data.protocol,
-        "levels": data.level_count,
-        "training set": _mark(data.train),
-        "validation set": _mark(data.validation),
-        **settings,
-    }
-    as_saved: dict[str, Any] = json.loads(json.dumps(identity))
-    return as_saved
-
-
-def _mark(split: Split) -> str:
-    """What tells the images of a split from others."""
-    return f"{len(split)} images with checksum {split.checksum():08x}"
+    return any(
+        (folder / name).exists() for name in (STATE, PREVIOUS, "metrics.csv", checkpoint.CONFIG)
+    )

@@ -1,0 +1,120 @@
+"""What makes a run that run: model, data and settings; a resume point of another is refused.
+
+The images and labels enter by their number, shape and checksum, so that a data set that was
+rewritten between stop and resume is noticed.
+"""
+
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, fields
+from typing import Any
+
+from torch import Tensor
+
+from nextpixel.data import Dataset, Split
+from nextpixel.models import PixelModel
+from nextpixel.training.config import TrainConfig
+
+FORMAT = 1
+"""Of resume points: raised when what they hold changes."""
+
+FREE_TO_CHANGE = (
+    "steps",
+    "minutes",
+    "threads",
+    "validate_every",
+    "validation_images",
+    "test_images",
+    "preview_every",
+    "previews",
+    "preview_count",
+    "save_every",
+    "tensorboard",
+)
+"""Settings that a resumed run may change; the others make it another run."""
+
+SIZES = ("processes", "train.accumulate")
+"""What shares a batch out: another number rounds differently, so it may change only where that is
+allowed."""
+
+DATA = ("image shape", "training set", "training labels", "validation set", "test set")
+
+_SHOWN = 3  # differences in one message
+
+
+def identity_of(
+    model: PixelModel, data: Dataset, config: TrainConfig, processes: int
+) -> dict[str, Any]:
+    """All that a resumed run must have in common with the run before, as plain values."""
+    identity: dict[str, Any] = {
+        "processes": processes,
+        "resume format": FORMAT,
+        "model": model.name,
+        **{f"model.{name}": value for name, value in asdict(model.config).items()},
+        "number type": str(next(model.parameters()).dtype),
+        "data": data.name,
+        "protocol": data.protocol,
+        "levels": data.level_count,
+        "image shape": "x".join(map(str, data.shape)),
+        "training set": _mark(data.train),
+        "training labels": _labels(data.train.labels),
+        "validation set": _mark(data.validation),
+        "test set": _mark(data.test),
+        **{
+            f"train.{name}": value
+            for name, value in asdict(config).items()
+            if name not in FREE_TO_CHANGE
+        },
+    }
+    as_saved: dict[str, Any] = json.loads(json.dumps(identity))
+    return as_saved
+
+
+def differences(
+    saved: Mapping[str, Any], own: Mapping[str, Any], *, allow_resize: bool = False
+) -> str:
+    """In what two runs differ, in words; empty if they are the same run.
+
+    Args:
+        saved: The identity in a resume point, maybe of an earlier version that knew less.
+        own: The identity at hand.
+        allow_resize: Whether `SIZES` may differ.
+    """
+    known = {**_before(), **saved}
+    other = [name for name in own if name in known and known[name] != own[name]]
+    other = [name for name in other if not (allow_resize and name in SIZES)]
+    texts = [f"its {name} is {known[name]!r}, this one's is {own[name]!r}" for name in other]
+    more = f"; and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
+    if not other:
+        return ""
+    return "; ".join(texts[:_SHOWN]) + more + _remedy(other)
+
+
+def _remedy(other: list[str]) -> str:
+    if all(name in SIZES for name in other):
+        return "; allow_resize goes on, not bit for bit"
+    if all(name in DATA for name in other):
+        return "; the data set has changed since: give that run its old images, or begin another"
+    return ""
+
+
+def _before() -> dict[str, Any]:
+    """What held for runs whose resume points do not name it yet: the defaults."""
+    settings = {
+        f"train.{field.name}": field.default
+        for field in fields(TrainConfig)
+        if field.default is not MISSING and not isinstance(field.default, tuple)
+    }
+    return {"processes": 1, **settings}
+
+
+def _mark(split: Split) -> str:
+    """What tells the images of a split from others."""
+    return f"{len(split)} images with checksum {split.checksum():08x}"
+
+
+def _labels(labels: Tensor | None) -> str:
+    if labels is None:
+        return "none"
+    return f"checksum {zlib.crc32(labels.contiguous().numpy().data):08x}"
