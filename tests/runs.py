@@ -11,6 +11,7 @@ import resource
 import signal
 from dataclasses import replace
 
+import pytest
 import torch
 
 import nextpixel as npx
@@ -64,6 +65,17 @@ def run(out, *, model=None, data=None, resume=False, allow_resize=False, **chang
     config = replace(CONFIG, **changes)
     how = {"resume": resume, "allow_resize": allow_resize, **calls}
     return npx.fit(model, data, config, out=out, **how)
+
+
+def stopped_at(step, out, **how):
+    """Train the tiny model until a step, and die there."""
+
+    def die(progress):
+        if progress.step == step:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        run(out, on_progress=die, **how)
 
 
 def rows(folder):

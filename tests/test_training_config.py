@@ -21,6 +21,7 @@ NUMBERS = [
     ("adam_learning_rate", -1e-3, r"must be above 0, got -0\.001"),
     ("minutes", 0, "must be above 0, got 0"),
     ("clip_norm", 0.0, r"must be above 0, got 0\.0"),
+    ("spike", 1.0, r"must be above 1, got 1\.0"),
     ("decay", 0.0, r"must be at most 1 and above 0, got 0\.0"),
     ("decay", 1.01, r"must be at most 1 and above 0, got 1\.01"),
     ("ema", 1.0, r"must be at least 0 and below 1, got 1\.0"),
@@ -61,7 +62,7 @@ def test_a_value_of_another_type_is_refused(name, value, text):
         npx.TrainConfig(**{name: value})
 
 
-@pytest.mark.parametrize("name", ["minutes", "clip_norm", "ema", "threads"])
+@pytest.mark.parametrize("name", ["minutes", "clip_norm", "spike", "ema", "threads"])
 def test_what_is_optional_can_be_none(name):
     assert getattr(npx.TrainConfig(**{name: None}), name) is None
 

@@ -49,7 +49,7 @@ def test_metrics_have_the_columns_of_the_contract(tmp_path):
         header = next(csv.reader(file))
     assert header == (
         "step,epoch,seconds,images,learning_rate,train_nats,validation_nats,test_nats,"
-        "gradient_norm,images_per_second,seconds_left"
+        "gradient_norm,images_per_second,seconds_left,skipped"
     ).split(",")
 
 

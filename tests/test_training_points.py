@@ -149,7 +149,7 @@ def test_a_point_of_an_earlier_version_is_read(stopped, reference):
     assert runs.outcome(stopped) == reference
     torch.save(saved, stopped / LAST)
     damage(stopped / LAST, flip)
-    with pytest.raises(npx.NextPixelError, match="is damaged: the checksum of .* is wrong"):
+    with pytest.raises(npx.NextPixelError, match=r"is damaged: the checksum of .* is wrong"):
         points.read_point(stopped / LAST)
 
 

@@ -62,7 +62,8 @@ def _report(
     draw(out)
     add_figures(model, found, out)
     speed = result.images / max(result.seconds, 1e-9)
-    print(f"trained {recipe.name}: {result.steps:,} steps, {speed:,.0f} images/s")
+    left_out = f", {result.skipped:,} of them left out" if result.skipped else ""
+    print(f"trained {recipe.name}: {result.steps:,} steps{left_out}, {speed:,.0f} images/s")
     print(f"test: {found}")
     print(f"in {out}: {', '.join(sorted(path.name for path in out.iterdir()))}")
 

@@ -46,9 +46,10 @@ def training() -> Iterator[Callable[["Progress"], None]]:
 def describe(progress: "Progress") -> str:
     """One line about a training run."""
     minutes, seconds = divmod(round(progress.seconds_left), 60)
+    left_out = f"{progress.skipped:,} updates left out, " if progress.skipped else ""
     return (
         f"step {progress.step:,}, {progress.images_per_second:,.0f} images/s, "
-        f"{progress.nats:.2f} nats per image, {minutes}:{seconds:02d} left"
+        f"{progress.nats:.2f} nats per image, {left_out}{minutes}:{seconds:02d} left"
     )
 
 

@@ -159,8 +159,12 @@ class PixelModel(nn.Module, ABC):
         return Given(tuple(part.to(weight) for part in given.parts))
 
     def predict(self, levels: Tensor, given: Given = NOTHING) -> Distribution:
-        """`forward` without its checks; differentiable where `levels` are floats."""
-        return self.head(self.network(self.encode(levels), given), self.colors)
+        """`forward` without its checks; differentiable where `levels` are floats.
+
+        The head reads numbers of the weights' type, also where the network ran in a shorter one.
+        """
+        x = self.encode(levels)
+        return self.head(self.network(x, given).to(x.dtype), self.colors)
 
     @property
     def given_in_words(self) -> str:

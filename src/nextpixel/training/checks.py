@@ -7,10 +7,12 @@ from torch import Tensor
 
 from nextpixel.data import Dataset
 from nextpixel.data.seeds import rng_of
+from nextpixel.errors import NextPixelError
 from nextpixel.likelihood import evaluation_mode
 from nextpixel.models import PixelModel
 from nextpixel.nn import Value
 from nextpixel.ranks import Ranks
+from nextpixel.training.compiling import missing_compiler
 from nextpixel.training.config import TrainConfig
 
 ConditionOf = Callable[[Tensor, Tensor | None], Value | None]
@@ -27,6 +29,19 @@ def check_shares(config: TrainConfig, ranks: Ranks) -> None:
         raise ValueError(
             f"batch_size must be a multiple of processes x accumulate = {ranks.world} x "
             f"{config.accumulate}, got {config.batch_size}"
+        )
+
+
+def check_compiler(config: TrainConfig, model: PixelModel) -> None:
+    """Refuse to compile where that cannot work.
+
+    Raises:
+        NextPixelError: If a compiler is asked for that is not there.
+    """
+    missing = missing_compiler(next(model.parameters()).device) if config.compile else None
+    if missing is not None:
+        raise NextPixelError(
+            f"train.compile needs {missing}; install one, or leave the setting out"
         )
 
 

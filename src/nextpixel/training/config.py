@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 OPTIMIZERS = ("adam", "adamw", "muon")
 SCHEDULES = ("constant", "cosine", "linear", "exponential")
+PRECISIONS = ("float32", "bfloat16")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +32,17 @@ class TrainConfig:
         decay: Factor an update of the exponential schedule.
         clip_norm: Largest global norm of the gradient; larger ones are scaled down. None: no
             clipping.
+        spike: Leave out an update whose gradient norm exceeds so many times the median of the last
+            100 (once 20 are known), or which is not finite, and count it. Ten updates in a row that
+            are not finite end the run. None: each update counts, and the first that is not finite
+            ends the run.
         ema: Decay of an exponential moving average of the weights that is evaluated and kept in
             place of the last weights. None: no average.
+        precision: "float32", or "bfloat16" for the products of the network while it is trained, for
+            GPUs that have it (and CPUs with AMX; on others it is slower). The head's likelihoods,
+            the weights and every evaluation are float32 in both.
+        compile: Whether torch compiles the training pass: a minute or more at the start, then
+            faster on GPUs. On CPUs it needs a C++ compiler, and one thread does the work of all.
         seed: Of the initial weights, the order of images and every draw.
         threads: CPU threads of each process. None: torch's default. Images are shared out over
             them, and sums round differently for another number: bits repeat for the same number
@@ -64,7 +74,10 @@ class TrainConfig:
     schedule: str = "constant"
     decay: float = 1.0
     clip_norm: float | None = None
+    spike: float | None = None
     ema: float | None = None
+    precision: str = "float32"
+    compile: bool = False
     seed: int = 0
     threads: int | None = None
     validate_every: int = 500
@@ -85,6 +98,7 @@ class TrainConfig:
         """
         _check_choice("optimizer", self.optimizer, OPTIMIZERS)
         _check_choice("schedule", self.schedule, SCHEDULES)
+        _check_choice("precision", self.precision, PRECISIONS)
         for name in _FROM_ONE:
             _check_integer(name, getattr(self, name), at_least=1)
         for name in _FROM_ZERO:
@@ -92,10 +106,12 @@ class TrainConfig:
         for name in ("learning_rate", "adam_learning_rate", "minutes", "clip_norm"):
             _check(name, getattr(self, name), above=0)
         _check("weight_decay", self.weight_decay, at_least=0)
+        _check("spike", self.spike, above=1)
         _check("decay", self.decay, above=0, at_most=1)
         _check("ema", self.ema, at_least=0, below=1)
-        if not isinstance(self.tensorboard, bool):
-            raise TypeError(f"tensorboard must be true or false, got {self.tensorboard!r}")
+        for name in ("tensorboard", "compile"):
+            if not isinstance(getattr(self, name), bool):
+                raise TypeError(f"{name} must be true or false, got {getattr(self, name)!r}")
         if not isinstance(self.betas, tuple) or len(self.betas) != 2:
             raise ValueError(f"betas must be two numbers, got {self.betas!r}")
         for beta in self.betas:
@@ -112,7 +128,7 @@ _FROM_ONE = (
     "preview_count",
     "save_every",
 )
-_OPTIONAL = ("minutes", "clip_norm", "ema", "threads")
+_OPTIONAL = ("minutes", "clip_norm", "spike", "ema", "threads")
 _FROM_ZERO = ("warmup", "seed", "test_images", "preview_every", "previews")
 
 

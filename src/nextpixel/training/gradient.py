@@ -13,7 +13,7 @@ not shared out over lanes.
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 from torch import Tensor
@@ -23,6 +23,7 @@ from nextpixel.lanes import Lanes
 from nextpixel.models import PixelModel
 from nextpixel.nn import Value, take
 from nextpixel.ranks import Ranks
+from nextpixel.training.compiling import predictor
 
 _Gradients = Sequence[Tensor | None]
 
@@ -34,12 +35,26 @@ class Gradient:
         model: The model; it is used in the mode it is in.
         ranks: The processes that share each batch; None: this one alone.
         passes: In how many passes each process takes its share.
+        bfloat16: Whether the network multiplies in bfloat16; weights, their gradients and the
+            surprise stay as they are.
+        compiled: Whether the network is compiled by torch; then there is one lane.
     """
 
-    def __init__(self, model: PixelModel, ranks: Ranks | None = None, passes: int = 1) -> None:
+    def __init__(
+        self,
+        model: PixelModel,
+        ranks: Ranks | None = None,
+        passes: int = 1,
+        *,
+        bfloat16: bool = False,
+        compiled: bool = False,
+    ) -> None:
         self.model, self.ranks, self.passes = model, ranks or Ranks(), passes
         self.parameters = list(model.parameters())
-        self.lanes = Lanes(1 if model.mode_matters or self.parameters[0].is_cuda else None)
+        whole = model.mode_matters or compiled or self.parameters[0].is_cuda
+        self.lanes = Lanes(1 if whole else None)
+        self.bfloat16 = bfloat16
+        self.predict = predictor(model) if compiled else model
 
     def set(self, levels: Tensor, condition: Value | None = None, seed: int = 0) -> float:
         """Set `grad` of every parameter for a batch; every rank gives the whole batch.
@@ -83,8 +98,17 @@ class Gradient:
     def _share(
         self, levels: Tensor, condition: Value | None, scale: float
     ) -> tuple[float, _Gradients]:
-        loss = -self.model(levels, condition).log_prob(levels).sum() * scale
+        with self._precision():
+            predicted = self.predict(levels, condition)
+        loss = -predicted.log_prob(levels).sum() * scale
         return loss.item(), torch.autograd.grad(loss, self.parameters, allow_unused=True)
+
+    def _precision(self) -> AbstractContextManager[None]:
+        """What the network computes in; lanes share no converted weights."""
+        kind = self.parameters[0].device.type
+        return torch.autocast(
+            kind, dtype=torch.bfloat16, enabled=self.bfloat16, cache_enabled=False
+        )
 
     def _over_ranks(self, loss: float, gradients: _Gradients) -> tuple[float, _Gradients]:
         """Sums over the ranks; a parameter that none of them used keeps no gradient."""

@@ -72,6 +72,7 @@ class Looks:
             validation_nats=validation,
             test_nats=self.measure(self.data.test, test) if test else None,
             gradient_norm=norm,
+            skipped=updates.spikes.skipped,
             **speeds(self.rows, updates.images, seconds, share),
         )
         self.rows.append(row)

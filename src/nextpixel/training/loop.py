@@ -16,7 +16,7 @@ from typing import Any
 
 from nextpixel.data import Dataset
 from nextpixel.models import PixelModel
-from nextpixel.training.checks import ConditionOf, check_data, check_shares
+from nextpixel.training.checks import ConditionOf, check_compiler, check_data, check_shares
 from nextpixel.training.config import TrainConfig
 from nextpixel.training.looks import Looks
 from nextpixel.training.progress import Clock, Progress, Result
@@ -68,8 +68,9 @@ def fit(
         ValueError: If model, data and condition do not fit, `out` cannot be used, or the batch
             cannot be shared out.
         NextPixelError: If the loss is not finite (the best weights and the resume point before it
-            stay), the resume point is missing or damaged, a file cannot be written, or another
-            process of the run is gone.
+            stay) and not left out, the resume point and the one before it are missing or damaged,
+            a file cannot be written, there is no compiler that was asked for, or another process
+            of the run is gone.
         KeyboardInterrupt: After Ctrl-C, once the resume point is written.
         SystemExit: After SIGTERM, with status 143, once the resume point is written.
     """
@@ -78,6 +79,7 @@ def fit(
     ranks = Ranks.current()
     check_data(model, data, condition_of)
     check_shares(config, ranks)
+    check_compiler(config, model)
     described = description or {"name": data.name}
     run = Run(
         out if ranks.is_first else None, model, data, config, described, processes=ranks.world
@@ -167,8 +169,10 @@ class Trainer:
         """Tell whoever watches."""
         if self.on_progress is not None:
             done = self.updates
-            share, seconds = min(1.0, self.share), self.clock.seconds
-            self.on_progress(Progress(done.step, share, done.images, seconds, done.running))
+            share, seconds, skipped = min(1.0, self.share), self.clock.seconds, done.spikes.skipped
+            self.on_progress(
+                Progress(done.step, share, done.images, seconds, done.running, skipped)
+            )
 
     def save(self) -> None:
         """Write the resume point and the last weights."""
@@ -200,4 +204,11 @@ class Trainer:
     def result(self) -> Result:
         """How the run ended."""
         done, best = self.updates, self.looks.best
-        return Result(done.step, done.images, self.clock.seconds, best["step"], best["nats"])
+        return Result(
+            steps=done.step,
+            images=done.images,
+            seconds=self.clock.seconds,
+            best_step=best["step"],
+            best_nats=best["nats"],
+            skipped=done.spikes.skipped,
+        )

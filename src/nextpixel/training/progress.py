@@ -16,6 +16,7 @@ class Progress:
         images: Training images seen.
         seconds: Wall-clock time of training.
         nats: Running mean of the training loss, nats per image.
+        skipped: Updates left out so far, of those that count as done; see `TrainConfig.spike`.
     """
 
     step: int
@@ -23,6 +24,7 @@ class Progress:
     images: int
     seconds: float
     nats: float
+    skipped: int = 0
 
     @property
     def images_per_second(self) -> float:
@@ -45,6 +47,7 @@ class Result:
         seconds: Wall-clock time of training.
         best_step: Updates after which the kept weights were measured.
         best_nats: Their likelihood on the validation images, nats per image.
+        skipped: Updates left out, of `steps`; see `TrainConfig.spike`.
     """
 
     steps: int
@@ -52,6 +55,7 @@ class Result:
     seconds: float
     best_step: int
     best_nats: float
+    skipped: int = 0
 
 
 class Clock:

@@ -26,9 +26,11 @@ class Metrics:
             make it something else than a likelihood.
         validation_nats: Likelihood of validation images.
         test_nats: Likelihood of test images, for the curve alone; empty if none were asked for.
-        gradient_norm: Mean norm of the gradient since the last row, before it was clipped.
+        gradient_norm: Mean norm of the gradient since the last row, before it was clipped; without
+            updates that were left out.
         images_per_second: Training images a second since the last row, evaluation included.
         seconds_left: Estimate of the time until the run is over.
+        skipped: Updates left out so far; see `TrainConfig.spike`.
     """
 
     step: int
@@ -42,6 +44,7 @@ class Metrics:
     gradient_norm: float | None = None
     images_per_second: float | None = None
     seconds_left: float | None = None
+    skipped: int = 0
 
 
 def write_metrics(path: Path, rows: list[Metrics]) -> None:

@@ -5,10 +5,10 @@ state makes the same update.
 """
 
 import math
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from nextpixel.data import Batches, Split
 from nextpixel.data.seeds import rng_of
@@ -20,6 +20,7 @@ from nextpixel.training.ema import make_average
 from nextpixel.training.gradient import Gradient
 from nextpixel.training.optimizers import make_optimizers, rate_factor, set_rates
 from nextpixel.training.ranks import Ranks
+from nextpixel.training.spikes import Spikes
 
 
 class Updates:
@@ -46,11 +47,18 @@ class Updates:
         ranks.copy_first(model)
         channels_last(model)
         self.optimizers = make_optimizers(model, config)
-        self.gradient = Gradient(model, ranks, config.accumulate)
+        self.gradient = Gradient(
+            model,
+            ranks,
+            config.accumulate,
+            bfloat16=config.precision == "bfloat16",
+            compiled=config.compile,
+        )
         self.average = None if config.ema is None else make_average(model, config.ema)
         self.batches = Batches(len(images), config.batch_size, seed=config.seed)
         self.step, self.images = 0, 0
         self.loss_sum, self.loss_count, self.running = 0.0, 0, math.nan
+        self.spikes = Spikes(config.spike)
         self.norms: list[float] = []  # of the gradient, since the last row
 
     @property
@@ -87,31 +95,65 @@ class Updates:
         told = self.condition_of(levels, None if labels is None else labels[indices])
         told = self.model.conditioner.hide(told, rng)
         seed = rng_of(self.config.seed, "layers", self.step).initial_seed()
+        before = self.buffers()
         nats = self.gradient.set(levels, told, seed)
-        self.guard(nats)
+        if self.guard(nats):
+            self.apply(share)
+            self.note(nats, len(levels))
+        else:
+            self.take_back(before)
+        self.step += 1
+        self.images += len(levels)
+
+    def apply(self, share: float) -> None:
+        """Let the optimisers and the average use the gradient."""
         self.ranks.average_buffers(self.model)
         set_rates(self.optimizers, rate_factor(self.config, self.step, share))
         for optimizer in self.optimizers:
             optimizer.step()
         if self.average is not None:
             self.average.update_parameters(self.model)
-        self.step += 1
-        self.images += len(levels)
-        self.note(nats, len(levels))
 
-    def guard(self, nats: float) -> None:
-        """Clip the gradient; stop before one that is not finite spoils the weights."""
+    def guard(self, nats: float) -> bool:
+        """Clip the gradient, and say whether to use it.
+
+        The loss and the gradient are those of the whole batch, to the bit the same on every rank:
+        all of them decide alike.
+
+        Raises:
+            NextPixelError: If loss or gradient are not finite, and may not be left out (any more).
+        """
         limit = self.config.clip_norm or math.inf
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit)
-        if math.isfinite(nats) and bool(norm.isfinite()):
-            self.norms.append(norm.item())
-            return
-        what = "loss" if not math.isfinite(nats) else "gradient"
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit).item()
+        finite = math.isfinite(nats) and math.isfinite(norm)
+        if not finite and not self.spikes.bears:
+            self.give_up("gradient" if math.isfinite(nats) else "loss")
+        if self.spikes.stands_out(norm if finite else math.nan):
+            return False
+        self.norms.append(norm)
+        return True
+
+    def give_up(self, what: str) -> NoReturn:
+        """Stop before numbers that are not finite spoil the weights."""
+        row = self.spikes.row
+        also = f", nor were the {row} updates before it, which were left out" if row else ""
         raise NextPixelError(
-            f"the {what} is not finite at step {self.step + 1}; the best weights and the resume "
-            "point before it stay. Try a lower learning_rate, a longer warmup or a smaller "
+            f"the {what} is not finite at step {self.step + 1}{also}; the best weights and the "
+            "resume point before it stay. Try a lower learning_rate, a longer warmup or a smaller "
             "clip_norm"
         )
+
+    def buffers(self) -> list[tuple[Tensor, Tensor]]:
+        """Statistics (of batch norm) that the forward pass changes, and what they are now."""
+        if self.spikes.limit is None:
+            return []
+        saved = self.model.state_dict(keep_vars=True)
+        return [(one, one.clone()) for name, one in self.model.named_buffers() if name in saved]
+
+    def take_back(self, before: list[tuple[Tensor, Tensor]]) -> None:
+        """Undo what the forward pass of an update that is left out has changed."""
+        for buffer, content in before:
+            buffer.copy_(content)
 
     def note(self, nats: float, images: int) -> None:
         """Keep count of the loss."""
@@ -119,8 +161,11 @@ class Updates:
         self.running = nats if math.isnan(self.running) else 0.98 * self.running + 0.02 * nats
 
     def means(self) -> tuple[float, float | None]:
-        """Mean loss of an image in nats, and mean norm of the gradient, since the last call."""
-        loss = self.loss_sum / max(1, self.loss_count)
+        """Mean loss of an image in nats, and mean norm of the gradient, since the last call.
+
+        Without an update since then, the first is NaN and the second None.
+        """
+        loss = self.loss_sum / self.loss_count if self.loss_count else math.nan
         norm = sum(self.norms) / len(self.norms) if self.norms else None
         self.loss_sum, self.loss_count, self.norms = 0.0, 0, []
         return loss, norm
@@ -136,6 +181,7 @@ class Updates:
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "norms": self.norms,
             "batches": self.batches.state(),
+            "spikes": self.spikes.state(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -149,6 +195,8 @@ class Updates:
             optimizer.load_state_dict(saved)
         self.batches.restore(state["batches"])
         self.norms = state.get("norms", [])  # resume points of earlier versions have none
+        if "spikes" in state:
+            self.spikes.restore(state["spikes"])
 
 
 def channels_last(model: nn.Module, *, undo: bool = False) -> None:
