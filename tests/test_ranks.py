@@ -149,6 +149,22 @@ def test_two_processes_killed_at_random_moments_end_as_if_they_were_not(pair, tm
     assert runs.outcome(tmp_path / "run") == runs.outcome(pair[0])
 
 
+@pytest.mark.slow
+def test_two_processes_with_all_at_once_killed_at_random_moments_lose_nothing(tmp_path):
+    worlds.run(tmp_path / "whole", 2, worlds.train_risky)
+    assert int(runs.rows(tmp_path / "whole")[-1]["skipped"]) > 0
+    moments = random.Random(8)
+    for _ in range(6):
+        members = worlds.start(tmp_path / "cut", 2, worlds.train_risky)
+        runs.wait_for(members[0][1], moments.randint(1, 9))
+        time.sleep(moments.uniform(0, 0.05))
+        for process, _pipe in moments.sample(members, 2):
+            process.kill()
+        worlds.ends(members)
+    worlds.run(tmp_path / "cut", 2, worlds.train_risky)
+    assert runs.outcome(tmp_path / "cut") == runs.outcome(tmp_path / "whole")
+
+
 @pytest.mark.parametrize(
     ("rank", "numbers", "status"),
     [

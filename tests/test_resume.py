@@ -13,7 +13,7 @@ import torch
 
 import nextpixel as npx
 from nextpixel.training.identity import differences
-from tests import runs
+from tests import runs, worlds
 
 MIXES = {
     "all": {},
@@ -167,6 +167,23 @@ def test_a_run_killed_at_random_moments_ends_as_one_never_killed(tmp_path, refer
     process, _ = runs.start(runs.train, tmp_path)
     assert runs.status(process) == 0
     assert runs.outcome(tmp_path) == runs.outcome(reference)
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+@pytest.mark.slow
+def test_a_run_with_all_at_once_killed_twenty_times_ends_as_one_never_killed(tmp_path):
+    worlds.train_risky(tmp_path / "whole")
+    assert int(runs.rows(tmp_path / "whole")[-1]["skipped"]) > 0
+    moments = random.Random(20)
+    for _ in range(20):
+        process, pipe = runs.start(worlds.train_risky, tmp_path / "cut")
+        runs.wait_for(pipe, moments.randint(1, 6))
+        time.sleep(moments.uniform(0, 0.05))
+        process.kill()
+        assert runs.status(process) == 128 + signal.SIGKILL
+    process, _ = runs.start(worlds.train_risky, tmp_path / "cut")
+    assert runs.status(process) == 0
+    assert runs.outcome(tmp_path / "cut") == runs.outcome(tmp_path / "whole")
     assert not list(tmp_path.rglob("*.partial"))
 
 

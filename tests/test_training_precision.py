@@ -95,23 +95,24 @@ def test_gradients_of_bfloat16_are_those_of_float32_but_for_its_eight_bits(kind,
     assert rough_nats == pytest.approx(nats, rel=0.01)
     assert {one.dtype for one in rough} == {torch.float32}
     one, other = (torch.cat([each.flatten() for each in found]) for found in (rough, exact))
-    assert (one - other).norm() <= 0.05 * other.norm()
+    assert (one - other).norm() <= 0.1 * other.norm()
 
 
-@pytest.mark.parametrize("kind", ["pixelcnn", "gated-pixelcnn"])
 @pytest.mark.slow
 @pytest.mark.skipif(
     compiling.missing_compiler(torch.device("cpu")) is not None, reason="no C++ compiler at hand"
 )
-def test_a_compiled_pass_gives_the_same_gradients_but_for_rounding(kind):
-    model = random_model(kind, **MODELS[kind])
-    for count in (10, 8, 10):
+def test_a_compiled_pass_gives_the_same_gradients_but_for_rounding():
+    model = random_model("gated-pixelcnn", **MODELS["gated-pixelcnn"]).train()
+    exact, compiled = Gradient(model), Gradient(model, compiled=True)
+    for count in (8, 5):
         levels = runs.make_data().train.draw(torch.arange(count))
-        nats, exact = gradients(model, levels)
-        compiled_nats, compiled = gradients(model, levels, compiled=True)
+        nats = exact.set(levels)
+        expected = [weight.grad for weight in model.parameters()]
+        compiled_nats = compiled.set(levels)
         assert compiled_nats == pytest.approx(nats, rel=1e-5)
-        for one, other in zip(compiled, exact, strict=True):
-            torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+        for weight, other in zip(model.parameters(), expected, strict=True):
+            torch.testing.assert_close(weight.grad, other, rtol=1e-4, atol=1e-6)
 
 
 def test_a_compiled_run_calls_the_compiled_model(monkeypatch):

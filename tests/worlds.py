@@ -81,12 +81,19 @@ def train(folder, changes, pipe):
 
 
 def train_gated(folder, changes, pipe=None):
-    """A run with dropout and hidden labels."""
+    """Begin, or go on with, a run with dropout and hidden labels, and tell each step."""
     labels = {name: make_labels(split) for name, split in vars(runs.make_data()).items() if split}
     data = Dataset("tiny", labels["train"], labels["validation"], labels["test"], ("even", "odd"))
     condition = [{"classes": 2, "form": "gate", "dropout": 0.3}]
     model = npx.build("gated-pixelcnn", shape=(1, 6, 6), levels=2, condition=condition, **GATED)
-    runs.run(folder, model=model, data=data, **changes)
+    begun = (folder / "resume" / "state.pt").exists()
+    tell = None if pipe is None else lambda progress: pipe.send(progress.step)
+    runs.run(folder, model=model, data=data, resume=begun, on_progress=tell, **changes)
+
+
+def train_risky(folder, pipe=None):
+    """All that a resume could get wrong at once: also updates that are left out by the norms."""
+    train_gated(folder, {"steps": 120, "spike": 1.2, "save_every": 3, "validate_every": 8}, pipe)
 
 
 def make_labels(split):
