@@ -2,11 +2,18 @@
 
 import errno
 import math
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
 
 import pytest
 
 import nextpixel as npx
 from nextpixel import checkpoint
+from nextpixel.training import points
+from nextpixel.training.runs import read_rows
 from tests import runs
 
 
@@ -148,3 +155,81 @@ def test_a_folder_that_cannot_be_made_is_found_before_the_first_step(tmp_path, i
         runs.run(tmp_path / "file" / inside, on_progress=steps.append)
     assert not steps
     assert (tmp_path / "file").read_text() == "no folder"
+
+
+@pytest.fixture
+def failing_disk(monkeypatch):
+    """A disk that takes no more files from a call on: full, or turned read-only."""
+    real, state = Path.open, {"error": None}
+
+    def open_or_fail(path, mode="r", *args, **how):
+        if state["error"] is not None and "w" in mode:
+            raise OSError(state["error"], os.strerror(state["error"]))
+        return real(path, mode, *args, **how)
+
+    monkeypatch.setattr(Path, "open", open_or_fail)
+    return lambda error: state.update(error=error)
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(errno.EROFS, "Read-only file system"), (errno.EACCES, "Permission denied")],
+    ids=["read-only", "forbidden"],
+)
+def test_a_folder_that_turns_read_only_loses_nothing(tmp_path, failing_disk, number, text):
+    def fail(progress):
+        if progress.step == 10:
+            failing_disk(number)
+
+    with pytest.raises(npx.NextPixelError, match=f"^cannot write .*state.pt: {text}$"):
+        runs.run(tmp_path / "run", on_progress=fail, steps=20, validate_every=20)
+    failing_disk(None)
+    assert runs.resume_step(tmp_path / "run") == 8
+    assert points.read_point(tmp_path / "run" / points.PREVIOUS)["state"]["step"] == 4
+    assert not list(tmp_path.rglob("*.partial"))
+    changes = {"steps": 20, "validate_every": 20}
+    runs.run(tmp_path / "run", resume=True, **changes)
+    runs.run(tmp_path / "whole", **changes)
+    assert runs.outcome(tmp_path / "run") == runs.outcome(tmp_path / "whole")
+
+
+@pytest.fixture
+def tiny_disk(tmp_path):
+    """A disk of 200 kB; only the system's administrator can make one."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(folder)]
+    if shutil.which("mount") is None or subprocess.run(command, check=False).returncode:
+        pytest.skip("no right to mount a disk")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_real_full_disk_loses_nothing(tmp_path, tiny_disk):
+    def fill(progress):
+        if progress.step == 10:
+            room = shutil.disk_usage(tiny_disk).free
+            (tiny_disk / "other").write_bytes(bytes(room))
+
+    with pytest.raises(npx.NextPixelError, match=r"^cannot write .*: No space left on device$"):
+        runs.run(tiny_disk / "run", on_progress=fill, steps=20)
+    (tiny_disk / "other").unlink()
+    assert runs.resume_step(tiny_disk / "run") == 8
+    runs.run(tiny_disk / "run", resume=True, steps=20)
+    runs.run(tmp_path / "whole", steps=20)
+    assert runs.outcome(tiny_disk / "run") == runs.outcome(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("jump", [-1e9, 1e9], ids=["back", "forward"])
+def test_setting_the_time_of_day_neither_ends_nor_prolongs_a_run(tmp_path, monkeypatch, jump):
+    def set_clock(progress):
+        if progress.step == 8:
+            now = time.time
+            monkeypatch.setattr(time, "time", lambda: now() + jump)
+            monkeypatch.setattr(time, "time_ns", lambda: int((now() + jump) * 1e9))
+
+    result = runs.run(tmp_path, on_progress=set_clock, steps=20, minutes=60, previews=4)
+    seconds = [float(row["seconds"]) for row in read_rows(tmp_path / "metrics.csv")]
+    assert result.steps == 20
+    assert 0 <= seconds[0] <= seconds[1] <= seconds[2] < 3600
+    assert 0 < result.seconds < 3600

@@ -139,7 +139,7 @@ class Trainer:
         if resume:
             self.restore(self.ranks.first(lambda: self.run.read(allow_resize=allow_resize)))
         else:
-            self.ranks.first(self.save)
+            self.save()
 
     def work(self, stop: StopRequest) -> None:
         """Update until the run is over or a signal asks to stop."""
@@ -175,7 +175,11 @@ class Trainer:
             )
 
     def save(self) -> None:
-        """Write the resume point and the last weights."""
+        """Write the resume point and the last weights; a disk that is full stops every rank."""
+        self.ranks.first(self.write)
+
+    def write(self) -> None:
+        """Write them, in the first process."""
         self.run.write(self.state())
         self.run.write_last(self.updates.kept, {"step": self.updates.step})
 
