@@ -16,11 +16,11 @@ from typing import Any
 
 from nextpixel.data import Dataset
 from nextpixel.models import PixelModel
+from nextpixel.ranks import Ranks
 from nextpixel.training.checks import ConditionOf, check_compiler, check_data, check_shares
 from nextpixel.training.config import TrainConfig
 from nextpixel.training.looks import Looks
 from nextpixel.training.progress import Clock, Progress, Result
-from nextpixel.training.ranks import Ranks
 from nextpixel.training.run import Run
 from nextpixel.training.surroundings import StopRequest, surroundings
 from nextpixel.training.update import Updates, channels_last

@@ -14,12 +14,12 @@ from nextpixel.data import Batches, Split
 from nextpixel.data.seeds import rng_of
 from nextpixel.errors import NextPixelError
 from nextpixel.models import PixelModel
+from nextpixel.ranks import Ranks
 from nextpixel.training.checks import ConditionOf
 from nextpixel.training.config import TrainConfig
 from nextpixel.training.ema import make_average
 from nextpixel.training.gradient import Gradient
 from nextpixel.training.optimizers import make_optimizers, rate_factor, set_rates
-from nextpixel.training.ranks import Ranks
 from nextpixel.training.spikes import Spikes
 
 
