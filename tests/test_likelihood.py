@@ -189,3 +189,10 @@ def test_a_set_of_fewer_levels_than_the_models_is_refused(model):
 def test_batches_hold_at_least_one_image(model, levels, batch_size):
     with pytest.raises(ValueError, match=f"batch_size must be at least 1, got {batch_size}"):
         npx.evaluate(model, levels, batch_size=batch_size)
+
+
+def test_likelihoods_are_of_full_float32(model):
+    before = torch.backends.cudnn.allow_tf32
+    with evaluation_mode(model):
+        assert not torch.backends.cudnn.allow_tf32
+    assert torch.backends.cudnn.allow_tf32 == before

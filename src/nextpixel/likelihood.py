@@ -194,12 +194,18 @@ def _levels_for(model: PixelModel, images: Split | Tensor) -> Tensor:
 
 @contextmanager
 def evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """Put a model in evaluation mode for a while; each of its layers gets its own mode back."""
+    """Put a model in evaluation mode for a while; each of its layers gets its own mode back.
+
+    Convolutions on CUDA are computed in full float32 meanwhile, not in TF32, torch's default.
+    """
     training = [module for module in model.modules() if module.training]
+    short = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
     for module in training:
         module.training = False
     try:
         yield
     finally:
+        torch.backends.cudnn.allow_tf32 = short
         for module in training:
             module.training = True

@@ -1,3 +1,0 @@
-"""The earlier place of `nextpixel.ranks`."""
-
-from nextpixel.ranks import Ranks as Ranks
