@@ -31,6 +31,7 @@ PARTS = [
     "codec",
     "recipes",
     "gallery",
+    "playground",
     "cli",
 ]
 """In the order of DESIGN: data, model, likelihood, training, sampling, output."""

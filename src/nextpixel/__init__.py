@@ -20,6 +20,7 @@ image. The parts, in the order in which data passes them; each imports only from
     sampling     draw images, or their missing parts
     recipes      data, model and training under one name
     gallery      levels -> pictures
+    playground   the same in a browser
     cli          the command `nextpixel`
 
 The names below are imported when first used, so that `nextpixel --help` costs no torch.

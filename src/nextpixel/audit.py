@@ -12,7 +12,7 @@ The audit knows nothing of kernels or masks: it asks the finished model.
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -133,21 +133,48 @@ def audit(
     Returns:
         The findings.
     """
-    rng = torch.Generator().manual_seed(seed)
-    twin = copy.deepcopy(model).cpu().double().eval().requires_grad_(requires_grad=False)
     count = math.prod(model.shape)
     sees = torch.zeros(count, count, dtype=torch.bool)
+    chunks = [torch.arange(first, min(first + CHUNK, count)) for first in range(0, count, CHUNK)]
+    done = 0
+    for chunk, found in _dependences(model, chunks, probes, seed):
+        sees[chunk] |= found
+        done += len(chunk)
+        if on_progress is not None:
+            on_progress(done)
+    return Audit(model.shape, model.reach, sees)
+
+
+def field_of(model: PixelModel, step: Step, *, probes: int = 2, seed: int = 0) -> Tensor:
+    """Levels that the prediction of one step depends on, as an `audit` finds them, but at once.
+
+    Args:
+        model: The model; its weights, dtype and mode are left as they are.
+        step: Whose prediction.
+        probes: As in `audit`.
+        seed: As in `audit`.
+
+    Returns:
+        Boolean, shape (C, H, W).
+    """
+    chunk = torch.tensor([index_of(step, model.shape)])
+    found = [sees for _, sees in _dependences(model, [chunk], probes, seed)]
+    return from_sequence(torch.cat(found).any(0, keepdim=True), model.shape)[0]
+
+
+def _dependences(
+    model: PixelModel, chunks: Sequence[Tensor], probes: int, seed: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """For each probe and chunk of steps: what they depend on, boolean, (steps of it, steps)."""
+    rng = torch.Generator().manual_seed(seed)
+    twin = copy.deepcopy(model).cpu().double().eval().requires_grad_(requires_grad=False)
     for probe in range(probes):
         if probe:
             redraw(twin, rng)
         levels = torch.randint(0, model.levels, (1, *model.shape), generator=rng).double()
         outputs = _outputs(twin, levels.requires_grad_(), rng)
-        for first in range(0, count, CHUNK):
-            chunk = torch.arange(first, min(first + CHUNK, count))
-            sees[chunk] |= _derivatives(outputs, levels, chunk) != 0
-            if on_progress is not None:
-                on_progress(probe * count + first + len(chunk))
-    return Audit(model.shape, model.reach, sees)
+        for chunk in chunks:
+            yield chunk, _derivatives(outputs, levels, chunk) != 0
 
 
 def redraw(model: nn.Module, rng: torch.Generator) -> None:

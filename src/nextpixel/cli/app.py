@@ -57,6 +57,7 @@ _COMMANDS = {
         "List the models shipped trained and those that can be built, or show one's card.",
     ),
     "data": ("listing:data", "List the data sets."),
+    "serve": ("serve:serve", "Open the playground: these models in a browser."),
     "runs": ("runs:runs", "List the runs below a folder with their best figures."),
 }
 

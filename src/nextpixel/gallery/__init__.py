@@ -4,11 +4,12 @@ Every function here returns a Pillow image, except those that write one; none of
 model. matplotlib is imported when a plot is made, never before.
 """
 
-from nextpixel.gallery.files import animation, save
+from nextpixel.gallery.files import animated, animation, save
 from nextpixel.gallery.plots import compare, curves, receptive_field
 from nextpixel.gallery.tiles import grid, reconstructions, sheet
 
 __all__ = [
+    "animated",
     "animation",
     "compare",
     "curves",

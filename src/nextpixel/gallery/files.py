@@ -32,15 +32,37 @@ def animation(
     """Write pictures as an endless GIF.
 
     Args:
-        frames: Pictures of one size.
+        frames: As in `animated`.
         path: Where to.
+        captions: As in `animated`.
+        milliseconds: As in `animated`.
+        hold: As in `animated`.
+
+    Raises:
+        ValueError: As in `animated`.
+        NextPixelError: If the file cannot be written.
+    """
+    made = animated(frames, captions=captions, milliseconds=milliseconds, hold=hold)
+    replace_file(Path(path), made)
+
+
+def animated(
+    frames: Sequence[Image.Image],
+    *,
+    captions: Sequence[str] = (),
+    milliseconds: int = 200,
+    hold: int = 2000,
+) -> bytes:
+    """Pictures as the bytes of an endless GIF.
+
+    Args:
+        frames: Pictures of one size.
         captions: A line under each frame; empty for none.
         milliseconds: Duration of a frame.
         hold: Duration of the last one.
 
     Raises:
         ValueError: If there are no frames, or another number of captions.
-        NextPixelError: If the file cannot be written.
     """
     if not frames:
         raise ValueError("frames must hold at least one picture, got none")
@@ -52,4 +74,4 @@ def animation(
     durations = [milliseconds] * len(rest) + [hold]
     buffer = BytesIO()
     first.save(buffer, format="GIF", save_all=True, append_images=rest, duration=durations, loop=0)
-    replace_file(Path(path), buffer.getvalue())
+    return buffer.getvalue()

@@ -1,0 +1,35 @@
+"""`nextpixel serve`: the playground in a browser."""
+
+import importlib.util
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from nextpixel.errors import NextPixelError
+
+NEEDED = ("fastapi", "uvicorn", "python_multipart")
+
+
+def serve(
+    *models: str,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    open_: Annotated[bool, Parameter(name="--open", negative="")] = False,
+) -> None:
+    """Serve the playground.
+
+    Args:
+        *models: Folders of models, or names of shipped ones; by default all shipped models.
+        host: Where to listen; the default can be reached from this machine only.
+        port: Where to listen; 0 takes a free one.
+        open_: Open the page in a browser.
+    """
+    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise NextPixelError(
+            f"the playground needs {', '.join(missing)}: pip install 'nextpixel[web]'"
+        )
+    from nextpixel.playground.catalog import Catalog
+    from nextpixel.playground.server import serve as run
+
+    run(Catalog(models), host=host, port=port, browse=open_)
