@@ -1,4 +1,4 @@
-"""What a client is sent of its job: a stream of lines, or its outcome; and the client that leaves."""
+"""What a client is sent of its job: a stream of lines, or its outcome; and clients that leave."""
 
 import asyncio
 import json

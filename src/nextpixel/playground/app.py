@@ -146,7 +146,9 @@ _COMMON = (
     (421, "The Host header is not this server's."),
     (422, "A value cannot be meant."),
 )
-_MISSING: dict[int | str, dict[str, Any]] = {404: {"model": Problem, "description": "No such name."}}
+_MISSING: dict[int | str, dict[str, Any]] = {
+    404: {"model": Problem, "description": "No such name."}
+}
 _BUSY: dict[int | str, dict[str, Any]] = {
     **_MISSING,
     400: {"model": Problem, "description": "The request cannot be read."},
@@ -208,7 +210,7 @@ def _known(ground: Playground) -> APIRouter:
         }
 
     @router.get("/queue", response_model=QueueOut)
-    async def queue() -> dict[str, int]:
+    async def queue() -> dict[str, Any]:
         """What the engine is at, and how many wait."""
         return ground.desk.state()
 
@@ -271,7 +273,9 @@ def _engine(ground: Playground) -> APIRouter:
         archives.check_model(card, label)
         contents = [await file.read() for file in files]
         images = await ground.beside(lambda: archives.read_files(contents, card, ground.limits))
-        return await outcome(ground.desk, archives.compress(ground.shelf, card, images, label), http)
+        return await outcome(
+            ground.desk, archives.compress(ground.shelf, card, images, label), http
+        )
 
     @router.post("/decompress", response_model=DecompressOut)
     async def decompress(

@@ -2,9 +2,10 @@
 
 import base64
 from io import BytesIO
+from typing import Any
 
 import numpy as np
-from PIL import Image
+from numpy.typing import NDArray
 
 from nextpixel.playground.catalog import Card
 from nextpixel.playground.checks import check_label
@@ -56,7 +57,7 @@ def _too_many(limits: Limits, count: int) -> str:
     return f"files must hold at most {limits.compress_images} images, got {count}"
 
 
-def _images(array: np.ndarray, card: Card) -> Bytes:  # type: ignore[type-arg]
+def _images(array: NDArray[Any], card: Card) -> Bytes:
     """An array as (N, C, H, W), as the command line reads it."""
     from nextpixel.data.arrays import colors_first
 

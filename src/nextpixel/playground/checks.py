@@ -1,4 +1,4 @@
-"""Whether a request fits its model, by the model's card alone: no job is made of one that does not."""
+"""Whether a request fits its model, by the model's card alone: else no job is made of it."""
 
 import numpy as np
 
@@ -36,7 +36,9 @@ def check_label(card: Card, label: int | None, *, needed: bool = False) -> None:
     least = -1 if card.unknown else 0
     unknown = ", or -1 for unknown" if card.unknown else ""
     if label is None and needed:
-        raise Refusal(f"label must be given for {card.name}: 0..{card.classes - 1}{unknown}", "label")
+        raise Refusal(
+            f"label must be given for {card.name}: 0..{card.classes - 1}{unknown}", "label"
+        )
     if label is not None and not least <= label < card.classes:
         raise Refusal(f"label must be 0..{card.classes - 1}{unknown}, got {label}", "label")
 

@@ -90,6 +90,7 @@ class Desk:
         self._running: Job | None = None
         self._changed = threading.Condition()
         self._closed = False
+        self._ready = False
         self._worker = threading.Thread(target=self._serve, name="engine", daemon=True)
 
     def open(self) -> None:
@@ -123,11 +124,17 @@ class Desk:
                 self._waiting.remove(job)
                 self._tell_places()
 
-    def state(self) -> dict[str, int]:
-        """How many run and wait."""
+    def state(self) -> dict[str, int | bool]:
+        """How many run and wait, and whether the worker has begun to take them."""
         with self._changed:
             running = int(self._running is not None)
-            return {"running": running, "waiting": len(self._waiting), "limit": self.limit}
+            waiting = len(self._waiting)
+            return {
+                "running": running,
+                "waiting": waiting,
+                "limit": self.limit,
+                "ready": self._ready,
+            }
 
     def close(self) -> None:
         """Stop: every job ends at its next event, those in the line at once."""
@@ -157,6 +164,7 @@ class Desk:
     def _serve(self) -> None:
         if self._first is not None:
             _quietly(self._first)
+        self._ready = True
         while (job := self._take()) is not None:
             if not job.left:
                 _carry_out(job)

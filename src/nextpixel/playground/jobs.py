@@ -161,7 +161,8 @@ def _surprise(model: "PixelModel", levels: "Tensor", condition: "Value | None") 
     from nextpixel.likelihood import evaluation_mode
 
     with evaluation_mode(model), torch.inference_mode():
-        return -model(levels, condition).log_prob(levels.long()).double()
+        nats: Tensor = -model(levels, condition).log_prob(levels.long()).double()
+        return nats
 
 
 def _told(shelf: Shelf, card: Card, model: "PixelModel", request: Drawing) -> "Value | None":

@@ -78,7 +78,7 @@ class SampleIn(Drawing):
 
 
 class CompleteIn(Drawing):
-    """A request to draw the unknown part of an image; `known` is base64 of (H, W) zeros and ones."""
+    """A request to draw what is unknown of an image; `known` is base64 of (H, W) zeros and ones."""
 
     image: ImageIn
     known: Base64
@@ -153,11 +153,12 @@ class TestImagesOut(BaseModel):
 
 
 class QueueOut(BaseModel):
-    """What the engine is at."""
+    """What the engine is at; it is not ready while it is loaded, right after the start."""
 
     running: int
     waiting: int
     limit: int
+    ready: bool
 
 
 class ScoreOut(BaseModel):
@@ -214,4 +215,7 @@ class DecompressOut(BaseModel):
 def streamed() -> dict[str, Any]:
     """How the description of the addresses tells of a stream of lines of JSON."""
     text = "Lines of JSON: queued, start, row, then done or error."
-    return {"description": text, "content": {"application/x-ndjson": {"schema": {"type": "string"}}}}
+    return {
+        "description": text,
+        "content": {"application/x-ndjson": {"schema": {"type": "string"}}},
+    }

@@ -86,7 +86,7 @@ class Shelf:
             return self._images[card.name]
 
     def sight(self, name: str, row: int, column: int, color: int) -> NDArray[Any]:
-        """Pixels that the prediction of a step depends on, boolean, (H, W); only the worker asks."""
+        """Pixels that a step's prediction depends on, boolean, (H, W); only the worker asks."""
         from nextpixel.audit import field_of
         from nextpixel.order import Step
 

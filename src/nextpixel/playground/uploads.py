@@ -2,8 +2,10 @@
 
 import warnings
 from io import BytesIO
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from PIL.Image import Resampling
 
@@ -38,18 +40,21 @@ def read_upload(content: bytes, card: Card, limits: Limits) -> tuple[Bytes, str]
         return _from_picture(picture, card)
 
 
-def read_array(content: bytes, most: int) -> np.ndarray:  # type: ignore[type-arg]
+def read_array(content: bytes, most: int) -> NDArray[Any]:
     """A `.npy` of integers 0..255, without objects, and no larger than its file.
 
     Raises:
         Refusal: If it is something else.
     """
     try:
-        array = np.load(BytesIO(_plain(content, most)), allow_pickle=False, max_header_size=HEADER)
+        stream = BytesIO(_plain(content, most))
+        array: NDArray[Any] = np.load(stream, allow_pickle=False, max_header_size=HEADER)
     except Refusal:
         raise
     except Exception as error:  # numpy's reader raises whatever its parsers do
-        raise Refusal("file must be a whole .npy of numbers, this one is damaged", "file") from error
+        raise Refusal(
+            "file must be a whole .npy of numbers, this one is damaged", "file"
+        ) from error
     if array.dtype.kind not in "biu" or not array.size:
         raise Refusal(f"file must hold integers 0..255, got {array.dtype} {array.shape}", "file")
     if int(array.min()) < 0 or int(array.max()) > 255:
@@ -82,7 +87,9 @@ def opened(content: bytes, limits: Limits) -> Image.Image:
     """A picture whose size is known and small enough, not yet decoded."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is lower
+            warnings.simplefilter(
+                "ignore", Image.DecompressionBombWarning
+            )  # our own limit is lower
             picture = Image.open(BytesIO(content), formats=FORMATS)
     except Image.DecompressionBombError as error:
         raise Refusal(_too_many(limits), "file") from error
@@ -145,7 +152,7 @@ def _is_gray(picture: Image.Image) -> bool:
     return bool((pixels == pixels[:, :, :1]).all())
 
 
-def _from_array(array: np.ndarray, card: Card) -> tuple[Bytes, str]:  # type: ignore[type-arg]
+def _from_array(array: NDArray[Any], card: Card) -> tuple[Bytes, str]:
     """An array of the model's own shape, as levels or as pixels."""
     colors, height, width = card.shape
     last = array.shape[-3:] == (height, width, colors) and colors > 1
