@@ -18,6 +18,8 @@ from nextpixel.playground.problems import Refusal
 
 Event = dict[str, Any]
 Work = Callable[["Job"], Event]
+PAUSE = 1.0
+"""Seconds after the start in which the page is served before the engine is made ready."""
 STOPPING = "the server is stopping"
 
 
@@ -163,6 +165,8 @@ class Desk:
 
     def _serve(self) -> None:
         if self._first is not None:
+            with self._changed:  # the page first: imports keep the server from answering
+                self._changed.wait_for(lambda: self._waiting or self._closed, timeout=PAUSE)
             _quietly(self._first)
         self._ready = True
         while (job := self._take()) is not None:
