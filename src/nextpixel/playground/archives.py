@@ -2,7 +2,7 @@
 
 import base64
 from io import BytesIO
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,11 @@ from nextpixel.playground.shelf import Shelf, as_levels
 from nextpixel.playground.uploads import NUMPY, opened, read_array
 from nextpixel.playground.wire import Bytes, pack
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from nextpixel.models import PixelModel
+
 MODES = {1: "L", 3: "RGB"}
 
 
@@ -29,7 +34,9 @@ def check_model(card: Card, label: int | None) -> None:
     if card.condition == "other":
         given = card.given or "more than a class"
         raise Refusal(f"{card.name} cannot compress here: it is told {given}", "model")
-    check_label(card, label, needed=not card.unknown)
+    if label == -1:
+        raise Refusal(f"label must be 0..{(card.classes or 1) - 1} in an archive, got -1", "label")
+    check_label(card, label)
 
 
 def read_files(contents: list[bytes], card: Card, limits: Limits) -> Bytes:
@@ -139,19 +146,20 @@ def _levels(pixels: Bytes, card: Card) -> Bytes:
 
 
 def compress(shelf: Shelf, card: Card, images: Bytes, label: int | None) -> Work:
-    """Images to an archive that `nextpixel decompress` reads as well."""
+    """Images to an archive that `nextpixel decompress` reads as well.
+
+    Where a class is asked for and none is given, each image gets the one that makes it cheapest.
+    """
+    if card.classes is not None and label is None and images.shape[1:] != card.shape:
+        raise Refusal(f"label must be given for images of another size than {card.name}'s", "label")
 
     def work(job: Job) -> Event:
-        import torch
-
         from nextpixel.codec.archive import write
         from nextpixel.codec.tensors import TensorSource
 
         model = shelf.model(card.name)
-        told = None if card.classes is None else torch.full(
-            (len(images),), -1 if label is None else label)  # fmt: skip
-        out = BytesIO()
-        source = TensorSource(as_levels(images), told)
+        levels, out = as_levels(images), BytesIO()
+        source = TensorSource(levels, _labels(job, card, model, levels, label))
         report = write(out, model, source, on_chunk=lambda done: job.tell(_part(done)))
         archive = out.getvalue()
         return {
@@ -166,6 +174,20 @@ def compress(shelf: Shelf, card: Card, images: Bytes, label: int | None) -> Work
         }
 
     return work
+
+
+def _labels(
+    job: Job, card: Card, model: "PixelModel", levels: "Tensor", label: int | None
+) -> "Tensor | None":
+    import torch
+
+    from nextpixel.classify import classify
+
+    if card.classes is None:
+        return None
+    if label is not None:
+        return torch.full((len(levels),), label)
+    return classify(model, levels, on_progress=lambda done: job.tell(_part(done))).argmax(1)
 
 
 def decompress(shelf: Shelf, card: Card, archive: bytes, limits: Limits) -> Work:

@@ -78,7 +78,7 @@ def _plain(content: bytes, most: int) -> bytes:
         count *= int(size)
     if count > most:
         raise Refusal(f"file must have at most {most:,} numbers, got {count:,}", "file")
-    if count * dtype.itemsize > len(content):
+    if count * dtype.itemsize > len(content) - stream.tell():
         raise Refusal("file must be a whole .npy, this one is cut off", "file")
     return content
 
