@@ -28,7 +28,11 @@ KINDS = {
     "deep": {"shape": (1, 6, 5), "levels": 256},
     "color": {"shape": (3, 4, 4), "levels": 4},
     "labelled": {"shape": (1, 6, 5), "levels": 2, "condition": LABELLED},
-    "forgetful": {"shape": (1, 8, 8), "levels": 17, "condition": npx.ClassCondition(10, dropout=0.2)},
+    "forgetful": {
+        "shape": (1, 8, 8),
+        "levels": 17,
+        "condition": npx.ClassCondition(10, dropout=0.2),
+    },
     "mapped": {"shape": (1, 6, 5), "levels": 2, "condition": npx.MapCondition(1)},
 }
 """Gated models, by the names that the playground gives them; `forgetful` has the digits as data."""
@@ -41,7 +45,9 @@ def make_models(folder):
         model = npx.build("gated-pixelcnn", **options, **SMALL)
         redraw(model, rng)
         npx.save(model, folder / name, data=DIGITS if name == "forgetful" else {})
-    coded = npx.build("autoencoder", shape=(1, 8, 8), levels=17, code=3, encoder_features=4, **SMALL)
+    coded = npx.build(
+        "autoencoder", shape=(1, 8, 8), levels=17, code=3, encoder_features=4, **SMALL
+    )
     redraw(coded, rng)
     npx.save(coded, folder / "coded", data=DIGITS)
     return {name: str(folder / name) for name in (*KINDS, "coded")}

@@ -1,4 +1,4 @@
-"""Files in and out: uploads are measured before they are decoded; archives give back every pixel."""
+"""Uploads are measured before they are decoded; archives give back every pixel; exports."""
 
 import base64
 import struct
@@ -85,7 +85,10 @@ def test_what_was_done_is_told(client):
 
 def test_pixels_of_the_models_own_size_are_kept(client):
     pixels = np.arange(30).reshape(6, 5)
-    assert array(upload(client, picture(pixels), "deep").json()["image"])[0].tolist() == pixels.tolist()
+    assert (
+        array(upload(client, picture(pixels), "deep").json()["image"])[0].tolist()
+        == pixels.tolist()
+    )
     colors = np.arange(48).reshape(4, 4, 3)
     made = array(upload(client, picture(colors * 5), "color").json()["image"])
     expected = npx.images.quantize(torch.from_numpy(colors * 5), 4).permute(2, 0, 1)
@@ -221,8 +224,18 @@ def test_images_larger_than_the_models_are_compressed_too(client):
         ([npy(np.zeros((1001, 2, 2), np.uint8))], {}, "files", ["at most 1000 images"]),
         ([b""], {}, "files", ["got none"]),
         ([npy(np.zeros((1, 6, 6), np.uint8))], {"model": "labelled"}, "label", ["must be given"]),
-        ([npy(np.zeros((1, 8, 8), np.uint8))], {"model": "forgetful", "label": -1}, "label", ["-1"]),
-        ([npy(np.zeros((1, 6, 5), np.uint8))], {"model": "labelled", "label": 3}, "label", ["0..2"]),
+        (
+            [npy(np.zeros((1, 8, 8), np.uint8))],
+            {"model": "forgetful", "label": -1},
+            "label",
+            ["-1"],
+        ),
+        (
+            [npy(np.zeros((1, 6, 5), np.uint8))],
+            {"model": "labelled", "label": 3},
+            "label",
+            ["0..2"],
+        ),
         ([npy(np.zeros((1, 6, 5), np.uint8))], {"label": 0}, "label", ["left out"]),
         ([npy(np.zeros((1, 8, 8), np.uint8))], {"model": "coded"}, "model", ["cannot compress"]),
     ],
@@ -258,7 +271,9 @@ def test_exports_are_files_of_the_images(client):
     made = client.post("/api/export", json={**asked, "format": "npy"})
     assert np.load(BytesIO(made.content), allow_pickle=False).tolist() == levels.tolist()
     assert made.headers["content-disposition"] == 'attachment; filename="nextpixel.npy"'
-    drawing = Image.open(BytesIO(client.post("/api/export", json={**asked, "format": "png"}).content))
+    drawing = Image.open(
+        BytesIO(client.post("/api/export", json={**asked, "format": "png"}).content)
+    )
     expected = npx.gallery.grid(torch.from_numpy(levels), 4)
     assert np.array_equal(np.asarray(drawing), np.asarray(expected))
     scan = Image.open(BytesIO(client.post("/api/export", json={**asked, "format": "gif"}).content))

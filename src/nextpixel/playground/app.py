@@ -9,6 +9,7 @@ from typing import Annotated, Any, TypeVar
 from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, FastAPI, File, Form, Path, Query, Request, UploadFile
 from fastapi.responses import Response
+from starlette.types import ASGIApp
 
 from nextpixel import __version__
 from nextpixel.playground import archives, checks, jobs, problems
@@ -120,7 +121,9 @@ def create_app(
         yield
         ground.desk.close()
 
-    app = FastAPI(
+    app = _Guarded(
+        host,
+        limits,
         title="nextpixel playground",
         version=__version__,
         docs_url=None,
@@ -135,8 +138,19 @@ def create_app(
     app.include_router(_files(ground))
     problems.install(app)
     app.add_exception_handler(Gone, _nobody)
-    app.add_middleware(Guard, host=host, limits=limits)
     return app
+
+
+class _Guarded(FastAPI):
+    """An application with the guard outermost, so that it sees even our own failures."""
+
+    def __init__(self, host: str, limits: Limits, **options: Any) -> None:  # noqa: ANN401
+        self.own_host, self.own_limits = host, limits
+        super().__init__(**options)
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """What a request passes before it gets to an address."""
+        return Guard(super().build_middleware_stack(), self.own_host, self.own_limits)
 
 
 _COMMON = (
