@@ -2,6 +2,7 @@
 
 import base64
 import json
+import threading
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -18,6 +19,7 @@ from fastapi.testclient import TestClient
 
 from nextpixel.playground.app import create_app
 from nextpixel.playground.catalog import Catalog
+from nextpixel.playground.server import address, bind
 
 HOME = "http://127.0.0.1:8000"
 SMALL = {"features": 6, "layers": 1, "first_side": 3, "side": 3, "head_features": 6}
@@ -59,6 +61,24 @@ def playground(folders, **changes):
     app = create_app(Catalog(list(folders)), limits=replace(LIMITS, **changes))
     with TestClient(app, base_url=HOME, raise_server_exceptions=False) as client:
         yield client
+
+
+@contextmanager
+def served(folders, **changes):
+    """A playground on a socket of its own; its address and its parts."""
+    import uvicorn
+
+    app = create_app(Catalog(list(folders)), limits=replace(LIMITS, **changes))
+    listening = bind("127.0.0.1", 0)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", ws="none"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    thread.start()
+    try:
+        yield address("127.0.0.1", listening), app.state.ground
+    finally:
+        app.state.ground.desk.close()
+        server.should_exit = True
+        thread.join()
 
 
 def image(levels, count):

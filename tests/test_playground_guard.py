@@ -90,6 +90,8 @@ def test_the_description_of_the_addresses_names_them_all(client):
     paths = client.get("/openapi.json").json()["paths"]
     names = ["complete", "compress", "decompress", "export", "look", "sample", "score", "upload"]
     assert all(f"/api/{name}" in paths for name in names)
+    asked = client.get("/openapi.json").json()["components"]["schemas"]
+    assert asked["SampleIn"]["properties"]["model"]["enum"] == [*playgrounds.KINDS, "coded"]
     assert {"/api/models", "/api/models/{name}/images", "/api/queue"} < set(paths)
 
 

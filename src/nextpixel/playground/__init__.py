@@ -14,6 +14,7 @@
     exports     levels -> files
     guard       hosts, sizes and headers of every request
     problems    errors as plain sentences
+    describe    their description
     app         the addresses
     server      the socket, the address on the terminal, Ctrl-C
 

@@ -15,6 +15,7 @@ from nextpixel import __version__
 from nextpixel.playground import archives, checks, jobs, problems
 from nextpixel.playground.answers import Gone, Stream, Streams, outcome
 from nextpixel.playground.catalog import Catalog
+from nextpixel.playground.describe import describe
 from nextpixel.playground.desk import Desk
 from nextpixel.playground.exports import TYPES, export
 from nextpixel.playground.guard import Guard
@@ -138,6 +139,7 @@ def create_app(
     app.include_router(_files(ground))
     problems.install(app)
     app.add_exception_handler(Gone, _nobody)
+    describe(app, list(catalog.cards))
     return app
 
 

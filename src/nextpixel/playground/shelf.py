@@ -111,6 +111,8 @@ class Shelf:
         return section
 
     def _load(self, card: Card) -> TestImages:
+        if card.data is None:
+            raise Refusal(f"{card.name} does not say what it was trained on", "name", status=404)
         try:
             found = _load(self._section(card.name), card)
         except Exception as error:
