@@ -1,4 +1,4 @@
-"""Fifty clients at once ask the playground for a minute: statuses, errors, memory, the page's latency.
+"""Fifty clients at once ask the playground for a minute: statuses, errors, memory, delays.
 
     python benchmarks/playground.py --seconds 60 --clients 50
 
@@ -85,10 +85,11 @@ def form(model: str, field: str, content: bytes) -> tuple[bytes, str]:
     edge = "-----nextpixel"
     parts = f'--{edge}\r\nContent-Disposition: form-data; name="model"\r\n\r\n{model}\r\n'
     parts += f'--{edge}\r\nContent-Disposition: form-data; name="{field}"; filename="x"\r\n\r\n'
-    return parts.encode() + content + f"\r\n--{edge}--\r\n".encode(), f"multipart/form-data; boundary={edge}"  # fmt: skip  # noqa: E501
+    body = parts.encode() + content + f"\r\n--{edge}--\r\n".encode()
+    return body, f"multipart/form-data; boundary={edge}"
 
 
-class Client:
+class _Client:
     """One who asks all kinds of things, one after the other.
 
     Args:
@@ -176,7 +177,9 @@ class Client:
     def compress(self) -> int:
         out = BytesIO()
         np.save(out, np.random.default_rng(0).integers(0, 2, (10, 28, 28), np.uint8))
-        status, body = ask(self.home, "POST", "/api/compress", *form(MODELS[0], "files", out.getvalue()))
+        status, body = ask(
+            self.home, "POST", "/api/compress", *form(MODELS[0], "files", out.getvalue())
+        )
         if status != 200:
             return status
         archive = base64.b64decode(json.loads(body)["archive"])
@@ -228,12 +231,12 @@ def watch(server: Server, until: float) -> tuple[list[float], list[float]]:
 def measure(seconds: float, clients: int) -> dict[str, object]:
     server = Server()
     images = first_images(server.home)
-    warm = Client(server.home, 0, images)
+    warm = _Client(server.home, 0, images)
     for action in warm.acts:
         warm.act(action)
     before = server.memory()
     until = time.perf_counter() + seconds
-    crowd = [Client(server.home, number, images) for number in range(1, clients + 1)]
+    crowd = [_Client(server.home, number, images) for number in range(1, clients + 1)]
     threads = [threading.Thread(target=client.run, args=[until]) for client in crowd]
     for thread in threads:
         thread.start()

@@ -1,4 +1,4 @@
-"""Requests made up from the description of the addresses find no answer that it does not tell of."""
+"""Requests made up from the description of the addresses get answers that it tells of."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The command: its errors in one line; the process: its address, its end, and clients that leave."""
+"""The command: errors in one line; the process: its address, its end, clients that leave."""
 
 import http.client
 import json

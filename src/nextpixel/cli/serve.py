@@ -1,6 +1,10 @@
 """`nextpixel serve`: the playground in a browser."""
 
+import contextlib
 import importlib.util
+import os
+import signal
+import sys
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -32,4 +36,16 @@ def serve(
     from nextpixel.playground.catalog import Catalog
     from nextpixel.playground.server import serve as run
 
-    run(Catalog(models), host=host, port=port, browse=open_)
+    try:
+        run(Catalog(models), host=host, port=port, browse=open_)
+    except KeyboardInterrupt:
+        _leave()
+
+
+def _leave() -> None:
+    """End the process now: there is nothing to save, and to take down torch costs a second more."""
+    print("nextpixel: interrupted", file=sys.stderr)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(128 + signal.SIGINT)

@@ -1,9 +1,7 @@
 """The socket, the address on the terminal, and a clean end."""
 
-import contextlib
 import os
 import socket
-import sys
 import threading
 import webbrowser
 from types import FrameType
@@ -57,8 +55,7 @@ def serve(
         server.run(sockets=[listening])
     finally:
         app.state.ground.desk.close()
-        if not app.state.ground.desk.join(GRACE):
-            _leave_at_once()
+        app.state.ground.desk.join(GRACE)
 
 
 class _Server(uvicorn.Server):
@@ -120,12 +117,3 @@ def address(host: str, listening: socket.socket) -> str:
     port = listening.getsockname()[1]
     shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     return f"http://[{shown}]:{port}/" if ":" in shown else f"http://{shown}:{port}/"
-
-
-def _leave_at_once() -> None:
-    """End the process although the engine is in the midst of something that cannot be stopped."""
-    print("nextpixel: interrupted", file=sys.stderr)
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):
-            stream.flush()
-    os._exit(130)
