@@ -28,6 +28,8 @@ import numpy as np
 from PIL import Image
 
 MODELS = ("mnist2-gated", "mnist2-gated-class", "digits17-gated")
+EXPECTED = (200, 404, 422, 503)
+"""Statuses: done, refused as it must be, and a line that is full."""
 TIMEOUT = 120
 """Seconds after which an answer counts as an error."""
 
@@ -117,6 +119,8 @@ class _Client:
             self.errors.append(f"{action.__name__}: {type(error).__name__}: {error}")
             return
         self.counts[str(status)] += 1
+        if status not in EXPECTED:
+            self.errors.append(f"{action.__name__}: status {status}")
         if status == 503:
             time.sleep(self.chance.uniform(0.5, 2))
 
@@ -251,7 +255,8 @@ def measure(seconds: float, clients: int) -> dict[str, object]:
         "seconds": seconds,
         "clients": clients,
         "requests": dict(sorted(counts.items())),
-        "errors": errors[:5],
+        "errors": len(errors),
+        "first_errors": errors[:5],
         "memory_mib": {
             "start": round(before, 1),
             "half": round(memory[len(memory) // 2], 1),

@@ -135,7 +135,8 @@ def create_app(
     app.state.ground = ground
     app.include_router(_page(ground))
     app.include_router(_known(ground))
-    app.include_router(_engine(ground))
+    for router in (_streams(ground), _engine(ground), _archives(ground)):  # all wait in one line
+        app.include_router(router)
     app.include_router(_files(ground))
     problems.install(app)
     app.add_exception_handler(Gone, _nobody)
@@ -233,8 +234,8 @@ def _known(ground: Playground) -> APIRouter:
     return router
 
 
-def _engine(ground: Playground) -> APIRouter:
-    """What needs a model: everything here waits in the one line."""
+def _streams(ground: Playground) -> APIRouter:
+    """What is drawn, told of row by row."""
     router = APIRouter(prefix="/api", responses=_BUSY)
 
     @router.post("/sample", response_class=Response, responses={200: streamed()})
@@ -254,6 +255,13 @@ def _engine(ground: Playground) -> APIRouter:
         image, known = checks.image_for(card, request.image), checks.known_for(card, request)
         work = jobs.complete(ground.shelf, card, request, image, known)
         return Stream(ground.desk, work, ground.streams)
+
+    return router
+
+
+def _engine(ground: Playground) -> APIRouter:
+    """What a model says of an image."""
+    router = APIRouter(prefix="/api", responses=_BUSY)
 
     @router.post("/score", response_model=ScoreOut)
     async def score(request: ScoreIn, http: Request) -> dict[str, Any]:
@@ -276,6 +284,13 @@ def _engine(ground: Playground) -> APIRouter:
             checks.check_pixel(card, request)
             image = checks.image_for(card, request.image)
         return await outcome(ground.desk, jobs.look(ground.shelf, cards, request, image), http)
+
+    return router
+
+
+def _archives(ground: Playground) -> APIRouter:
+    """Images to archives and back."""
+    router = APIRouter(prefix="/api", responses=_BUSY)
 
     @router.post("/compress", response_model=CompressOut)
     async def compress(
