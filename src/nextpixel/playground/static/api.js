@@ -1,0 +1,77 @@
+/** Requests to the server of this page. It knows the form of answers, not what they mean. */
+
+/** What the server would not do, in its own plain words. */
+export class Refusal extends Error {
+  /**
+   * @param {string} message a sentence for the reader
+   * @param {string|null} field the name of the input it is about
+   */
+  constructor(message, field = null) {
+    super(message);
+    this.field = field;
+  }
+}
+
+/** GET an address -> its JSON. */
+export async function get(path, signal) {
+  return (await ask(path, { signal })).json();
+}
+
+/** POST JSON -> JSON. */
+export async function post(path, body, signal) {
+  return (await ask(path, { ...json(body), signal })).json();
+}
+
+/** POST JSON -> a file, as a blob. */
+export async function fetchFile(path, body) {
+  return (await ask(path, json(body))).blob();
+}
+
+/**
+ * POST a form with files -> JSON.
+ * @param {Array<[string, (string|File)]>} parts names and values, in order
+ */
+export async function send(path, parts, signal) {
+  const form = new FormData();
+  for (const [name, value] of parts) form.append(name, value);
+  return (await ask(path, { method: "POST", body: form, signal })).json();
+}
+
+/** POST JSON -> the events of a stream, one line of JSON each; aborting it cancels the job. */
+export async function* events(path, body, signal) {
+  const response = await ask(path, { ...json(body), signal });
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    const lines = (rest + value).split("\n");
+    rest = lines.pop();
+    for (const line of lines) {
+      signal?.throwIfAborted(); // lines already here are of no use then
+      if (line) yield JSON.parse(line);
+    }
+  }
+}
+
+function json(body) {
+  const headers = { "Content-Type": "application/json" };
+  return { method: "POST", headers, body: JSON.stringify(body) };
+}
+
+async function ask(path, options) {
+  const response = await fetch(path, options).catch(explain);
+  if (!response.ok) throw await refusal(response);
+  return response;
+}
+
+function explain(error) {
+  if (error.name === "AbortError") throw error;
+  throw new Refusal("The server does not answer. Is `nextpixel serve` still running?");
+}
+
+async function refusal(response) {
+  const body = await response.json().catch(() => ({}));
+  const known = typeof body.detail === "string";
+  return new Refusal(known ? body.detail : `The server answered ${response.status}.`, body.field);
+}

@@ -1,0 +1,135 @@
+/** The view Compress: images into an archive of about the model's bits, and back. */
+
+import { fetchFile, get, send } from "./api.js";
+import { decode } from "./bytes.js";
+import { button, el, refill } from "./dom.js";
+import { save, saveButtons } from "./download.js";
+import { DropField } from "./dropfield.js";
+import { bytes, number, several } from "./format.js";
+import { Images } from "./images.js";
+import { ModelField } from "./modelfield.js";
+import { sizeBars } from "./sizes.js";
+import { Tiles } from "./tiles.js";
+
+const TRIAL = 100; // test images, for those without a file at hand
+const ACCEPTED = ".png,.npy,image/png";
+
+export class CompressView {
+  constructor(place, models) {
+    const able = models.filter((model) => model.condition === "none");
+    this.model = new ModelField(able, { onchange: () => this.forget() });
+    this.files = new DropField("files", "Images", {
+      accept: ACCEPTED,
+      several: true,
+      hint: "Drop PNGs of the model's size, a folder of them, or a .npy of levels.",
+      onfiles: (files) => this.compress(files),
+    });
+    this.archive = new DropField("archive", "Archive", {
+      accept: ".npx",
+      hint: "Drop an archive made with the model above, and get its images back.",
+      onfiles: ([file]) => file && this.decompress(file),
+    });
+    this.status = el("p", { class: "status", role: "status" });
+    this.made = el("div", { class: "output" });
+    this.back = el("div", { class: "output" });
+    place.append(el("div", { class: "columns" }, this.inputs(), this.outputs()));
+  }
+
+  inputs() {
+    const trial = button(`Try ${TRIAL} test images`, () => this.tryTestImages());
+    return el("div", { class: "form" }, this.model.node, this.files.node, trial, this.archive.node);
+  }
+
+  outputs() {
+    return el("div", {}, this.status, this.made, this.back);
+  }
+
+  forget() {
+    this.files.clear();
+    this.archive.clear();
+    refill(this.made);
+    refill(this.back);
+  }
+
+  /** Test images as the file that a reader could have dropped. */
+  async tryTestImages() {
+    await this.work(this.files, "Fetching test images…", async () => {
+      const name = encodeURIComponent(this.model.value);
+      const { images } = await get(`api/models/${name}/images?start=0&count=${TRIAL}`);
+      const blob = await fetchFile("api/export", { images, format: "npy" });
+      await this.ask([new File([blob], "test-images.npy")]);
+    });
+  }
+
+  async compress(files) {
+    const pictures = files.filter(({ name }) => /\.(png|npy)$/i.test(name));
+    if (!pictures.length) {
+      this.files.fail("There is no .png and no .npy among these files.");
+      return;
+    }
+    await this.work(this.files, `Compressing ${several(pictures.length, "file")}…`, () =>
+      this.ask(pictures),
+    );
+  }
+
+  async ask(files) {
+    const parts = files.map((file) => ["files", file]);
+    const model = this.model.value;
+    const begin = performance.now();
+    const answer = await send("api/compress", [["model", model], ...parts]);
+    this.showArchive(answer, model, (performance.now() - begin) / 1000);
+  }
+
+  showArchive(answer, model, seconds) {
+    const data = decode(answer.archive);
+    const keep = () => save(new Blob([data]), `${model}.npx`);
+    const again = () => this.decompress(new File([data], `${model}.npx`));
+    const ideal = Math.ceil(answer.ideal_bits / 8);
+    const rows = [
+      ["the model's own bits", ideal, "ours"],
+      ["the archive", answer.bytes, "ours"],
+      ["as PNG", answer.png_bytes, "png"],
+      ["as they are", answer.raw_bytes, "raw"],
+    ];
+    const words =
+      `${several(answer.count, "image")} in ${bytes(answer.bytes)}, ` +
+      `${number(answer.bits_per_dim, 4)} bits a value, in ${number(seconds, 1)} s. ` +
+      `${bytes(answer.bytes - ideal)} more than the model's own bits: header and rounding. ` +
+      `PNG takes ${number(answer.png_bytes / answer.bytes, 1)} times as much.`;
+    const buttons = [button("Download the archive", keep), button("Read it back", again)];
+    refill(this.back);
+    refill(this.made, el("p", { class: "verdict" }, words), sizeBars(rows), el("div", { class: "save" }, buttons));
+  }
+
+  async decompress(file) {
+    await this.work(this.archive, "Reading the archive…", async () => {
+      const parts = [["model", this.model.value], ["archive", file]];
+      const { images } = await send("api/decompress", parts);
+      this.showImages(Images.unpack(images));
+    });
+  }
+
+  showImages(images) {
+    const tiles = new Tiles("Image read back");
+    tiles.node.classList.add("small");
+    tiles.show(images);
+    const words = `${several(images.count, "image")}, every pixel as it was.`;
+    const buttons = saveButtons("images", ["png", "npy"], () => images);
+    refill(this.back, el("p", { class: "verdict" }, words), buttons, tiles.node);
+  }
+
+  /** Do something long for a field: say what, and put what goes wrong beside the field. */
+  async work(field, words, action) {
+    field.clear();
+    this.status.textContent = words;
+    this.status.parentElement.setAttribute("aria-busy", "true");
+    try {
+      await action();
+    } catch (refusal) {
+      field.fail(refusal.message);
+    }
+    this.status.textContent = "";
+    this.status.parentElement.setAttribute("aria-busy", "false");
+    field.control.value = "";
+  }
+}

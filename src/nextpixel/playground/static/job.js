@@ -1,0 +1,102 @@
+/** A drawing job of the server: its place in the queue, its rows as they come, its end. */
+
+import { events, get, Refusal } from "./api.js";
+import { Images } from "./images.js";
+import { decode } from "./bytes.js";
+import { several } from "./format.js";
+
+const still = window.matchMedia("(prefers-reduced-motion: reduce)");
+
+export class Job {
+  /**
+   * @param {HTMLElement} status a live region: what is going on, in words
+   * @param {HTMLButtonElement} start
+   * @param {HTMLButtonElement} stop
+   */
+  constructor(status, start, stop) {
+    this.status = status;
+    this.start = start;
+    this.stop = stop;
+    stop.addEventListener("click", () => this.cancel());
+    this.busy(false);
+  }
+
+  /**
+   * Run a job to its end.
+   * @param {string} path of the server
+   * @param {Object} body
+   * @param {{onstart: function(Images), onrow: function(Images, number)}} told the images so far
+   * @returns {Promise<Object|null>} the last event, or null where it was stopped
+   * @throws {Refusal}
+   */
+  async run(path, body, told) {
+    this.cancel();
+    const control = new AbortController();
+    this.control = control;
+    this.busy(true);
+    this.say("Asking the server…");
+    try {
+      return await this.follow(events(path, body, control.signal), told);
+    } catch (error) {
+      if (error.name !== "AbortError") throw this.ended(error);
+      if (this.control === control) this.say("Stopped.");
+      return null;
+    } finally {
+      if (this.control === control) this.busy(false);
+    }
+  }
+
+  /** Stop the job, if one is running. */
+  cancel() {
+    this.control?.abort();
+  }
+
+  say(text) {
+    this.status.textContent = text;
+  }
+
+  busy(now) {
+    this.start.disabled = now;
+    this.stop.disabled = !now;
+    this.status.parentElement?.setAttribute("aria-busy", String(now));
+  }
+
+  async follow(stream, told) {
+    let images = null;
+    for await (const event of stream) {
+      if (event.event === "queued") await this.queued(event.ahead);
+      if (event.event === "error") throw new Refusal(event.message, event.field);
+      if (event.event === "done") return event;
+      if (event.event === "start") {
+        images = Images.blank(event.shape[0], event.shape.slice(1), event.levels);
+        this.say(`Drawing ${several(images.count, "image")}, row by row…`);
+        told.onstart(images);
+      }
+      if (event.event === "row") {
+        images.setRow(event.row, decode(event.data));
+        told.onrow(images, event.row + 1);
+        await frame(); // at most one row a frame, so that the eye can follow
+      }
+    }
+    throw new Refusal("The server ended before the images were done.");
+  }
+
+  async queued(ahead) {
+    if (!ahead) return this.say("Your turn.");
+    const limit = await get("api/queue").then((queue) => queue.limit).catch(() => null);
+    const room = limit ? ` The queue holds ${limit}.` : "";
+    return this.say(`Waiting: ${several(ahead, "job")} ahead of yours.${room}`);
+  }
+
+  ended(error) {
+    this.say("");
+    return error;
+  }
+}
+
+function frame() {
+  if (still.matches || document.hidden) return null;
+  return new Promise((resolve) => {
+    requestAnimationFrame(resolve);
+  });
+}

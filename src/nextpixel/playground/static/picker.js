@@ -1,0 +1,116 @@
+/** Where an image comes from: a test image of the model's data, an upload, or a blank to draw on. */
+
+import { get, send } from "./api.js";
+import { button, el, refill } from "./dom.js";
+import { Field } from "./fields.js";
+import { Images } from "./images.js";
+import { paintImage } from "./paint.js";
+
+const PAGE = 10;
+
+export class Picker {
+  /** @param {function(Images, number|null)} onpick told one image, and its class if it is known */
+  constructor(onpick) {
+    this.onpick = onpick;
+    this.start = 0;
+    this.strip = el("div", { class: "strip", role: "group", "aria-label": "Test images" });
+    this.error = el("p", { class: "error", role: "alert" });
+    this.earlier = button("Earlier", () => this.page(-PAGE));
+    this.later = button("Later", () => this.page(PAGE));
+    this.where = el("span", { class: "hint", role: "status" });
+    this.upload = this.uploadField();
+    const blank = button("A blank, to draw on", () => this.blank());
+    const turn = el("div", { class: "beside" }, this.earlier, this.where, this.later);
+    const others = el("div", { class: "sources" }, this.upload.node, blank);
+    this.node = el("div", { class: "picker" }, this.strip, turn, this.error, others);
+  }
+
+  uploadField() {
+    const file = el("input", { type: "file", accept: "image/*,.npy", change: () => this.send() });
+    const hint = "Made to fit the model: scaled, and brought to its levels.";
+    return new Field("file", "Your own picture", file, { hint });
+  }
+
+  /** Offer images that fit a model, and pick the first, unless those at hand fit already. */
+  async setModel(model) {
+    const fits = this.model && sameImages(this.model, model);
+    this.model = model;
+    if (!fits) await this.load(0);
+  }
+
+  page(step) {
+    return this.load(this.start + step);
+  }
+
+  async load(start) {
+    this.error.textContent = "";
+    const { model } = this;
+    const path = `api/models/${encodeURIComponent(model.name)}/images?start=${start}&count=${PAGE}`;
+    try {
+      const answer = await get(path);
+      if (model === this.model) this.offer(answer, start);
+    } catch (refusal) {
+      refill(this.strip);
+      this.error.textContent = refusal.message;
+      this.blank();
+    }
+  }
+
+  offer({ images, labels, total }, start) {
+    this.start = start;
+    this.images = Images.unpack(images);
+    this.labels = labels;
+    const last = start + this.images.count;
+    this.where.textContent = `${start + 1} to ${last} of ${total}`;
+    this.earlier.disabled = start === 0;
+    this.later.disabled = last >= total;
+    refill(this.strip, Array.from({ length: this.images.count }, (_, i) => this.thumbnail(i)));
+    this.choose(0);
+  }
+
+  thumbnail(index) {
+    const canvas = el("canvas", { "aria-hidden": "true" });
+    paintImage(canvas, this.images, index);
+    const label = this.labels ? `, class ${this.labels[index]}` : "";
+    const words = `Test image ${this.start + index + 1}${label}`;
+    const choose = () => this.choose(index);
+    return el("button", { type: "button", "aria-label": words, title: words, click: choose }, canvas);
+  }
+
+  choose(index) {
+    this.mark(index);
+    this.onpick(this.images.one(index), this.labels?.[index] ?? null);
+  }
+
+  mark(index) {
+    [...this.strip.children].forEach((node, i) =>
+      node.setAttribute("aria-pressed", String(i === index)),
+    );
+  }
+
+  blank() {
+    this.mark(null);
+    this.onpick(Images.blank(1, this.model.shape, this.model.levels), null);
+  }
+
+  async send() {
+    const [file] = this.upload.control.files;
+    if (!file) return;
+    this.upload.clear();
+    try {
+      const parts = [["model", this.model.name], ["file", file]];
+      const { image, note } = await send("api/upload", parts);
+      this.upload.tell(note);
+      this.mark(null);
+      this.onpick(Images.unpack(image), null);
+    } catch (refusal) {
+      this.upload.fail(refusal.message);
+    }
+  }
+}
+
+/** Whether two models take the same images. */
+export function sameImages(one, other) {
+  const key = ({ shape, levels, data }) => JSON.stringify([shape, levels, data]);
+  return key(one) === key(other);
+}

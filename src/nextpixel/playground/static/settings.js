@@ -1,0 +1,76 @@
+/** How to draw from a model: how many, how bold, from which seed. Views that draw share it. */
+
+import { button, el } from "./dom.js";
+import { NumberField } from "./fields.js";
+import { ClassField } from "./modelfield.js";
+
+export class Settings {
+  /** @param {{count: number, limits: Object}} options */
+  constructor({ count, limits }) {
+    this.classField = new ClassField({ hint: "What the model is told to draw.", turns: true });
+    this.count = new NumberField("count", "How many", { value: count, min: 1, max: limits.count });
+    this.seed = seedField();
+    this.temperature = new NumberField("temperature", "Temperature", {
+      value: 1,
+      min: limits.temperature_least,
+      max: limits.temperature_most,
+      step: "any",
+      hint: "1 draws from the model itself. Lower prefers likely levels, higher is bolder.",
+    });
+    this.topK = new NumberField("top_k", "Only the likeliest levels: how many", {
+      min: 1,
+      required: false,
+      hint: "Empty: any level.",
+    });
+    this.topP = new NumberField("top_p", "Only levels that together have probability", {
+      min: 0.01,
+      max: 1,
+      step: "any",
+      required: false,
+      hint: "Empty: 1, any level.",
+    });
+  }
+
+  get fields() {
+    return [this.classField, this.count, this.seed, this.temperature, this.topK, this.topP];
+  }
+
+  /** The nodes for the page; the last fields are folded away. */
+  nodes() {
+    const [classes, count, seed, temperature, ...rare] = this.fields.map((field) => field.node);
+    const folded = el("details", {}, el("summary", {}, "Narrow the choice"), ...rare);
+    return [classes, count, seed, temperature, folded];
+  }
+
+  setModel(model) {
+    this.classField.setModel(model);
+    this.topK.limit(model.levels);
+  }
+
+  /** As the server takes it. */
+  body() {
+    return {
+      count: this.count.value,
+      label: this.classField.label,
+      temperature: this.temperature.value,
+      top_k: this.topK.value,
+      top_p: this.topP.value,
+      seed: this.seed.value,
+    };
+  }
+}
+
+function seedField() {
+  const renew = button("New seed", () => {
+    seed.value = Math.floor(1e6 * Math.random());
+    seed.clear();
+  });
+  const seed = new NumberField("seed", "Seed", {
+    value: 0,
+    min: 0,
+    max: 2 ** 31 - 1,
+    beside: renew,
+    hint: "The same seed gives the same picture, always.",
+  });
+  return seed;
+}

@@ -1,0 +1,87 @@
+/** The tools of the easel: what a stroke does, how wide it is, and the level it draws. */
+
+import { el, freshId, refill } from "./dom.js";
+import { ChoiceField, Field } from "./fields.js";
+
+const WORDS = { look: "Look", erase: "Erase", restore: "Restore", draw: "Draw" };
+const SIZES = [1, 2, 3, 5, 8];
+
+export class Tools {
+  /**
+   * @param {string[]} names of look, erase, restore, draw; the first is taken up
+   * @param {function()} onchange another tool or brush was taken up
+   */
+  constructor(names, onchange) {
+    this.tool = names[0];
+    this.onchange = onchange;
+    this.size = new ChoiceField(
+      "brush",
+      "Brush",
+      SIZES.map((side) => [side, `${side}×${side}`]),
+      {},
+    );
+    this.size.control.addEventListener("change", onchange);
+    this.inkPlace = el("div", { class: "field" });
+    this.node = el(
+      "fieldset",
+      { class: "tools" },
+      el("legend", {}, "Tool"),
+      this.radios(names),
+      this.size.node,
+      this.inkPlace,
+    );
+    this.unfold();
+  }
+
+  /** Side of the brush, in pixels. */
+  get brush() {
+    return this.tool === "look" ? 1 : Number(this.size.value);
+  }
+
+  /** The level to draw, one a color. */
+  get ink() {
+    if (this.model.shape[0] === 1) return [Number(this.inkField.control.value)];
+    const hex = this.inkField.control.value;
+    const scale = (this.model.levels - 1) / 255;
+    return [1, 3, 5].map((at) => Math.round(parseInt(hex.slice(at, at + 2), 16) * scale));
+  }
+
+  /** Offer the inks of a model. */
+  setModel(model) {
+    this.model = model;
+    const top = model.levels - 1;
+    const control =
+      model.shape[0] === 1
+        ? el("input", { type: "range", min: 0, max: top, value: top })
+        : el("input", { type: "color", value: "#ff8000" });
+    const hint = model.shape[0] === 1 ? `Level 0 is black, ${top} white.` : "";
+    this.inkField = new Field("ink", "Ink", control, { hint });
+    refill(this.inkPlace, this.inkField.node);
+  }
+
+  radios(names) {
+    const group = freshId("tool");
+    const radio = (name) => {
+      const input = el("input", {
+        type: "radio",
+        name: group,
+        value: name,
+        checked: name === this.tool,
+        change: () => this.take(name),
+      });
+      return el("label", { class: "choice" }, input, WORDS[name]);
+    };
+    return el("div", { class: "choices" }, names.map(radio));
+  }
+
+  take(name) {
+    this.tool = name;
+    this.unfold();
+    this.onchange();
+  }
+
+  unfold() {
+    this.size.show(this.tool !== "look");
+    this.inkPlace.hidden = this.tool !== "draw";
+  }
+}
