@@ -12,6 +12,12 @@ export class Refusal extends Error {
   }
 }
 
+/** The words of a refusal; any other error is a fault of this page, and goes on its way. */
+export function wordsOf(error) {
+  if (error instanceof Refusal) return error.message;
+  throw error;
+}
+
 /** GET an address -> its JSON. */
 export async function get(path, signal) {
   return (await ask(path, { signal })).json();

@@ -21,7 +21,9 @@ function chart(probabilities, level, name) {
   const picture = svg("svg", { class: "bars", role: "img", "aria-label": words, ...view }, bars);
   const ends = [el("span", {}, "level 0"), el("span", {}, String(probabilities.length - 1))];
   const caption = el("figcaption", {}, name ? `${name}: ${words}` : words);
-  return el("figure", { class: "chart" }, picture, el("div", { class: "axis" }, ends), caption);
+  const figure = el("figure", {}, picture, el("div", { class: "axis" }, ends), caption);
+  picture.style.maxWidth = figure.children[1].style.maxWidth = `${4 * probabilities.length}rem`;
+  return figure;
 }
 
 function bar(share, at, actual) {

@@ -8,7 +8,7 @@ import { Fields } from "./fields.js";
 import { nats, number, several } from "./format.js";
 import { Images } from "./images.js";
 import { Job } from "./job.js";
-import { ModelField } from "./modelfield.js";
+import { firstModel, ModelField } from "./modelfield.js";
 import { Picker } from "./picker.js";
 import { Settings } from "./settings.js";
 import { Tiles } from "./tiles.js";
@@ -27,6 +27,7 @@ export class CompleteView {
     this.settings = new Settings({ count: 6, limits });
     const usable = models.filter((model) => model.usable);
     this.model = new ModelField(usable, { onchange: () => this.setModel() });
+    this.model.choose(firstModel(usable).name);
     this.easel = new Easel("The image to complete", ["erase", "restore", "draw"], {
       onchange: () => this.count(),
     });
@@ -65,9 +66,9 @@ export class CompleteView {
       button(words, () => this.erase(known)),
     );
     const erase = el("div", { class: "save" }, el("span", {}, "Erase"), halves);
-    const easel = [this.easel.node, erase, this.erased, this.easelError];
     const made = [this.status, this.tiles.node, this.results];
-    const sides = [el("div", {}, easel), el("div", { class: "output" }, made)];
+    this.easel.node.append(erase, this.erased, this.easelError);
+    const sides = [this.easel.node, el("div", { class: "output" }, made)];
     return el("div", {}, this.picker.node, el("div", { class: "sides" }, sides));
   }
 

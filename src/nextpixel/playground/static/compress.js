@@ -1,13 +1,13 @@
 /** The view Compress: images into an archive of about the model's bits, and back. */
 
-import { fetchFile, get, send } from "./api.js";
+import { fetchFile, get, send, wordsOf } from "./api.js";
 import { decode } from "./bytes.js";
 import { button, el, refill } from "./dom.js";
 import { save, saveButtons } from "./download.js";
 import { DropField } from "./dropfield.js";
 import { bytes, number, several } from "./format.js";
 import { Images } from "./images.js";
-import { ModelField } from "./modelfield.js";
+import { ClassField, ModelField } from "./modelfield.js";
 import { sizeBars } from "./sizes.js";
 import { Tiles } from "./tiles.js";
 
@@ -16,8 +16,9 @@ const ACCEPTED = ".png,.npy,image/png";
 
 export class CompressView {
   constructor(place, models) {
-    const able = models.filter((model) => model.condition === "none");
-    this.model = new ModelField(able, { onchange: () => this.forget() });
+    const able = models.filter(({ condition }) => condition !== "other");
+    this.model = new ModelField(able, { onchange: () => this.setModel() });
+    this.classField = new ClassField({ hint: "One class, that all the images show." });
     this.files = new DropField("files", "Images", {
       accept: ACCEPTED,
       several: true,
@@ -33,18 +34,22 @@ export class CompressView {
     this.made = el("div", { class: "output" });
     this.back = el("div", { class: "output" });
     place.append(el("div", { class: "columns" }, this.inputs(), this.outputs()));
+    this.setModel();
   }
 
   inputs() {
     const trial = button(`Try ${TRIAL} test images`, () => this.tryTestImages());
-    return el("div", { class: "form" }, this.model.node, this.files.node, trial, this.archive.node);
+    const fields = [this.model, this.classField, this.files].map(({ node }) => node);
+    return el("div", { class: "form" }, fields, trial, this.archive.node);
   }
 
   outputs() {
     return el("div", {}, this.status, this.made, this.back);
   }
 
-  forget() {
+  /** What was made with another model is of no use with this one. */
+  setModel() {
+    this.classField.setModel(this.model.model);
     this.files.clear();
     this.archive.clear();
     refill(this.made);
@@ -73,10 +78,12 @@ export class CompressView {
   }
 
   async ask(files) {
-    const parts = files.map((file) => ["files", file]);
     const model = this.model.value;
+    const { chosen } = this.classField;
+    const told = chosen === null ? [] : [["label", chosen]];
+    const parts = [["model", model], ...told, ...files.map((file) => ["files", file])];
     const begin = performance.now();
-    const answer = await send("api/compress", [["model", model], ...parts]);
+    const answer = await send("api/compress", parts);
     this.showArchive(answer, model, (performance.now() - begin) / 1000);
   }
 
@@ -89,7 +96,7 @@ export class CompressView {
       ["the model's own bits", ideal, "ours"],
       ["the archive", answer.bytes, "ours"],
       ["as PNG", answer.png_bytes, "png"],
-      ["as they are", answer.raw_bytes, "raw"],
+      ["their levels alone", answer.raw_bytes, "raw"],
     ];
     const words =
       `${several(answer.count, "image")} in ${bytes(answer.bytes)}, ` +
@@ -98,7 +105,8 @@ export class CompressView {
       `PNG takes ${number(answer.png_bytes / answer.bytes, 1)} times as much.`;
     const buttons = [button("Download the archive", keep), button("Read it back", again)];
     refill(this.back);
-    refill(this.made, el("p", { class: "verdict" }, words), sizeBars(rows), el("div", { class: "save" }, buttons));
+    const verdict = el("p", { class: "verdict" }, words);
+    refill(this.made, verdict, sizeBars(rows), el("div", { class: "save" }, buttons));
   }
 
   async decompress(file) {
@@ -125,8 +133,8 @@ export class CompressView {
     this.status.parentElement.setAttribute("aria-busy", "true");
     try {
       await action();
-    } catch (refusal) {
-      field.fail(refusal.message);
+    } catch (error) {
+      field.fail(wordsOf(error));
     }
     this.status.textContent = "";
     this.status.parentElement.setAttribute("aria-busy", "false");

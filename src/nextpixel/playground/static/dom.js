@@ -15,9 +15,9 @@ export function svg(name, attributes = {}, ...children) {
   return finish(document.createElementNS("http://www.w3.org/2000/svg", name), attributes, children);
 }
 
-/** A button that submits nothing. */
-export function button(text, onclick, attributes = {}) {
-  return el("button", { type: "button", click: onclick, ...attributes }, text);
+/** A button that submits nothing; it shows words or a node. */
+export function button(face, onclick, attributes = {}) {
+  return el("button", { type: "button", click: onclick, ...attributes }, face);
 }
 
 /** Put these children in place of the old ones. */

@@ -1,6 +1,6 @@
 /** Files for the reader's own disk. */
 
-import { fetchFile } from "./api.js";
+import { fetchFile, wordsOf } from "./api.js";
 import { button, el } from "./dom.js";
 
 const NAMES = { png: "PNG", npy: ".npy", gif: "GIF of the scan" };
@@ -25,9 +25,10 @@ export function saveButtons(stem, formats, images) {
     button(NAMES[format], async () => {
       error.textContent = "";
       try {
-        save(await fetchFile("api/export", { images: images().pack(), format }), `${stem}.${format}`);
-      } catch (refusal) {
-        error.textContent = refusal.message;
+        const file = await fetchFile("api/export", { images: images().pack(), format });
+        save(file, `${stem}.${format}`);
+      } catch (failure) {
+        error.textContent = wordsOf(failure);
       }
     });
   const words = el("span", {}, "Save as");

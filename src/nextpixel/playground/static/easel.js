@@ -27,7 +27,7 @@ export class Easel {
       onact: (row, column, { key }) => this.act(row, column, key),
       onend: () => this.ended(),
     });
-    this.node = el("div", { class: "easel" }, this.board.node, this.place, this.tools.node, help);
+    this.node = el("div", { class: "easel" }, this.board.node, this.place, help, this.tools.node);
   }
 
   /** Put an image on it, all of it known; from JSON shape (C, H, W), here one of `Images`. */

@@ -1,5 +1,6 @@
 /** Inputs with a label, a hint, and room for what is wrong with them. */
 
+import { wordsOf } from "./api.js";
 import { el, freshId, refill } from "./dom.js";
 
 /** An input and its words. `node` goes on the page. */
@@ -123,9 +124,10 @@ export class Fields {
 
   /** Put a refusal beside the field it names, or else in the general place. */
   blame(refusal) {
+    const words = wordsOf(refusal);
     const field = this.fields.find((one) => isAbout(refusal.field, one));
-    if (field) field.fail(refusal.message);
-    else this.general.textContent = refusal.message;
+    if (field) field.fail(words);
+    else this.general.textContent = words;
   }
 }
 

@@ -63,10 +63,11 @@ export class Job {
 
   async follow(stream, told) {
     let images = null;
+    let last = null;
     for await (const event of stream) {
       if (event.event === "queued") await this.queued(event.ahead);
       if (event.event === "error") throw new Refusal(event.message, event.field);
-      if (event.event === "done") return event;
+      if (event.event === "done") last = event;
       if (event.event === "start") {
         images = Images.blank(event.shape[0], event.shape.slice(1), event.levels);
         this.say(`Drawing ${several(images.count, "image")}, row by row…`);
@@ -78,6 +79,7 @@ export class Job {
         await frame(); // at most one row a frame, so that the eye can follow
       }
     }
+    if (last) return last;
     throw new Refusal("The server ended before the images were done.");
   }
 

@@ -1,6 +1,6 @@
 /** The view Look inside: what models predict at a pixel, what they see, what surprises them. */
 
-import { post } from "./api.js";
+import { post, wordsOf } from "./api.js";
 import { el, refill } from "./dom.js";
 import { Easel } from "./easel.js";
 import { ChoiceField } from "./fields.js";
@@ -14,7 +14,7 @@ import { Sight } from "./sight.js";
 const LEGEND = {
   here: "this pixel",
   sees: "seen",
-  blind: "earlier, not seen: the blind spot",
+  blind: "earlier, not seen",
   later: "later: never seen",
 };
 
@@ -43,7 +43,8 @@ export class LookView {
   }
 
   layout() {
-    const choices = el("div", { class: "row" }, this.model.node, this.beside.node, this.classField.node);
+    const fields = [this.model, this.beside, this.classField].map(({ node }) => node);
+    const choices = el("div", { class: "row" }, fields);
     const left = el("div", {}, this.easel.node, legend());
     this.panels = el("div", { class: "sights" });
     const sides = el("div", { class: "sides look" }, left, this.panels);
@@ -110,13 +111,13 @@ export class LookView {
   async each(ask) {
     const asked = this.shown.map(async (model, i) => {
       const sight = this.sights[i];
-      await ask(model, sight).catch((refusal) => sight.fail(refusal.message));
+      await ask(model, sight).catch((error) => sight.fail(wordsOf(error)));
     });
     await Promise.all(asked);
   }
 
   told(model) {
-    return isTold(model) ? this.classField.label : null;
+    return isTold(model) ? this.classField.chosen : null;
   }
 }
 

@@ -56,9 +56,16 @@ export class ClassField extends ChoiceField {
   }
 
   /** The class, or null: each in turn, or none at all. */
-  get label() {
+  get chosen() {
     return this.value === "" ? null : Number(this.value);
   }
+}
+
+/** The model to begin with: one that is told a class, of the largest images, where there is one. */
+export function firstModel(models) {
+  const told = models.filter(({ condition }) => condition === "class");
+  const area = ({ shape }) => shape[1] * shape[2];
+  return told.sort((one, other) => area(other) - area(one))[0] ?? models[0];
 }
 
 /** What a model is: size, levels, data, and how well it predicts. */
@@ -72,5 +79,6 @@ export function described(model) {
 }
 
 function measured({ bits_per_dim: rate }) {
-  return rate === null || rate === undefined ? "" : `; ${number(rate, 4)} bits a value on test images`;
+  if (rate === null || rate === undefined) return "";
+  return `; ${number(rate, 4)} bits a value on test images`;
 }

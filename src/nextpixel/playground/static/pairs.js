@@ -2,18 +2,26 @@
 
 import { sameImages } from "./picker.js";
 
+const TOLD = { none: 0, class: 1, other: 3 };
+
 /** Models that can stand beside one, in order. */
 export function partners(models, model) {
   return models.filter((other) => other !== model && sameImages(other, model));
 }
 
-/** A plain model and a gated one, else two that take the same images, else one: [first, second]. */
+/**
+ * A plain model and a gated one, else two that take the same images, else one: [first, second].
+ * Of several such pairs, that which is told least.
+ */
 export function firstPair(models) {
   const pairs = models.flatMap((one) => partners(models, one).map((other) => [one, other]));
-  const told = ({ condition }) => condition === "class";
   const contrast = pairs.filter(([one, other]) => !isGated(one) && isGated(other));
-  const plainest = contrast.find(([one, other]) => !told(one) && !told(other));
-  return plainest ?? contrast[0] ?? pairs[0] ?? [models[0], null];
+  return leastTold(contrast) ?? leastTold(pairs) ?? [models[0], null];
+}
+
+function leastTold(pairs) {
+  const told = ([one, other]) => TOLD[one.condition] + TOLD[other.condition];
+  return [...pairs].sort((a, b) => told(a) - told(b))[0];
 }
 
 function isGated({ name, title }) {

@@ -1,6 +1,6 @@
-/** Where an image comes from: a test image of the model's data, an upload, or a blank to draw on. */
+/** Where an image comes from: a test image of the model's data, an upload, or a blank. */
 
-import { get, send } from "./api.js";
+import { get, send, wordsOf } from "./api.js";
 import { button, el, refill } from "./dom.js";
 import { Field } from "./fields.js";
 import { Images } from "./images.js";
@@ -49,9 +49,9 @@ export class Picker {
     try {
       const answer = await get(path);
       if (model === this.model) this.offer(answer, start);
-    } catch (refusal) {
+    } catch (error) {
+      this.error.textContent = wordsOf(error);
       refill(this.strip);
-      this.error.textContent = refusal.message;
       this.blank();
     }
   }
@@ -74,7 +74,7 @@ export class Picker {
     const label = this.labels ? `, class ${this.labels[index]}` : "";
     const words = `Test image ${this.start + index + 1}${label}`;
     const choose = () => this.choose(index);
-    return el("button", { type: "button", "aria-label": words, title: words, click: choose }, canvas);
+    return button(canvas, choose, { "aria-label": words, title: words });
   }
 
   choose(index) {
@@ -103,8 +103,8 @@ export class Picker {
       this.upload.tell(note);
       this.mark(null);
       this.onpick(Images.unpack(image), null);
-    } catch (refusal) {
-      this.upload.fail(refusal.message);
+    } catch (error) {
+      this.upload.fail(wordsOf(error));
     }
   }
 }

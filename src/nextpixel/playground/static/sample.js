@@ -6,7 +6,7 @@ import { Fields } from "./fields.js";
 import { nats, number, several, sum } from "./format.js";
 import { Images } from "./images.js";
 import { Job } from "./job.js";
-import { ModelField } from "./modelfield.js";
+import { firstModel, ModelField } from "./modelfield.js";
 import { Settings } from "./settings.js";
 import { Tiles } from "./tiles.js";
 
@@ -20,6 +20,7 @@ export class SampleView {
     this.settings = new Settings({ count: 16, limits });
     const drawable = models.filter((model) => model.usable);
     this.model = new ModelField(drawable, { onchange: () => this.setModel() });
+    this.model.choose(firstModel(drawable).name);
     this.tiles = new Tiles("Drawn image");
     this.error = el("p", { class: "error", role: "alert" });
     this.status = el("p", { class: "status", role: "status" });
@@ -31,6 +32,7 @@ export class SampleView {
     place.append(el("div", { class: "columns" }, this.form(start, stop), this.right()));
     this.job = new Job(this.status, start, stop);
     this.fields = new Fields([this.model, ...this.settings.fields], this.error);
+    this.job.say("Nothing is drawn yet.");
     this.setModel();
   }
 

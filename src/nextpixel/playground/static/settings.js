@@ -51,7 +51,7 @@ export class Settings {
   body() {
     return {
       count: this.count.value,
-      label: this.classField.label,
+      label: this.classField.chosen,
       temperature: this.temperature.value,
       top_k: this.topK.value,
       top_p: this.topP.value,

@@ -30,7 +30,7 @@ export class Sight {
   }
 
   fieldFigure() {
-    const heading = el("h4", {}, "What it sees from here");
+    const heading = el("h4", {}, "What it sees");
     return el("figure", {}, heading, this.field, this.fieldWords);
   }
 
@@ -66,7 +66,8 @@ export class Sight {
     const cells = Array.from({ length: height * width }, (_, cell) => kind(cell));
     const count = (name) => cells.filter((cell) => cell === name).length;
     const [seen, blind] = [count("sees"), count("blind")];
-    const hidden = blind ? `${number(blind)} are in its blind spot.` : "None is hidden from it.";
+    const why = "too far away, or in the blind spot that masks leave";
+    const hidden = blind ? `${number(blind)} it does not see: ${why}.` : "None is hidden from it.";
     const words = `Sees ${number(seen)} of ${several(seen + blind, "earlier pixel")}. ${hidden}`;
     this.fieldWords.textContent = words;
     this.field.setAttribute("aria-label", words);
@@ -94,10 +95,11 @@ export class Sight {
     const rows = [
       ["by this model", Math.ceil(total / 8), "ours"],
       ["as PNG", png, "png"],
-      ["as it is", raw, "raw"],
+      ["its levels alone", raw, "raw"],
     ];
     const ratio = png / Math.max(1, total / 8);
-    const words = `The image in ${bytes(Math.ceil(total / 8))}: PNG takes ${number(ratio, 1)} times that.`;
+    const ours = bytes(Math.ceil(total / 8));
+    const words = `The image in ${ours}: PNG takes ${number(ratio, 1)} times that.`;
     refill(this.sizes, el("h4", {}, "What it costs to keep"), el("p", {}, words), sizeBars(rows));
   }
 }

@@ -5,6 +5,7 @@ import { ChoiceField, Field } from "./fields.js";
 
 const WORDS = { look: "Look", erase: "Erase", restore: "Restore", draw: "Draw" };
 const SIZES = [1, 2, 3, 5, 8];
+const FIRST = 3;
 
 export class Tools {
   /**
@@ -20,6 +21,7 @@ export class Tools {
       SIZES.map((side) => [side, `${side}×${side}`]),
       {},
     );
+    this.size.value = FIRST;
     this.size.control.addEventListener("change", onchange);
     this.inkPlace = el("div", { class: "field" });
     this.node = el(
