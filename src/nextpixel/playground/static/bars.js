@@ -1,7 +1,7 @@
 /** A distribution over levels as bars, and in words. */
 
 import { el, refill, svg } from "./dom.js";
-import { percent } from "./format.js";
+import { number, percent } from "./format.js";
 
 const NAMES = { 1: [""], 3: ["Red", "Green", "Blue"] };
 
@@ -37,7 +37,7 @@ function inWords(probabilities, level) {
   const best = ranked.slice(0, 2).map(([share, at]) => `${at} (${percent(share)})`);
   const bits = -Math.log2(probabilities[level]);
   return (
-    `likeliest ${best.join(", ")}; the picture has ${level}, ` +
-    `given ${percent(probabilities[level])}, which costs ${bits.toFixed(2)} bits.`
+    `Likeliest: ${best.join(", then ")}. The picture has ${level}, ` +
+    `given ${percent(probabilities[level])}: that costs ${number(bits, 2)} bits.`
   );
 }

@@ -16,8 +16,6 @@ export class Board {
    */
   constructor(label, helpId, told) {
     this.told = told;
-    this.row = 0;
-    this.column = 0;
     this.brush = 1;
     this.small = document.createElement("canvas");
     this.node = el("canvas", {
@@ -39,8 +37,8 @@ export class Board {
   /** Show cells; the cursor keeps its place where it can. */
   show(height, width, colorAt) {
     Object.assign(this, { height, width, colorAt });
-    this.row = Math.min(this.row, height - 1);
-    this.column = Math.min(this.column, width - 1);
+    this.row = Math.min(this.row ?? Math.floor(height / 2), height - 1);
+    this.column = Math.min(this.column ?? Math.floor(width / 2), width - 1);
     paintCells(this.small, height, width, colorAt);
     this.draw();
   }
