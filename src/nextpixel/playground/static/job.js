@@ -84,10 +84,15 @@ export class Job {
   }
 
   async queued(ahead) {
-    if (!ahead) return this.say("Your turn.");
-    const limit = await get("api/queue").then((queue) => queue.limit).catch(() => null);
-    const room = limit ? ` The queue holds ${limit}.` : "";
-    return this.say(`Waiting: ${several(ahead, "job")} ahead of yours.${room}`);
+    const queue = await get("api/queue").catch(() => null);
+    if (queue && !queue.ready) {
+      this.say("The engine is being made ready, once after the start. Your job is next…");
+    } else if (ahead) {
+      const room = queue ? ` The queue holds ${queue.limit}.` : "";
+      this.say(`Waiting: ${several(ahead, "job")} ahead of yours.${room}`);
+    } else {
+      this.say("Your turn…");
+    }
   }
 
   ended(error) {

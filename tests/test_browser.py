@@ -1,0 +1,391 @@
+"""The page in a real browser, served by the real command: what a reader does, and what comes of it.
+
+Each test also holds the page to two laws: nothing on the console, no request to another host.
+"""
+
+import json
+from urllib.request import urlopen
+
+import numpy as np
+import pytest
+import torch
+
+import nextpixel as npx
+from nextpixel import audit
+from nextpixel.order import Step
+from tests import browsers
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(browsers.missing() is not None, reason=str(browsers.missing())),
+]
+PLAIN, TOLD, LARGE = "mnist2-gated", "mnist2-gated-class", "color-mnist-dependent"
+VIEWS = ("sample", "complete", "look", "compress")
+BLUE = (74, 118, 178)
+"""Of pixels that are not drawn yet, or erased."""
+
+PIXELS = """canvas => {
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  return [canvas.height, canvas.width, ...data];
+}"""
+RECORD = """place => {
+  window.rows = [];
+  const see = () => {
+    const canvas = place.querySelector(".tiles canvas");
+    if (!canvas) return;
+    const { data } = canvas.getContext("2d").getImageData(0, 0, 1, canvas.height);
+    const blue = row => data[4 * row] === 74 && data[4 * row + 2] === 178;
+    const rows = Array.from({ length: canvas.height }, (_, row) => row);
+    const drawn = rows.filter(row => !blue(row)).length;
+    if (rows.every(row => blue(row) === row >= drawn)) window.rows.push(drawn);
+  };
+  const options = { subtree: true, childList: true, attributes: true };
+  new MutationObserver(see).observe(place, options);
+}"""
+SPREAD = "() => [document.documentElement.scrollWidth, window.innerWidth]"
+CONTRAST = """() => {
+  const parse = text => text.match(/[\\d.]+/g).map(Number);
+  const light = ([r, g, b]) => [r, g, b].map(v => v / 255)
+    .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const behind = node => {
+    for (let at = node; at; at = at.parentElement) {
+      const color = parse(getComputedStyle(at).backgroundColor);
+      if (color[3] !== 0) return color;
+    }
+    return [255, 255, 255];
+  };
+  const words = [...document.querySelectorAll("body *")].filter(node =>
+    node.checkVisibility() && !node.disabled && !node.closest("noscript, option")
+    && [...node.childNodes].some(child => child.nodeType === 3 && child.textContent.trim()));
+  return words.map(node => {
+    const [a, b] = [light(parse(getComputedStyle(node).color)), light(behind(node))];
+    const text = node.textContent.trim().slice(0, 30);
+    return [(Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05), text];
+  });
+}"""
+
+
+@pytest.fixture(scope="module")
+def address():
+    with browsers.serving(PLAIN, TOLD, LARGE) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    with browsers.browsing(tmp_path_factory.mktemp("profile"), accept_downloads=True) as found:
+        found.set_default_timeout(60_000)
+        yield found
+
+
+@pytest.fixture
+def page(browser, address):
+    found = browser.new_page()
+    found.set_viewport_size({"width": 1100, "height": 800})
+    watch = browsers.Watch(found, address)
+    yield found
+    found.close()
+    assert watch.complaints == []
+    assert watch.hosts <= {watch.own}
+
+
+def show(page, address, view, model=None):
+    """Open a view by its address, and choose a model."""
+    page.goto(f"{address}/#{view}")
+    place = page.locator(f"#{view}")
+    place.locator("select").first.wait_for()
+    if model:
+        place.locator("select").first.select_option(model)
+    return place
+
+
+def field(place, label):
+    """An input by its whole label."""
+    return place.get_by_label(label, exact=True)
+
+
+def pixels(canvas):
+    """What is painted, uint8, (H, W, 3)."""
+    height, width, *data = canvas.evaluate(PIXELS)
+    return np.array(data, np.uint8).reshape(height, width, 4)[..., :3]
+
+
+def draw(place, count, seed):
+    """Draw images and wait for them."""
+    field(place, "How many").fill(str(count))
+    field(place, "Seed").fill(str(seed))
+    place.locator("button.main").click()
+    place.locator(".verdict").wait_for()
+    return [pixels(canvas) for canvas in place.locator(".tiles canvas").all()]
+
+
+def saved(page, place, button):
+    """What a button hands over as a file."""
+    with page.expect_download() as download:
+        place.get_by_role("button", name=button, exact=True).click()
+    return download.value.path()
+
+
+def wait_for_image(place):
+    """The large picture, when there is an image on it."""
+    place.locator(".strip [aria-pressed=true]").wait_for()
+    return place.locator(".board")
+
+
+def cell(board, row, column, side=28):
+    """Where a pixel is on the large picture."""
+    box = board.bounding_box()
+    return (
+        box["x"] + (column + 0.5) * box["width"] / side,
+        box["y"] + (row + 0.5) * box["height"] / side,
+    )
+
+
+def test_pixels_arrive_row_by_row(page, address):
+    place = show(page, address, "sample", PLAIN)
+    place.evaluate(RECORD)
+    draw(place, 4, 0)
+    rows = page.evaluate("window.rows")
+    assert rows == sorted(rows)
+    assert rows[-1] == 28
+    assert len(set(rows)) > 14
+
+
+def test_a_seed_gives_the_picture_of_the_command_line_and_another_seed_another(page, address):
+    place = show(page, address, "sample", PLAIN)
+    first = draw(place, 3, 5)
+    wanted = npx.sample(npx.load(PLAIN), 3, rng=torch.Generator().manual_seed(5)).numpy()
+    np.testing.assert_array_equal(np.load(saved(page, place, ".npy")), wanted)
+    for image, levels in zip(first, wanted, strict=True):
+        np.testing.assert_array_equal(image, 255 * levels.transpose(1, 2, 0).repeat(3, 2))
+    assert any((a != b).any() for a, b in zip(first, draw(place, 3, 6), strict=True))
+    np.testing.assert_array_equal(draw(place, 3, 5), first)
+    assert saved(page, place, "GIF of the scan").read_bytes().startswith(b"GIF8")
+    assert saved(page, place, "PNG").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_class_is_asked_of_a_model_that_is_told_one_and_of_no_other(page, address):
+    place = show(page, address, "sample", TOLD)
+    field(place, "Class").select_option("3")
+    draw(place, 1, 0)
+    assert f"nextpixel sample {TOLD} --label 3 --count 1 --seed 0" in place.inner_text()
+    place.locator("select").first.select_option(PLAIN)
+    assert not field(place, "Class").is_visible()
+
+
+def test_a_number_out_of_range_is_refused_beside_its_field(page, address):
+    place = show(page, address, "sample", PLAIN)
+    count = field(place, "How many")
+    count.fill("1000")
+    place.locator("button.main").click()
+    assert place.locator(".field-count .error").inner_text() == (
+        "How many must be a number from 1 to 64."
+    )
+    assert count.get_attribute("aria-invalid") == "true"
+    assert page.evaluate("document.activeElement.id") == count.get_attribute("id")
+    assert place.locator(".tiles canvas").count() == 0
+
+
+def test_a_refusal_of_the_server_stands_beside_the_field_it_names(page, address):
+    place = show(page, address, "sample", PLAIN)
+    refusal = {"detail": "seed must be smaller", "field": "seed"}
+    answer = {"status": 422, "content_type": "application/json", "body": json.dumps(refusal)}
+    page.route("**/api/sample", lambda route: route.fulfill(**answer))
+    place.locator("button.main").click()
+    place.get_by_text("seed must be smaller").wait_for()
+    assert place.locator(".field-seed .error").inner_text() == "seed must be smaller"
+    assert place.locator("button.main").is_enabled()
+
+
+def test_a_stopped_job_ends_in_the_page_and_on_the_server(page, address):
+    place = show(page, address, "sample", LARGE)
+    field(place, "How many").fill("64")
+    place.locator("button.main").click()
+    page.wait_for_function("document.querySelector('.tiles canvas')?.dataset.rows > 1")
+    place.get_by_role("button", name="Stop").click()
+    place.get_by_text("Stopped.").wait_for()
+    canvas = place.locator(".tiles canvas").first
+    assert 0 < int(canvas.get_attribute("data-rows")) < 28
+    assert tuple(pixels(canvas)[-1, 0]) == BLUE
+    browsers.until(lambda: queue(address)["running"] == 0)
+    assert len(draw(place, 1, 0)) == 1
+
+
+def queue(address):
+    with urlopen(f"{address}/api/queue", timeout=10) as answer:
+        return json.load(answer)
+
+
+def test_erased_pixels_are_drawn_again_and_known_ones_kept(page, address):
+    place = show(page, address, "complete", TOLD)
+    board = wait_for_image(place)
+    place.get_by_role("button", name="Nothing").click()
+    source = pixels(place.locator(".strip canvas").first)
+    field(place, "Brush").select_option("3")
+    page.mouse.move(*cell(board, 6, 4))
+    page.mouse.down()
+    page.mouse.move(*cell(board, 6, 22), steps=2)
+    page.mouse.up()
+    place.get_by_text("63 pixels erased.").wait_for()
+    field(place, "Temperature").fill("5")
+    made = np.stack(draw(place, 6, 1))
+    known = np.ones((28, 28), bool)
+    known[5:8, 3:24] = False
+    assert (made[:, known] == source[known]).all()
+    assert (made[:, ~known] != source[~known]).any()
+    assert "The known pixels cost the model" in place.inner_text()
+
+
+def test_nothing_erased_is_said_beside_the_picture(page, address):
+    place = show(page, address, "complete", PLAIN)
+    wait_for_image(place)
+    place.get_by_role("button", name="Nothing").click()
+    place.locator("button.main").click()
+    assert "there is nothing to complete" in place.locator(".easel .error").inner_text()
+
+
+def test_an_image_can_be_uploaded_and_drawn(page, address, tmp_path):
+    place = show(page, address, "complete", PLAIN)
+    board = wait_for_image(place)
+    levels = np.zeros((28, 28), np.uint8)
+    levels[3:9, 5] = 1
+    np.save(tmp_path / "mine.npy", levels)
+    field(place, "Your own picture").set_input_files(tmp_path / "mine.npy")
+    place.get_by_text("taken as levels").wait_for()
+    field(place, "Draw").check()
+    field(place, "Brush").select_option("1")
+    page.mouse.click(*cell(board, 20, 20))
+    levels[20, 20] = 1
+    place.get_by_role("button", name="Nothing").click()
+    place.get_by_role("button", name="Right half").click()
+    left = np.stack(draw(place, 2, 0))[:, :, :14]
+    assert (left[..., 0] == 255 * levels[:, :14]).all()
+    place.get_by_role("button", name="A blank").click()
+    place.get_by_role("button", name="Bottom half").click()
+    assert not pixels(board)[:200, :, 0].all()
+
+
+def test_a_bad_upload_is_refused_beside_its_input(page, address, tmp_path):
+    place = show(page, address, "complete", PLAIN)
+    wait_for_image(place)
+    (tmp_path / "letter.png").write_text("dear reader")
+    field(place, "Your own picture").set_input_files(tmp_path / "letter.png")
+    words = place.locator(".field-file .error")
+    words.filter(has_text="file must be a PNG").wait_for()
+    file = field(place, "Your own picture")
+    assert file.get_attribute("aria-invalid") == "true"
+    assert words.get_attribute("id") in file.get_attribute("aria-describedby")
+
+
+def test_a_pixel_pointed_at_shows_what_the_model_expects_and_sees(page, address):
+    place = show(page, address, "look", PLAIN)
+    field(place, "Beside it").select_option(TOLD)
+    board = wait_for_image(place)
+    board.scroll_into_view_if_needed()
+    page.mouse.move(*cell(board, 9, 12))
+    model = npx.load(PLAIN)
+    seen = int(audit.field_of(model, Step(9, 12, 0)).any(0).sum())
+    place.get_by_text(f"Sees {seen} of {9 * 28 + 12} earlier pixels").first.wait_for()
+    image = npx.load_data("mnist", levels=2).test.levels[:1]
+    with torch.inference_mode():
+        chance = model(image).log_probabilities()[0, 0, 9, 12].exp()
+    share = f"given {100 * float(chance[int(image[0, 0, 9, 12])]):.1f} %"
+    assert share in place.locator(".sight").first.inner_text()
+    bits = float(-model.log_prob(image)) / np.log(2)
+    place.get_by_text(f"{bits:.1f} bits in all").wait_for()
+    assert place.locator(".sight").count() == 2
+
+
+def test_what_is_drawn_under_the_look_costs_other_bits(page, address):
+    place = show(page, address, "look", PLAIN)
+    board = wait_for_image(place)
+    before = place.get_by_text("bits in all").first.inner_text()
+    field(place, "Draw").check()
+    page.mouse.click(*cell(board, 25, 3))
+    browsers.until(lambda: place.get_by_text("bits in all").first.inner_text() != before)
+
+
+def test_an_archive_gives_back_identical_images(page, address, tmp_path):
+    place = show(page, address, "compress", PLAIN)
+    images = npx.load_data("mnist", levels=2).test.levels[:20].numpy()
+    np.save(tmp_path / "digits.npy", images)
+    field(place, "Images").set_input_files(tmp_path / "digits.npy")
+    place.locator(".sizes").wait_for()
+    archive = tmp_path / "digits.npx"
+    archive.write_bytes(saved(page, place, "Download the archive").read_bytes())
+    assert f"20 images in {archive.stat().st_size:,} bytes" in place.inner_text()
+    field(place, "Archive").set_input_files(archive)
+    place.get_by_text("20 images, every pixel as it was.").wait_for()
+    np.testing.assert_array_equal(np.load(saved(page, place, ".npy")), images)
+    shown = np.stack([pixels(canvas) for canvas in place.locator(".tiles canvas").all()])
+    np.testing.assert_array_equal(shown[..., 0], 255 * images[:, 0])
+
+
+def test_files_that_are_no_images_and_no_archives_are_refused_beside_their_inputs(
+    page, address, tmp_path
+):
+    place = show(page, address, "compress", PLAIN)
+    (tmp_path / "letter.txt").write_text("dear reader")
+    field(place, "Images").set_input_files(tmp_path / "letter.txt")
+    place.get_by_text("There is no .png and no .npy among these files.").wait_for()
+    (tmp_path / "letter.npx").write_text("dear reader")
+    field(place, "Archive").set_input_files(tmp_path / "letter.npx")
+    browsers.until(lambda: place.locator(".field-archive .error").inner_text())
+
+
+def tab_to(page, locator):
+    """Press the tab key until the focus is there."""
+    for _ in range(100):
+        if locator.evaluate("node => node === document.activeElement"):
+            return
+        page.keyboard.press("Tab")
+    raise AssertionError("the focus never came there")
+
+
+def test_all_can_be_done_by_keyboard(page, address):
+    show(page, address, "sample")
+    tab_to(page, page.locator("#tab-sample"))
+    page.keyboard.press("ArrowRight")
+    assert page.url.endswith("#complete")
+    place = page.locator("#complete")
+    board = wait_for_image(place)
+    tab_to(page, place.get_by_role("button", name="Nothing"))
+    page.keyboard.press("Enter")
+    tab_to(page, field(place, "Brush"))
+    page.keyboard.press("Home")
+    tab_to(page, board)
+    for key, erased in ((" ", 1), (" ", 0), ("ArrowLeft", 0), (" ", 1), ("ArrowUp", 1), (" ", 2)):
+        page.keyboard.press(key)
+        words = f"{erased} pixel{'' if erased == 1 else 's'} erased."
+        place.get_by_text(words, exact=True).wait_for()
+    tab_to(page, place.locator("button.main"))
+    page.keyboard.press("Enter")
+    place.locator(".verdict").wait_for()
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_view_fits_a_narrow_screen(page, address, view):
+    page.set_viewport_size({"width": 360, "height": 740})
+    show(page, address, view)
+    page.wait_for_load_state("networkidle")
+    width, screen = page.evaluate(SPREAD)
+    assert width <= screen == 360
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("view", VIEWS)
+def test_words_stand_out_from_what_is_behind_them(page, address, view, scheme):
+    page.emulate_media(color_scheme=scheme)
+    show(page, address, view)
+    page.wait_for_load_state("networkidle")
+    found = page.evaluate(CONTRAST)
+    assert len(found) > 10
+    assert min(found)[0] >= 4.5, min(found)
+
+
+def test_a_server_that_is_gone_is_said_in_words(page, address):
+    place = show(page, address, "sample", PLAIN)
+    page.route("**/api/sample", lambda route: route.abort())
+    place.locator("button.main").click()
+    place.get_by_text("The server does not answer.").wait_for()
