@@ -87,7 +87,7 @@ class Watch:
             self.hosts.add(urlsplit(request.url).netloc)
 
     def _console(self, message):
-        if message.type in ("error", "warning") and not message.text.startswith(REFUSED):
+        if message.type == "error" and not message.text.startswith(REFUSED):
             self.complaints.append(message.text)
 
 

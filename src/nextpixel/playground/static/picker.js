@@ -48,7 +48,7 @@ export class Picker {
     const path = `api/models/${encodeURIComponent(model.name)}/images?start=${start}&count=${PAGE}`;
     try {
       const answer = await get(path);
-      if (model === this.model) this.offer(answer, start);
+      if (sameImages(model, this.model)) this.offer(answer, start);
     } catch (error) {
       this.error.textContent = wordsOf(error);
       refill(this.strip);
