@@ -18,7 +18,11 @@ export class CompressView {
   constructor(place, models) {
     const able = models.filter(({ condition }) => condition !== "other");
     this.model = new ModelField(able, { onchange: () => this.setModel() });
-    this.classField = new ClassField({ hint: "One class, that all the images show." });
+    this.classField = new ClassField({
+      hint: "What the model is told that the images show; the archive keeps it.",
+      open: "the cheapest for each image",
+      untold: false,
+    });
     this.files = new DropField("files", "Images", {
       accept: ACCEPTED,
       several: true,

@@ -42,4 +42,9 @@ function bring(name, models, limits) {
   else place.textContent = NONE[name];
 }
 
+/** A file that misses its place must not take the page away. */
+for (const kind of ["dragover", "drop"]) {
+  window.addEventListener(kind, (event) => event.preventDefault());
+}
+
 begin();

@@ -38,10 +38,15 @@ export class ModelField extends ChoiceField {
 
 /** The class that a model is told; hidden for models that are told none. */
 export class ClassField extends ChoiceField {
-  /** @param {{hint: string, turns?: boolean}} more whether images may show the classes in turn */
-  constructor({ turns = false, ...more }) {
+  /**
+   * @param {Object} more
+   * @param {string} more.hint
+   * @param {string|null} more.open what it means to choose no class, if that can be done
+   * @param {boolean} more.untold whether a model may be told that the class is not known
+   */
+  constructor({ open = null, untold = true, ...more }) {
     super("label", "Class", [], more);
-    this.turns = turns;
+    Object.assign(this, { open, untold });
   }
 
   /** Offer the classes of a model. */
@@ -49,13 +54,14 @@ export class ClassField extends ChoiceField {
     const count = model.condition === "class" ? model.classes : 0;
     const kept = this.value;
     const named = Array.from({ length: count }, (_, label) => [label, String(label)]);
-    const turns = this.turns ? [["", "each in turn"]] : [];
-    this.offer([...turns, ...named, ...(model.unknown ? [[UNKNOWN, "not told"]] : [])]);
+    const open = this.open ? [["", this.open]] : [];
+    const untold = this.untold && model.unknown ? [[UNKNOWN, "not told"]] : [];
+    this.offer([...open, ...named, ...untold]);
     if (kept !== "" && Number(kept) < count) this.value = kept;
     this.show(count > 0);
   }
 
-  /** The class, or null: each in turn, or none at all. */
+  /** The class, or null where none is chosen. */
   get chosen() {
     return this.value === "" ? null : Number(this.value);
   }

@@ -1,0 +1,138 @@
+"""The pictures of the playground: its views in a browser, as a reader sees them.
+
+    python examples/playground_pictures.py --out docs/images
+
+It needs the packages of the playground, playwright, and a chromium that is installed; it starts
+`nextpixel serve` on a free port and ends it. The same seeds give the same pictures. A minute.
+"""
+
+import argparse
+import importlib.util
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from common import keep
+from PIL import Image
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+ARGUMENTS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+MODELS = ("mnist2-gated", "mnist2-gated-class")
+WAIT = 120_000  # milliseconds: the first image waits for the engine to be compiled
+
+
+@contextmanager
+def serving() -> Iterator[str]:
+    """The address of the playground, while it runs."""
+    command = [sys.executable, "-m", "nextpixel", "serve", *MODELS, "--port", "0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    try:
+        words = process.stdout.readline().split()
+        yield next(word for word in words if word.startswith("http://")).rstrip("/")
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=30)
+
+
+@contextmanager
+def browsing(scheme: str) -> Iterator["Page"]:
+    """A page in a browser of its own, in light or dark."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright, tempfile.TemporaryDirectory() as profile:
+        context = playwright.chromium.launch_persistent_context(
+            profile,
+            executable_path=CHROMIUM,
+            args=list(ARGUMENTS),
+            viewport={"width": 1100, "height": 700},
+            color_scheme=scheme,
+        )
+        context.set_default_timeout(WAIT)
+        yield context.new_page()
+        context.close()
+
+
+def complete(page: "Page") -> None:
+    """Half of a digit erased and completed; another stroke over what is known."""
+    view = page.locator("#complete")
+    view.locator(".strip button").nth(1).click()
+    view.get_by_label("How many", exact=True).fill("8")
+    view.locator("button.main").click()
+    view.locator(".verdict").wait_for()
+
+
+def look(page: "Page") -> None:
+    """A pixel at the edge of a stroke, where two models differ."""
+    view = page.locator("#look")
+    view.locator(".strip button").nth(4).click()
+    page.mouse.move(0, 0)
+    board = view.locator(".board")
+    board.focus()
+    for key in ("ArrowDown", "ArrowRight", "ArrowRight"):
+        page.keyboard.press(key)
+    view.get_by_text("Row 16, column 17").wait_for()
+    view.get_by_text("bits in all").nth(1).wait_for()
+    view.get_by_text("of 436 earlier pixels").nth(1).wait_for()
+
+
+VIEWS: dict[str, tuple[str, Callable[["Page"], None], str]] = {
+    "complete": ("light", complete, "half of a digit, and eight ways to go on"),
+    "look": ("dark", look, "what two models expect, see and pay for"),
+}
+
+
+def shoot(address: str, name: str) -> Image.Image:
+    """A view, when it shows what it should, in 256 colors."""
+    scheme, prepare, _ = VIEWS[name]
+    with browsing(scheme) as page:
+        page.goto(f"{address}/#{name}")
+        page.locator(f"#{name} .strip [aria-pressed=true]").wait_for()
+        prepare(page)
+        shot = page.screenshot(full_page=True)
+    return Image.open(BytesIO(shot)).convert("RGB").quantize(256)
+
+
+def missing() -> str | None:
+    """What this needs and is not here."""
+    needed = ("playwright", "fastapi", "uvicorn")
+    packages = [name for name in needed if importlib.util.find_spec(name) is None]
+    return ", ".join(packages) or (None if CHROMIUM else "chromium")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Take the pictures of the playground.")
+    parser.add_argument("--quick", action="store_true", help="one picture only")
+    parser.add_argument("--out", type=Path, default=Path("runs/playground"), help="folder")
+    options = parser.parse_args()
+    if lacking := missing():
+        print(f"no pictures are taken: {lacking} is not here")
+        return
+    options.out.mkdir(parents=True, exist_ok=True)
+    with serving() as address:
+        for name in list(VIEWS)[: 1 if options.quick else None]:
+            picture = shoot(address, name)
+            keep(picture, options.out / f"playground-{name}.png", VIEWS[name][2])
+
+
+if __name__ == "__main__":
+    main()
