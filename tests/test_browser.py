@@ -13,6 +13,7 @@ import torch
 import nextpixel as npx
 from nextpixel.audit import field_of
 from nextpixel.order import Step
+from tests import browser_scripts as scripts
 from tests import browsers
 
 pytestmark = [
@@ -23,53 +24,6 @@ PLAIN, TOLD, LARGE = "mnist2-gated", "mnist2-gated-class", "color-mnist-dependen
 VIEWS = ("sample", "complete", "look", "compress")
 BLUE = (74, 118, 178)
 """Of pixels that are not drawn yet, or erased."""
-
-PIXELS = """canvas => {
-  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
-  return [canvas.height, canvas.width, ...data];
-}"""
-SMALL = """board => {
-  const canvas = document.createElement("canvas");
-  Object.assign(canvas, { width: 28, height: 28 });
-  canvas.getContext("2d").drawImage(board, 0, 0, 28, 28);
-  return canvas;
-}"""
-RECORD = """place => {
-  window.rows = [];
-  const see = () => {
-    const canvas = place.querySelector(".tiles canvas");
-    if (!canvas) return;
-    const { data } = canvas.getContext("2d").getImageData(0, 0, 1, canvas.height);
-    const blue = row => data[4 * row] === 74 && data[4 * row + 2] === 178;
-    const rows = Array.from({ length: canvas.height }, (_, row) => row);
-    const drawn = rows.filter(row => !blue(row)).length;
-    if (rows.every(row => blue(row) === row >= drawn)) window.rows.push(drawn);
-  };
-  const options = { subtree: true, childList: true, attributes: true };
-  new MutationObserver(see).observe(place, options);
-}"""
-SPREAD = "() => [document.documentElement.scrollWidth, window.innerWidth]"
-CONTRAST = """() => {
-  const parse = text => text.match(/[\\d.]+/g).map(Number);
-  const light = ([r, g, b]) => [r, g, b].map(v => v / 255)
-    .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
-    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
-  const behind = node => {
-    for (let at = node; at; at = at.parentElement) {
-      const color = parse(getComputedStyle(at).backgroundColor);
-      if (color[3] !== 0) return color;
-    }
-    return [255, 255, 255];
-  };
-  const words = [...document.querySelectorAll("body *")].filter(node =>
-    node.checkVisibility() && !node.disabled && !node.closest("noscript, option")
-    && [...node.childNodes].some(child => child.nodeType === 3 && child.textContent.trim()));
-  return words.map(node => {
-    const [a, b] = [light(parse(getComputedStyle(node).color)), light(behind(node))];
-    const text = node.textContent.trim().slice(0, 30);
-    return [(Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05), text];
-  });
-}"""
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +67,7 @@ def field(place, label):
 
 def pixels(canvas):
     """What is painted, uint8, (H, W, 3)."""
-    height, width, *data = canvas.evaluate(PIXELS)
+    height, width, *data = canvas.evaluate(scripts.PIXELS)
     return np.array(data, np.uint8).reshape(height, width, 4)[..., :3]
 
 
@@ -150,7 +104,7 @@ def cell(board, row, column, side=28):
 
 def test_pixels_arrive_row_by_row(page, address):
     place = show(page, address, "sample", PLAIN)
-    place.evaluate(RECORD)
+    place.evaluate(scripts.RECORD)
     draw(place, 4, 0)
     rows = page.evaluate("window.rows")
     assert rows == sorted(rows)
@@ -208,10 +162,10 @@ def test_a_stopped_job_ends_in_the_page_and_on_the_server(page, address):
     place = show(page, address, "sample", LARGE)
     field(place, "How many").fill("64")
     place.locator("button.main").click()
-    page.wait_for_function("document.querySelector('.tiles canvas')?.dataset.rows > 1")
+    canvas = place.locator(".tiles canvas").first
+    browsers.until(lambda: int(canvas.get_attribute("data-rows")) > 1)
     place.get_by_role("button", name="Stop").click()
     place.get_by_text("Stopped.").wait_for()
-    canvas = place.locator(".tiles canvas").first
     assert 0 < int(canvas.get_attribute("data-rows")) < 28
     assert tuple(pixels(canvas)[-1, 0]) == BLUE
     browsers.until(lambda: queue(address)["running"] == 0)
@@ -270,8 +224,8 @@ def test_an_image_can_be_uploaded_and_drawn(page, address, tmp_path):
     assert (left[..., 0] == 255 * levels[:, :14]).all()
     place.get_by_role("button", name="A blank").click()
     place.get_by_role("button", name="Bottom half").click()
-    assert tuple(pixels(board.evaluate_handle(SMALL))[27, 13]) == BLUE
-    assert tuple(pixels(board.evaluate_handle(SMALL))[3, 13]) == (0, 0, 0)
+    assert tuple(pixels(board.evaluate_handle(scripts.SMALL))[27, 13]) == BLUE
+    assert tuple(pixels(board.evaluate_handle(scripts.SMALL))[3, 13]) == (0, 0, 0)
 
 
 def test_a_bad_upload_is_refused_beside_its_input(page, address, tmp_path):
@@ -377,7 +331,7 @@ def test_a_view_fits_a_narrow_screen(page, address, view):
     page.set_viewport_size({"width": 360, "height": 740})
     show(page, address, view)
     page.wait_for_load_state("networkidle")
-    width, screen = page.evaluate(SPREAD)
+    width, screen = page.evaluate(scripts.SPREAD)
     assert width <= screen == 360
 
 
@@ -387,7 +341,7 @@ def test_words_stand_out_from_what_is_behind_them(page, address, view, scheme):
     page.emulate_media(color_scheme=scheme)
     show(page, address, view)
     page.wait_for_load_state("networkidle")
-    found = page.evaluate(CONTRAST)
+    found = page.evaluate(scripts.CONTRAST)
     assert len(found) > 10
     assert min(found)[0] >= 4.5, min(found)
 
