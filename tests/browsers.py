@@ -24,8 +24,8 @@ ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
-REFUSED = "Failed to load resource: the server responded with a status of"
-"""What the browser itself says of an answer that is an error, such as those that tests ask for."""
+REFUSED = "Failed to load resource: "
+"""How the browser itself speaks of refusals and failures, such as those that tests ask for."""
 
 
 def missing():

@@ -252,9 +252,9 @@ def test_a_pixel_pointed_at_shows_what_the_model_expects_and_sees(page, address)
     image = npx.load_data("mnist", levels=2).test.levels[:1]
     with torch.inference_mode():
         chance = model(image).log_probabilities()[0, 0, 9, 12].exp()
+        bits = float(-model.log_prob(image)) / np.log(2)
     share = f"given {100 * float(chance[int(image[0, 0, 9, 12])]):.1f} %"
     assert share in place.locator(".sight").first.inner_text()
-    bits = float(-model.log_prob(image)) / np.log(2)
     place.get_by_text(f"{bits:.1f} bits in all").wait_for()
     assert place.locator(".sight").count() == 2
 
