@@ -52,3 +52,9 @@ CONTRAST = """() => {
   });
 }"""
 """Contrast of all words on the page with what is behind them, by WCAG's formula: [ratio, words]."""
+CROWD = """body => {
+  const headers = { "Content-Type": "application/json" };
+  const ask = () => fetch("api/sample", { method: "POST", headers, body: JSON.stringify(body) });
+  for (const _ of [1, 2, 3]) ask();
+}"""
+"""Ask for three jobs, and wait for none of them."""

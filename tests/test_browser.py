@@ -172,6 +172,16 @@ def test_a_stopped_job_ends_in_the_page_and_on_the_server(page, address):
     assert len(draw(place, 1, 0)) == 1
 
 
+def test_a_reader_in_the_line_is_told_how_many_are_ahead(page, address):
+    place = show(page, address, "sample", PLAIN)
+    page.evaluate(scripts.CROWD, {"model": LARGE, "count": 64})
+    browsers.until(lambda: queue(address)["waiting"])
+    place.locator("button.main").click()
+    place.get_by_text("ahead of yours. The queue holds").wait_for()
+    page.reload()  # whoever asked has left
+    browsers.until(lambda: (queue(address)["running"], queue(address)["waiting"]) == (0, 0))
+
+
 def queue(address):
     with urlopen(f"{address}/api/queue", timeout=10) as answer:
         return json.load(answer)
