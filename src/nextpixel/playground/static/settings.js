@@ -7,7 +7,10 @@ import { ClassField } from "./modelfield.js";
 export class Settings {
   /** @param {{count: number, limits: Object}} options */
   constructor({ count, limits }) {
-    this.classField = new ClassField({ hint: "What the model is told to draw.", open: "each in turn" });
+    this.classField = new ClassField({
+      hint: "What the model is told to draw.",
+      open: "each in turn",
+    });
     this.count = new NumberField("count", "How many", { value: count, min: 1, max: limits.count });
     this.seed = seedField();
     this.temperature = new NumberField("temperature", "Temperature", {
