@@ -29,6 +29,7 @@ BLUE = (74, 118, 178)
 @pytest.fixture(scope="module")
 def address():
     with browsers.serving(PLAIN, TOLD, LARGE) as found:
+        browsers.until(lambda: queue(found)["ready"], seconds=300)  # compiled, if it was not yet
         yield found
 
 
