@@ -18,6 +18,7 @@ from typing import Annotated
 from cyclopts import App, CycloptsError, Group, Parameter
 
 import nextpixel
+from nextpixel.cli.examples import epilogue, overview
 from nextpixel.cli.options import OptionFile
 from nextpixel.errors import TOLD_TO_ALL, NextPixelError
 
@@ -65,10 +66,17 @@ app = App(
     name="nextpixel",
     help="Exact autoregressive image models: train, score, sample, complete, compress, audit.",
     version=nextpixel.__version__,
+    help_epilogue=overview(),
 )
 _OPTIONS = Group("Options", sort_key=1)
 for _name, (_path, _help) in _COMMANDS.items():
-    app.command(f"{_HERE}.{_path}", name=_name, help=_help, group_parameters=_OPTIONS)
+    app.command(
+        f"{_HERE}.{_path}",
+        name=_name,
+        help=_help,
+        help_epilogue=epilogue(_name),
+        group_parameters=_OPTIONS,
+    )
 app.meta.group_parameters = Group("For every command", sort_key=9)
 app.meta.suppress_keyboard_interrupt = False  # `main` answers it
 

@@ -1,0 +1,65 @@
+"""An example or two of every command, as its help ends with them. A test parses each.
+
+It knows the words of the command line only, and costs no import.
+"""
+
+EXAMPLES: dict[str, tuple[str, ...]] = {
+    "train": (
+        "nextpixel train demo --out runs/mine",
+        "nextpixel train mnist2-gated --train.minutes 5 --model.features 16",
+        "nextpixel train demo --out runs/mine --resume",
+    ),
+    "evaluate": (
+        "nextpixel evaluate mnist2-gated-class --limit 1000 --classify",
+        "nextpixel evaluate runs/mine --json",
+    ),
+    "sample": (
+        "nextpixel sample mnist2-gated-class --label 3 --count 25 --out threes.png",
+        "nextpixel sample mnist2-gated --count 9 --seed 7 --out scan.gif",
+    ),
+    "complete": (
+        "nextpixel complete mnist2-gated-class --images mnist --known top --out completed.png",
+        "nextpixel complete runs/mine --images digit.png --known mask.png --count 5 --out five.png",
+    ),
+    "reconstruct": (
+        "nextpixel reconstruct mnist2-autoencoder --images mnist --out decoded.png",
+    ),
+    "compress": (
+        "nextpixel compress mnist2-gated digits.npy digits.npx --verbose",
+        "nextpixel compress runs/mine pictures/ pictures.npx",
+    ),
+    "decompress": (
+        "nextpixel decompress mnist2-gated digits.npx back.npy",
+        "nextpixel decompress mnist2-gated digits.npx ten.npy --range 500:510",
+    ),
+    "info": ("nextpixel info digits.npx",),
+    "audit": (
+        "nextpixel audit mnist2-gated --out field.png",
+        "nextpixel audit runs/mine --json",
+    ),
+    "recipes": ("nextpixel recipes", "nextpixel recipes demo"),
+    "models": ("nextpixel models",),
+    "data": ("nextpixel data",),
+    "runs": ("nextpixel runs", "nextpixel runs results --curves curves.png"),
+}
+"""Command -> what could be typed as it stands, where files of those names are there."""
+
+FIRST = (
+    "nextpixel sample mnist2-gated-class --label 3 --out threes.png",
+    "nextpixel train demo --train.minutes 1 --out runs/mine",
+)
+"""For who has never seen the command."""
+
+
+def epilogue(command: str) -> str:
+    """The end of a command's help, in markdown; empty where there is no example."""
+    return _shown(EXAMPLES.get(command, ()))
+
+
+def overview() -> str:
+    """The end of the help of `nextpixel` itself."""
+    return _shown(FIRST) + "\n\nMODEL is a folder, or the name of a model that comes with it."
+
+
+def _shown(lines: tuple[str, ...]) -> str:
+    return "\n".join(["Examples:\n", *(f"    {line}" for line in lines)]) if lines else ""
