@@ -51,7 +51,7 @@ pictures: $(READY)
 	$(BIN)/python examples/idea_pictures.py --out docs/images
 
 notebooks: $(READY)
-	$(BIN)/python examples/build_notebooks.py
+	$(BIN)/python examples/build_notebooks.py --out examples/notebooks
 
 clean:
 	rm -rf $(VENV) build dist site src/*.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -65,7 +65,9 @@ def home(name: str) -> str:
 def library() -> str:
     """The page of the names in `nextpixel.__all__`: objects in full, modules in a line."""
     lines = ["# The library", "`import nextpixel as npx` gives these names."]
-    parts = [name for name in nextpixel.__all__ if not hasattr(getattr(nextpixel, name), "__module__")]
+    parts = [
+        name for name in nextpixel.__all__ if not hasattr(getattr(nextpixel, name), "__module__")
+    ]
     for name in parts:
         text = (getattr(nextpixel, name).__doc__ or "").splitlines()[0]
         lines.append(f"- `npx.{name}`, a module: {text}")

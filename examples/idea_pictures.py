@@ -44,7 +44,11 @@ def past_picture() -> Figure:
     true = int(levels[0, 0, row, column])
     right.bar([true], p[true], color=HERE)
     bits = -np.log2(float(p[true]))
-    right.set(xlabel="level", xticks=range(0, 17, 4), title=f"its distribution; the true level costs {bits:.2f} bits")
+    right.set(
+        xlabel="level",
+        xticks=range(0, 17, 4),
+        title=f"its distribution; the true level costs {bits:.2f} bits",
+    )
     right.spines[["top", "right"]].set_visible(False)
     return figure
 
@@ -146,7 +150,9 @@ def stacks_picture() -> Figure:
         (axes[0], "a layer of the vertical stack", upper),
         (axes[1], "a layer of the horizontal stack", beside),
     ):
-        colors = [[PAST if (r - 2, c - 2) in op.taps else FUTURE for c in range(5)] for r in range(5)]
+        colors = [
+            [PAST if (r - 2, c - 2) in op.taps else FUTURE for c in range(5)] for r in range(5)
+        ]
         cells(place, colors, title)
         place.add_patch(Rectangle((2, 2), 1, 1, fill=False, ec=HERE, lw=2))
     gate(axes[2])

@@ -14,16 +14,14 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "nextpixel evaluate runs/mine --json",
     ),
     "sample": (
-        "nextpixel sample mnist2-gated-class --label 3 --count 25 --out threes.png",
+        "nextpixel sample mnist2-gated-class --label 3 --count 9 --out threes.png",
         "nextpixel sample mnist2-gated --count 9 --seed 7 --out scan.gif",
     ),
     "complete": (
-        "nextpixel complete mnist2-gated-class --images mnist --known top --out completed.png",
-        "nextpixel complete runs/mine --images digit.png --known mask.png --count 5 --out five.png",
+        "nextpixel complete mnist2-gated-class --images mnist --known top --out c.png",
+        "nextpixel complete runs/mine --images a.png --known mask.png --out b.png",
     ),
-    "reconstruct": (
-        "nextpixel reconstruct mnist2-autoencoder --images mnist --out decoded.png",
-    ),
+    "reconstruct": ("nextpixel reconstruct mnist2-autoencoder --images mnist --out decoded.png",),
     "compress": (
         "nextpixel compress mnist2-gated digits.npy digits.npx --verbose",
         "nextpixel compress runs/mine pictures/ pictures.npx",
