@@ -1,7 +1,7 @@
 """What the site makes of our docstrings before they are read as Google docstrings.
 
 - `Example:` becomes `Examples:`, the section whose lines `>>>` are shown as code.
-- A line or block `.. math::` becomes a block of code, since the site loads no typesetting of formulas.
+- A line or block `.. math::` becomes a block of code: the site loads no typesetting of formulas.
 """
 
 import re
@@ -13,11 +13,11 @@ _MATH = re.compile(r"^\.\. math::[ \t]*(.*\n(?:(?:[ \t]+.*)?\n)*)", re.MULTILINE
 
 
 def rewritten(text: str) -> str:
-    """A docstring, as the site shows it.
+    r"""A docstring, as the site shows it.
 
     Example:
-        >>> rewritten("Example:\\n    >>> 1")
-        'Examples:\\n    >>> 1'
+        >>> rewritten("Example:\n    >>> 1")
+        'Examples:\n    >>> 1'
     """
     text = re.sub(r"^Example:$", "Examples:", text, flags=re.MULTILINE)
     return _MATH.sub(_as_code, text + "\n").rstrip("\n")

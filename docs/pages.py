@@ -43,7 +43,7 @@ ROOT_PAGES = {
 
 
 def modules(part: str) -> list[str]:
-    """Public modules of a part, the package itself first: as `nextpixel.data`, its files after it."""
+    """Public modules of a part, the package itself first: `nextpixel.data`, then its files."""
     if (PACKAGE / f"{part}.py").is_file():
         return [f"nextpixel.{part}"]
     files = sorted(path.stem for path in (PACKAGE / part).glob("*.py"))

@@ -2,8 +2,8 @@
 
     python examples/idea_pictures.py --out docs/images
 
-Masks are those of `nextpixel.nn.masks`, fields those of the audit, distributions and digits those of
-models that come with the package. It takes about a minute; --quick leaves out the audits.
+Masks are those of `nextpixel.nn.masks`, fields those of the audit, distributions and digits those
+of models that come with the package. It takes about a minute; --quick leaves out the audits.
 """
 
 import argparse

@@ -77,9 +77,8 @@ with torch.no_grad():
         weight.copy_(torch.randn(weight.shape, generator=rng))
     images = torch.cartesian_prod(*[torch.arange(2)] * 9).view(512, 1, 3, 3)
     p = tiny.double().log_prob(images).exp()
-print(
-    f"512 images, from {p.min():.1e} to {p.max():.1e}; their sum differs from 1 by {p.sum() - 1:.0e}"
-)
+print(f"512 images, from {p.min():.1e} to {p.max():.1e}")
+print(f"their sum differs from 1 by {p.sum() - 1:.0e}")
 
 # %% [markdown]
 # So sampling can be checked: each image must turn up as often as the model says.
@@ -103,7 +102,6 @@ digit = npx.load_data("mnist", levels=2).test.take(1)
 with torch.no_grad():
     found = model(digit.levels, digit.labels).log_prob(digit.levels)[0, 0]
 bits = -found / torch.log(torch.tensor(2.0))
-print(
-    f"{bits.sum():.0f} bits in all; half of them in {int((bits.flatten().sort(descending=True)[0].cumsum(0) < bits.sum() / 2).sum()) + 1} of 784 pixels"
-)
+half = int((bits.flatten().sort(descending=True)[0].cumsum(0) < bits.sum() / 2).sum()) + 1
+print(f"{bits.sum():.0f} bits in all; half of them in {half} of 784 pixels")
 gallery.grid((bits.clamp(max=4) / 4 * 255).round().long()[None, None], 256, scale=8)

@@ -1,7 +1,7 @@
 """The code blocks of README, CONTRIBUTING and docs run as printed, page by page.
 
-A page's blocks run in their order, in a folder of their own, and share their names. CONTRIBUTING says
-what becomes of a block of each language.
+A page's blocks run in their order, in a folder of their own, and share their names. CONTRIBUTING
+says what becomes of a block of each language.
 """
 
 import re
