@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+import nextpixel
+
 FOLDER = Path(__file__).parents[1] / "examples"
 NAMES = ("first_digit", "look_inside")
 
@@ -31,6 +33,7 @@ def test_a_notebook_runs_in_its_quick_form(name, tmp_path, monkeypatch):
     nbformat = pytest.importorskip("nbformat")
     pytest.importorskip("ipykernel")
     monkeypatch.setenv("NEXTPIXEL_QUICK", "1")
+    monkeypatch.setenv("PYTHONPATH", str(Path(nextpixel.__file__).parents[1]))  # what is tested
     book = nbformat.read(FOLDER / "notebooks" / f"{name}.ipynb", as_version=4)
     resources = {"metadata": {"path": str(tmp_path)}}
     client.NotebookClient(book, timeout=300, resources=resources).execute()
