@@ -36,7 +36,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "nextpixel audit runs/mine --json",
     ),
     "recipes": ("nextpixel recipes", "nextpixel recipes demo"),
-    "models": ("nextpixel models",),
+    "models": ("nextpixel models", "nextpixel models mnist2-gated"),
     "data": ("nextpixel data",),
     "runs": ("nextpixel runs", "nextpixel runs results --curves curves.png"),
 }
