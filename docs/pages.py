@@ -19,7 +19,7 @@ from nextpixel.cli.app import app, main
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "build" / "docs"
 PACKAGE = Path(nextpixel.__file__).parent
-WIDTH = 96  # columns of a help text
+WIDTH = 76  # columns of a help text
 
 GROUPS = {
     "data": ("Data", ("order", "images", "data")),
