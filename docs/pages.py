@@ -30,7 +30,17 @@ GROUPS = {
     "codec": ("Compression", ("codec",)),
     "output": (
         "Pictures, command line, inner parts",
-        ("gallery", "cli", "settings", "errors", "lanes", "memory", "device", "ranks"),
+        (
+            "gallery",
+            "cli",
+            "playground",
+            "settings",
+            "errors",
+            "lanes",
+            "memory",
+            "device",
+            "ranks",
+        ),
     ),
 }
 """Pages of the reference: name -> title and parts of the package."""

@@ -38,6 +38,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "recipes": ("nextpixel recipes", "nextpixel recipes demo"),
     "models": ("nextpixel models", "nextpixel models mnist2-gated"),
     "data": ("nextpixel data",),
+    "serve": ("nextpixel serve --open", "nextpixel serve mnist2-gated --port 8001"),
     "runs": ("nextpixel runs", "nextpixel runs results --curves curves.png"),
 }
 """Command -> what could be typed as it stands, where files of those names are there."""
