@@ -29,7 +29,7 @@ GROUPS = {
     "sampling": ("Sampling", ("sampling",)),
     "codec": ("Compression", ("codec",)),
     "output": (
-        "Pictures, command line, inner parts",
+        "Pictures, commands, inner parts",
         (
             "gallery",
             "cli",
