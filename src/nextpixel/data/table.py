@@ -1,7 +1,6 @@
 """The pictures in a column of a Hugging Face data set, decoded when asked for.
 
-The first picture says whether the set has one color or three, and how large its images are. The
-library itself is not imported here.
+The library itself is not imported here.
 """
 
 import zlib
@@ -10,13 +9,10 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
-from nextpixel.data.pictures import DAMAGE, to_pixels
+from nextpixel.data.column import Form, Pixels, decode
 from nextpixel.data.rows import Indices
-from nextpixel.errors import NextPixelError
 
 _PROBES = 32  # images that tell a set from others
 
@@ -61,16 +57,14 @@ class DatasetRows:
             found = found.cast_column(column, type(feature)())
         self._rows = found.with_format(None).select_columns([column])
         self._where, self._column, self._size = where, column, size
-        first = self._decode(0)
-        self._gray = first.ndim == 2
-        height, width = first.shape[:2]
-        self.shape = (len(found), 1 if self._gray else 3, height, width)
+        self._form = Form(self._decode(0), where)
+        self.shape = (len(found), *self._form.shape)
 
     def read(self, indices: Indices) -> Tensor:
         """See `Reader`."""
         pixels = np.empty((len(indices), *self.shape[1:]), np.uint8)
         for place, index in zip(pixels, indices.tolist(), strict=True):
-            place[:] = self._planes(index)
+            place[:] = self._form.planes(self._decode(index), index)
         return torch.from_numpy(pixels)
 
     def checksum(self) -> int:
@@ -79,61 +73,7 @@ class DatasetRows:
         chosen = np.unique(np.linspace(0, count - 1, _PROBES).astype(np.int64))
         return zlib.crc32(self.read(chosen).numpy().data, count)
 
-    def _planes(self, index: int) -> NDArray[np.uint8]:
-        """(C, H, W)."""
-        pixels = self._decode(index)
-        found = (*pixels.shape[:2],)
-        if found != self.shape[2:]:
-            raise NextPixelError(
-                f"{self._where}: image {index} is {found[1]} x {found[0]} pixels and image 0 is "
-                f"{self.shape[3]} x {self.shape[2]}; give `size` to resize all"
-            )
-        if self._gray and pixels.ndim == 3:
-            raise NextPixelError(
-                f"{self._where}: image {index} has colors and image 0 has none; make all alike"
-            )
-        return pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, 2, 0)
-
-    def _decode(self, index: int) -> NDArray[np.uint8]:
+    def _decode(self, index: int) -> Pixels:
         """(H, W) or (H, W, 3)."""
         where = f"{self._where}: image {index}"
-        try:
-            value = self._rows[index][self._column]
-            if isinstance(value, Image.Image):
-                return _of_picture(value, self._size, where)
-        except DAMAGE as error:
-            raise NextPixelError(f"{where}: not a whole picture: {error}") from error
-        return _of_numbers(value, self._size, where)
-
-
-def _of_picture(picture: Image.Image, size: int | None, where: str) -> NDArray[np.uint8]:
-    """Unlike in a folder, a picture in color stays one though all of its pixels be gray."""
-    pixels = to_pixels(picture, size, where)
-    is_gray = picture.mode in ("1", "L", "LA", "La")
-    if is_gray or pixels.ndim == 3:
-        return pixels
-    return np.repeat(pixels[:, :, None], 3, axis=2)
-
-
-def _of_numbers(value: object, size: int | None, where: str) -> NDArray[np.uint8]:
-    try:
-        numbers = np.asarray(value)
-    except ValueError as error:
-        raise NextPixelError(f"{where}: neither a picture nor an array of numbers") from error
-    if numbers.dtype.kind not in "biu" or numbers.ndim not in (2, 3) or not numbers.size:
-        raise NextPixelError(
-            f"{where}: must be a picture, or integers of shape (H, W), (C, H, W) or (H, W, C), "
-            f"got {numbers.dtype} of shape {numbers.shape}"
-        )
-    if int(numbers.min()) < 0 or int(numbers.max()) > 255:
-        raise NextPixelError(
-            f"{where}: numbers must be 0 to 255, got {numbers.min()} to {numbers.max()}"
-        )
-    if numbers.ndim == 3 and numbers.shape[0] in (1, 3) and numbers.shape[2] not in (1, 3):
-        numbers = np.moveaxis(numbers, 0, 2)
-    if numbers.ndim == 3 and numbers.shape[2] not in (1, 3):
-        raise NextPixelError(f"{where}: must have 1 or 3 colors, got shape {numbers.shape}")
-    if numbers.ndim == 3 and numbers.shape[2] == 1:
-        numbers = numbers[:, :, 0]
-    pixels = np.ascontiguousarray(numbers, np.uint8)
-    return pixels if size is None else _of_picture(Image.fromarray(pixels), size, where)
+        return decode(lambda: self._rows[index][self._column], self._size, where)
