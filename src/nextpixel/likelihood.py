@@ -160,7 +160,8 @@ def _by_pieces(
     _check_count(model, images)
     size = batch_size * max(1, _PIECE // (batch_size * math.prod(images.shape)))
     parts: list[Tensor] = []
-    for levels in images.pieces(size):
+    pieces, shared = images.pieces(size), ranks or Ranks()
+    while (levels := shared.each(lambda: next(pieces, None))) is not None:
         done = sum(map(len, parts))
         labels = None if images.labels is None else images.labels[done : done + len(levels)]
         told = model.condition_of(levels, labels)

@@ -79,6 +79,15 @@ class Ranks:
             dist.all_reduce(found, dist.ReduceOp.MAX)
         return [float(value) for value in found]
 
+    def gather(self, value: Outcome) -> list[Outcome]:
+        """What each rank gives, plain values or small tensors, in the order of the ranks."""
+        if self.world == 1:
+            return [value]
+        found: list[Outcome] = [value] * self.world
+        with _together():
+            dist.all_gather_object(found, value)
+        return found
+
     def each(self, call: Callable[[], Outcome]) -> Outcome:
         """What a call gives on this rank; where it fails on one, it fails on every rank.
 

@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from nextpixel.data.sources import load_config as load_config
     from nextpixel.data.sources import load_data as load_data
     from nextpixel.data.sources import names as names
+    from nextpixel.data.stream import Stream as Stream
 
 _HOMES = {
     "Batches": "batches",
     "DataConfig": "config",
     "Dataset": "dataset",
     "Split": "dataset",
+    "Stream": "stream",
     "describe": "sources",
     "from_datasets": "sources",
     "load_config": "sources",

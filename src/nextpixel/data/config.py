@@ -28,6 +28,10 @@ class DataConfig:
         limit: Keep only the first so many images of each split, for quick runs.
         seed: Of splits, of generated sets and of the fixed test draw of `dynamic`.
         folder: Where a set that is not shipped lies.
+        streaming: Read a set of Hugging Face's `datasets` as a stream: from a folder of its files
+            or from the Hub, without storing it. Training images come one after another; the first
+            ones, 1000 or as many as `validation` says, are held out, and as many for the test.
+        buffer: Images of a stream that are shuffled together; None means 1000, and 1 none.
 
     Raises:
         TypeError: If a number is not an integer.
@@ -49,12 +53,18 @@ class DataConfig:
     limit: int | None = None
     seed: int = 0
     folder: str | None = None
+    streaming: bool = False
+    buffer: int | None = None
 
     def __post_init__(self) -> None:
         _check_number("levels", self.levels, 2, 256)
-        for name in ("size", "validation", "limit"):
+        for name in ("size", "validation", "limit", "buffer"):
             _check_number(name, getattr(self, name), 1, None)
         _check_number("seed", self.seed, 0, None)
+        if not isinstance(self.streaming, bool):
+            raise TypeError(f"streaming must be true or false, got {self.streaming!r}")
+        if self.buffer is not None and not self.streaming:
+            raise ValueError(f"buffer must be left out without streaming, got {self.buffer}")
         if self.protocol is not None and self.protocol not in PROTOCOLS:
             hint = nearest(self.protocol, PROTOCOLS)
             raise ValueError(f"protocol must be a known one, got {self.protocol!r}: {hint}")

@@ -16,6 +16,7 @@ from torch import Tensor
 from nextpixel.data.protocols import to_levels
 from nextpixel.data.rows import Pixels, checksum
 from nextpixel.data.seeds import rng_of
+from nextpixel.data.stream import Stream
 from nextpixel.memory import require
 from nextpixel.order import Shape
 
@@ -119,14 +120,14 @@ class Dataset:
 
     Args:
         name: As it was asked for.
-        train: Images to fit.
+        train: Images to fit; a stream if they come one after another.
         validation: Images to choose by; held out of the training images.
         test: Images to report on.
         class_names: What the labels mean; empty where there are none.
     """
 
     name: str
-    train: Split
+    train: Split | Stream
     validation: Split
     test: Split
     class_names: tuple[str, ...]

@@ -16,8 +16,16 @@ import torch
 from torch import Tensor
 
 from nextpixel.data.config import DataConfig, to_path
-from nextpixel.data.parts import Images, Parts, hold_out_validation, number_names, split_images
+from nextpixel.data.parts import (
+    Images,
+    Parts,
+    StreamParts,
+    hold_out_validation,
+    number_names,
+    split_images,
+)
 from nextpixel.data.rows import Rows
+from nextpixel.data.streaming import load_streams
 from nextpixel.data.table import DatasetRows, Table
 from nextpixel.errors import NextPixelError
 
@@ -32,14 +40,14 @@ def holds_saved(folder: Path) -> bool:
     return any((folder / name).is_file() for name in _MARKS)
 
 
-def load_saved(config: DataConfig, folder: Path) -> Parts:
+def load_saved(config: DataConfig, folder: Path) -> Parts | StreamParts:
     """Load a folder that `save_to_disk` wrote; see `load_parts`."""
     with _calm(f"{folder}: cannot be read as a saved data set"):
         found = _library().load_from_disk(str(folder))
-    return load_parts(config, found)
+    return load_parts(config, _streamed(found) if config.streaming else found)
 
 
-def load_named(config: DataConfig) -> Parts:
+def load_named(config: DataConfig) -> Parts | StreamParts:
     """Load `hf:FOLDER`, or `hf:OWNER/NAME` of the Hub (or of its cache); see `load_parts`.
 
     Raises:
@@ -49,9 +57,16 @@ def load_named(config: DataConfig) -> Parts:
     word = config.name.removeprefix(PREFIX)
     folder = to_path(word)
     if word and folder.is_dir():
-        if not holds_saved(folder):
-            raise NextPixelError(f"{folder}: was not written by save_to_disk")
-        return load_saved(config, folder)
+        if holds_saved(folder):
+            return load_saved(config, folder)
+        if not config.streaming:
+            raise NextPixelError(
+                f"{folder}: was not written by save_to_disk; other files of shards can be streamed "
+                "(data.streaming)"
+            )
+        with _calm(f"{folder}: cannot be streamed"):
+            found = _library().load_dataset(str(folder), streaming=True)
+        return load_parts(config, found)
     # The library would ask the Hub for a mistyped folder, and blame the network.
     is_name = re.fullmatch(r"\w[\w.-]*/[\w.-]+", word) and not Path(word.split("/")[0]).exists()
     if not is_name:
@@ -60,19 +75,21 @@ def load_named(config: DataConfig) -> Parts:
             "no such folder"
         )
     with _calm(f"{config.name}: no such folder here, and the Hub did not give it"):
-        found = _library().load_dataset(word)
+        options = {"streaming": True} if config.streaming else {}
+        found = _library().load_dataset(word, **options)
     return load_parts(config, found)
 
 
 def load_parts(
     config: DataConfig, found: object, *, image: str = "image", label: str = "label"
-) -> Parts:
-    """Make parts of a `Dataset`, or of several by name.
+) -> Parts | StreamParts:
+    """Make parts of a `Dataset`, of an `IterableDataset`, or of several by name.
 
     Args:
         config: Its `size`, `validation` and `seed` are used.
         found: A `datasets.Dataset`, split 80/10/10 by the seed; or a mapping (`DatasetDict`) with
-            `train`, `test` and perhaps `validation`, which is else held out of `train`.
+            `train`, `test` and perhaps `validation`, which is else held out of `train`. For
+            streams, see `streaming.load_streams`.
         image: Column of pictures, or of arrays (H, W), (C, H, W) or (H, W, C) of 8-bit pixels.
         label: Column of labels; a set without it has none.
 
@@ -83,6 +100,10 @@ def load_parts(
     """
     if isinstance(found, Mapping) and len(found) == 1:
         (found,) = found.values()
+    several = found if isinstance(found, Mapping) else {"train": found}
+    streams = [isinstance(each, _library().IterableDataset) for each in several.values()]
+    if streams and all(streams):
+        return load_streams(config, several, image, label, _library().Image)
     if isinstance(found, Mapping):
         return _of_several(config, found, image, label)
     images, names = _images(config, found, config.name, image, label)
@@ -113,6 +134,14 @@ def _of_several(config: DataConfig, found: Mapping[str, object], image: str, lab
     return Parts(train, held, test, names, None)
 
 
+def _streamed(found: object) -> object:
+    """The same set without random access, a shard a file."""
+    if isinstance(found, Mapping):
+        return {name: _streamed(part) for name, part in found.items()}
+    whole = cast(Table, found)
+    return whole.to_iterable_dataset(num_shards=max(1, min(len(whole.cache_files), len(whole))))
+
+
 def _check_alike(config: DataConfig, *parts: Images) -> None:
     if len({(part.shape, part.labels is None) for part in parts}) > 1:
         shapes = ", ".join(str(part.shape) for part in parts)
@@ -126,7 +155,9 @@ def _images(
     config: DataConfig, found: object, where: str, image: str, label: str
 ) -> tuple[Images, tuple[str, ...]]:
     if not isinstance(found, _library().Dataset):
-        raise TypeError(f"{where} must be a datasets.Dataset, got {type(found).__name__}")
+        raise TypeError(
+            f"{where} must be a datasets.Dataset or IterableDataset, got {type(found).__name__}"
+        )
     table = cast(Table, found)
     if image not in table.column_names:
         columns = ", ".join(table.column_names)

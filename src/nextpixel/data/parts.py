@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from nextpixel.data.flow import Flow
 from nextpixel.data.rows import Pixels, select
 from nextpixel.data.seeds import rng_of
 from nextpixel.order import Shape
@@ -61,6 +62,25 @@ class Parts:
     test: Images
     class_names: tuple[str, ...]
     level_count: int | None
+
+
+@dataclass(frozen=True, eq=False)
+class StreamParts:
+    """What a source gives whose training images come one after another.
+
+    Args:
+        train: Images to fit.
+        held: Marks of images that are not to be trained on.
+        validation: Images to choose by, in memory.
+        test: Images to report on, in memory.
+        class_names: What the labels mean; empty where there are none.
+    """
+
+    train: Flow
+    held: frozenset[bytes]
+    validation: Images
+    test: Images
+    class_names: tuple[str, ...]
 
 
 def hold_out(count: int, held: int, *, seed: int) -> tuple[Tensor, Tensor]:

@@ -12,14 +12,16 @@ from nextpixel.data import arrays, cifar, fashion, folder, huggingface, idx, sha
 from nextpixel.data.color_mnist import load_color_mnist
 from nextpixel.data.config import DataConfig, to_path
 from nextpixel.data.dataset import Dataset, Split
-from nextpixel.data.parts import Images, Parts
+from nextpixel.data.parts import Images, Parts, StreamParts
 from nextpixel.data.protocols import resolve
+from nextpixel.data.stream import Stream
+from nextpixel.data.streaming import BUFFER
 from nextpixel.errors import NextPixelError, nearest
 
 
 @dataclass(frozen=True)
 class _Source:
-    load: Callable[[DataConfig], Parts]
+    load: Callable[[DataConfig], Parts | StreamParts]
     line: str = ""
     takes: tuple[str, ...] = ()  # options that only some sources know
 
@@ -56,6 +58,8 @@ _NAMED = {
         takes=("folder",),
     ),
 }
+
+_STREAMS = ("size", "streaming", "buffer")
 
 OWN = {
     "FILE.npy": "your images, (N, H, W), (N, C, H, W) or (N, H, W, 3); may be larger than memory",
@@ -101,6 +105,8 @@ def load_data(
     limit: int | None = None,
     seed: int = 0,
     folder: str | Path | None = None,
+    streaming: bool = False,
+    buffer: int | None = None,
 ) -> Dataset:
     """Load a data set; the options are those of `DataConfig`.
 
@@ -123,6 +129,8 @@ def load_data(
         limit=limit,
         seed=seed,
         folder=None if folder is None else str(folder),
+        streaming=streaming,
+        buffer=buffer,
     )
     return load_config(config)
 
@@ -139,21 +147,26 @@ def from_datasets(
     validation: int | None = None,
     limit: int | None = None,
     seed: int = 0,
+    buffer: int | None = None,
 ) -> Dataset:
     """Use a set of Hugging Face's `datasets`; nothing is copied, images are decoded as needed.
 
     Args:
         dataset: A `datasets.Dataset`, split 80/10/10 by the seed; or a `DatasetDict` with `train`,
-            `test` and perhaps `validation`.
+            `test` and perhaps `validation`. Or an `IterableDataset`, or several by name, of which
+            `train` is read one image after another; validation and test are the first images of
+            the streams of that name, or else of `train`, and are left out of training.
         name: What to call it.
         image: Column of pictures, or of arrays of 8-bit pixels.
         label: Column of labels; a set without it has none.
         levels: As for `DataConfig`, and so are the others.
         protocol: How levels are made of pixels.
         size: Resize pictures to size x size.
-        validation: Number of images held out.
+        validation: Number of images held out; of a stream, 1000 if not given, and as many for the
+            test.
         limit: Keep only the first so many of each split.
         seed: Of splits.
+        buffer: Images of a stream that are shuffled together; None means 1000, and 1 none.
 
     Raises:
         TypeError: If it is no such set.
@@ -168,17 +181,21 @@ def from_datasets(
         validation=validation,
         limit=limit,
         seed=seed,
+        streaming=buffer is not None,
+        buffer=buffer,
     )
     parts = huggingface.load_parts(config, dataset, image=image, label=label)
+    if buffer is not None and isinstance(parts, Parts):
+        raise ValueError(f"buffer must be left out for a set with random access, got {buffer}")
     return _to_dataset(config, parts)
 
 
 def load_config(config: DataConfig) -> Dataset:
     """Load the data set that a `DataConfig` describes; see `load_data`."""
     source = _source(config.name)
-    for option in ("size", "folder"):
+    for option in ("size", "folder", "streaming", "buffer"):
         value = getattr(config, option)
-        if value is not None and option not in source.takes:
+        if value not in (None, False) and option not in source.takes:
             raise ValueError(f"{option} must be left out for {config.name}, got {value!r}")
     return _to_dataset(config, source.load(config))
 
@@ -187,7 +204,7 @@ def _source(name: str) -> _Source:
     if name in _NAMED:
         return _NAMED[name]
     if name.startswith(huggingface.PREFIX):
-        return _Source(huggingface.load_named, takes=("size",))
+        return _Source(huggingface.load_named, takes=_STREAMS)
     path = to_path(name)
     if name and path.exists():
         return _folder_source(path) if path.is_dir() else _file_source(path)
@@ -205,7 +222,7 @@ def _folder_source(path: Path) -> _Source:
     if cifar.holds_cifar10(path):
         return _Source(partial(cifar.load_folder, folder=path))
     if huggingface.holds_saved(path):
-        return _Source(partial(huggingface.load_saved, folder=path), takes=("size",))
+        return _Source(partial(huggingface.load_saved, folder=path), takes=_STREAMS)
     files_of_images = arrays.find_arrays(path)
     if files_of_images and not folder.holds_pictures(path):
         return _Source(partial(arrays.load_arrays, paths=files_of_images))
@@ -222,17 +239,29 @@ def _file_source(path: Path) -> _Source:
     )
 
 
-def _to_dataset(config: DataConfig, parts: Parts) -> Dataset:
-    level_count, protocol = resolve(config, parts.level_count)
+def _to_dataset(config: DataConfig, parts: Parts | StreamParts) -> Dataset:
+    source_levels = parts.level_count if isinstance(parts, Parts) else None
+    level_count, protocol = resolve(config, source_levels)
 
     def split(part: str, images: Images) -> Split:
         name = f"{config.name}/{part}"
         whole = Split(name, images.pixels, images.labels, level_count, protocol, config.seed)
         return whole if config.limit is None else whole.take(config.limit)
 
+    def stream(parts: StreamParts) -> Stream:
+        return Stream(
+            f"{config.name}/train",
+            parts.train,
+            parts.held,
+            level_count,
+            protocol,
+            config.buffer or BUFFER,
+            len(parts.class_names),
+        )
+
     return Dataset(
         config.name,
-        split("train", parts.train),
+        split("train", parts.train) if isinstance(parts, Parts) else stream(parts),
         split("validation", parts.validation),
         split("test", parts.test),
         parts.class_names,

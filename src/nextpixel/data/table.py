@@ -22,6 +22,7 @@ class Table(Protocol):
 
     features: Mapping[str, Any]
     column_names: list[str]
+    cache_files: list[Any]
 
     def __len__(self) -> int: ...
 
@@ -35,6 +36,9 @@ class Table(Protocol):
 
     def cast_column(self, name: str, feature: object, /) -> "Table":
         """A column of another type."""
+
+    def to_iterable_dataset(self, *, num_shards: int) -> object:
+        """The same rows without random access."""
 
 
 class DatasetRows:

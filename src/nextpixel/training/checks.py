@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from nextpixel.data import Dataset
+from nextpixel.data import Dataset, Split
 from nextpixel.data.seeds import rng_of
 from nextpixel.errors import NextPixelError
 from nextpixel.likelihood import evaluation_mode
@@ -57,7 +57,7 @@ def check_data(model: PixelModel, data: Dataset, condition_of: ConditionOf) -> N
             f"model must be built for the data's shape {data.shape} and {data.level_count} levels, "
             f"got shape {model.shape} and {model.levels} levels"
         )
-    images = data.train
+    images = data.train if isinstance(data.train, Split) else data.validation
     first = torch.arange(len(images))[:1]
     levels = images.draw(first, rng_of("check"))
     told = condition_of(levels, None if images.labels is None else images.labels[first])

@@ -10,9 +10,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, asdict, fields
 from typing import Any
 
-from torch import Tensor
-
-from nextpixel.data import Dataset, Split
+from nextpixel.data import Dataset, Split, Stream
 from nextpixel.models import PixelModel
 from nextpixel.training.config import TrainConfig
 
@@ -58,7 +56,7 @@ def identity_of(
         "levels": data.level_count,
         "image shape": "x".join(map(str, data.shape)),
         "training set": _mark(data.train),
-        "training labels": _labels(data.train.labels),
+        "training labels": _labels(data.train),
         "validation set": _mark(data.validation),
         "test set": _mark(data.test),
         **{
@@ -109,12 +107,16 @@ def _before() -> dict[str, Any]:
     return {"processes": 1, **settings}
 
 
-def _mark(split: Split) -> str:
+def _mark(images: Split | Stream) -> str:
     """What tells the images of a split from others."""
-    return f"{len(split)} images with checksum {split.checksum():08x}"
+    if isinstance(images, Stream):
+        return images.mark
+    return f"{len(images)} images with checksum {images.checksum():08x}"
 
 
-def _labels(labels: Tensor | None) -> str:
-    if labels is None:
+def _labels(images: Split | Stream) -> str:
+    if isinstance(images, Stream):
+        return "in the stream" if images.has_labels else "none"
+    if images.labels is None:
         return "none"
-    return f"checksum {zlib.crc32(labels.contiguous().numpy().data):08x}"
+    return f"checksum {zlib.crc32(images.labels.contiguous().numpy().data):08x}"

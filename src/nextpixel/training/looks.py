@@ -91,7 +91,8 @@ class Looks:
     def measure(self, split: Split, count: int) -> float:
         """Nats per image of the first images of a split, shared out over the ranks."""
         part = split.take(count)
-        condition = self.updates.condition_of(part.levels.long(), part.labels)
+        levels = part.levels if part.in_memory else self.updates.ranks.each(lambda: part.levels)
+        condition = self.updates.condition_of(levels.long(), part.labels)
         return nats_over(self.updates.ranks, self.updates.kept, part, condition)
 
     def preview(self) -> None:

@@ -176,11 +176,12 @@ class Trainer:
 
     def save(self) -> None:
         """Write the resume point and the last weights; a disk that is full stops every rank."""
-        self.ranks.first(self.write)
+        state = self.state()  # every rank has a part in it
+        self.ranks.first(lambda: self.write(state))
 
-    def write(self) -> None:
+    def write(self, state: dict[str, Any]) -> None:
         """Write them, in the first process."""
-        self.run.write(self.state())
+        self.run.write(state)
         self.run.write_last(self.updates.kept, {"step": self.updates.step})
 
     def state(self) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor, nn
 
-from nextpixel.data import Batches, Split
+from nextpixel.data import Split, Stream
+from nextpixel.data.feed import feed_of
 from nextpixel.data.seeds import rng_of
 from nextpixel.errors import NextPixelError
 from nextpixel.models import PixelModel
@@ -37,12 +38,12 @@ class Updates:
     def __init__(
         self,
         model: PixelModel,
-        images: Split,
+        images: Split | Stream,
         config: TrainConfig,
         ranks: Ranks,
         condition_of: ConditionOf,
     ) -> None:
-        self.model, self.source, self.config = model, images, config
+        self.model, self.config = model, config
         self.ranks, self.condition_of = ranks, condition_of
         ranks.copy_first(model)
         channels_last(model)
@@ -55,7 +56,7 @@ class Updates:
             compiled=config.compile,
         )
         self.average = None if config.ema is None else make_average(model, config.ema)
-        self.batches = Batches(len(images), config.batch_size, seed=config.seed)
+        self.batches = feed_of(images, config.batch_size, seed=config.seed, ranks=ranks)
         self.step, self.images = 0, 0
         self.loss_sum, self.loss_count, self.running = 0.0, 0, math.nan
         self.spikes = Spikes(config.spike)
@@ -89,11 +90,8 @@ class Updates:
 
     def _make(self, share: float) -> None:
         rng = rng_of(self.config.seed, self.step)
-        indices = self.batches.next()
-        levels = self.source.draw(indices, rng)
-        labels = self.source.labels
-        told = self.condition_of(levels, None if labels is None else labels[indices])
-        told = self.model.conditioner.hide(told, rng)
+        levels, labels = self.batches.next(rng)
+        told = self.model.conditioner.hide(self.condition_of(levels, labels), rng)
         seed = rng_of(self.config.seed, "layers", self.step).initial_seed()
         before = self.buffers()
         nats = self.gradient.set(levels, told, seed)
@@ -171,7 +169,7 @@ class Updates:
         return loss, norm
 
     def state(self) -> dict[str, Any]:
-        """All that an exact resume needs, as tensors and plain values."""
+        """All that an exact resume needs, as tensors and plain values; all ranks call this."""
         return {
             "step": self.step,
             "images": self.images,
