@@ -1,6 +1,7 @@
 """Streams: every image once an epoch, none that is held out, the same bits after a stop."""
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -308,6 +309,32 @@ def test_only_sets_of_the_library_are_streamed(options):
         load_data("mnist", **options)
     with pytest.raises(ValueError, match="buffer must be left out without streaming, got 3"):
         load_data("mnist", buffer=3)
+
+
+def test_a_piece_that_one_process_cannot_read_is_told_to_the_others():
+    """Reading happens within `Ranks.each`; outside it, the others would wait."""
+    split, calls = runs.make_split("test", 6, protocol="threshold"), []
+
+    class Told(Apart):
+        def each(self, call):
+            calls.append(call)
+            return call()
+
+    class Elsewhere:
+        shape = split.pixels.shape
+
+        def __len__(self):
+            return 6
+
+        def __getitem__(self, indices):
+            assert calls
+            raise npx.NextPixelError("the disk is gone")
+
+    with pytest.raises(npx.NextPixelError, match="the disk is gone"):
+        npx.evaluate(runs.make_model(), replace(split, pixels=Elsewhere()), ranks=Told(0, 2))
+    with pytest.raises(npx.NextPixelError, match="the disk is gone"):
+        feed_of(replace(split, pixels=Elsewhere()), 2, seed=0, ranks=Told(0, 2)).next(rng_of(0))
+    assert len(calls) == 2
 
 
 def stop_at(step):
