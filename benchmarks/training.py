@@ -1,12 +1,14 @@
 """Seconds a training step, against the same net as public code writes it, in one run.
 
     python benchmarks/training.py [--threads 1 2] [--batch 16] [--rounds 15] [--nets NAME ...]
+        [--cpu-time] [--profile]
 
 A step is forward, backward and the optimiser, on MNIST. "public" is `training_baseline.py`: full
 k x k kernels, masks multiplied into the weights, (B, C, H, W). First both are shown to be the same
 function with the same gradients, in float64. Then they take turns; figures are medians of rounds.
 GFLOP/s are of the multiplications that our cropped net does, not of those that the full kernels
-would. The profile is of one thread.
+would, nor of those that a product of spectra does. Yardsticks of the same run are a large product
+of matrices and a large convolution (peaks, best of ten). The profile is of one thread.
 """
 
 import argparse
@@ -31,7 +33,8 @@ from nextpixel.training.optimizers import make_optimizers
 NETS = {"mnist256-pixelcnn": "000", "mnist2-residual": "001", "mnist4-gated": "002"}
 TARGETS = {"mnist256-pixelcnn": 0.50, "mnist2-residual": 0.60, "mnist4-gated": 0.60}
 KINDS = {
-    "convolutions": ("convolution", "mkldnn", "addmm", "aten::mm", "aten::bmm"),
+    "spectra": ("fft", "aten::bmm"),
+    "convolutions": ("convolution", "mkldnn", "addmm", "aten::mm"),
     "tanh and sigmoid": ("tanh", "sigmoid"),
     "padding": ("pad", "aten::narrow", "aten::fill_", "aten::zero_"),
     "copies": ("aten::copy_", "aten::clone", "aten::cat", "contiguous"),
@@ -158,6 +161,15 @@ def peak(threads: int) -> float:
     return 2 * 1024**3 / min(seconds(lambda: a @ a) for _ in range(10)) / 1e9
 
 
+def convolution_peak(threads: int) -> float:
+    """GFLOP/s of a large convolution without padding, features innermost; the best of ten."""
+    torch.set_num_threads(threads)
+    x = torch.randn(16, 64, 30, 30).to(memory_format=torch.channels_last)
+    kernel = torch.randn(64, 64, 3, 3).to(memory_format=torch.channels_last)
+    operations = 2.0 * 16 * 28 * 28 * kernel.numel()
+    return operations / min(seconds(lambda: F.conv2d(x, kernel)) for _ in range(10)) / 1e9
+
+
 def work(model: PixelModel, count: int) -> float:
     """Operations of a step: two a multiplication; forward, and back to kernels and to features."""
     pixels = count * model.shape[1] * model.shape[2]
@@ -218,6 +230,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--nets", nargs="+", choices=NETS, default=list(NETS))
     parser.add_argument("--cpu-time", action="store_true", help="for busy machines, one thread")
+    parser.add_argument("--profile", action="store_true", help="shares of kinds of operation")
     arguments = parser.parse_args()
     clock = time.process_time if arguments.cpu_time else time.perf_counter
     torch.set_num_threads(1)
@@ -238,11 +251,17 @@ def main() -> None:
                 f"{row['ratio']:6.3f} {row['ratio_of_fastest']:8.3f} {row['gflop_per_s']:8.1f}",
                 flush=True,
             )
-    peaks = {str(threads): peak(threads) for threads in arguments.threads}
-    print("peak of a product of matrices: ", end="")
-    print(", ".join(f"{value:.0f} GFLOP/s with {key} threads" for key, value in peaks.items()))
+    yardsticks = {"product of matrices": peak, "convolution": convolution_peak}
+    peaks = {
+        kind: {str(threads): measured(threads) for threads in arguments.threads}
+        for kind, measured in yardsticks.items()
+    }
+    for kind, values in peaks.items():
+        figures = ", ".join(f"{value:.0f} GFLOP/s, {key} threads" for key, value in values.items())
+        print(f"peak of a {kind}: {figures}")
     torch.set_num_threads(1)
-    shares = {name: profile(name, arguments.batch) for name in arguments.nets}
+    nets = arguments.nets if arguments.profile else []
+    shares = {name: profile(name, arguments.batch) for name in nets}
     for name, kinds in shares.items():
         print(f"{name}: " + ", ".join(f"{kind} {share:.0%}" for kind, share in kinds.items()))
     summary = {"batch": arguments.batch, "rounds": arguments.rounds, "peak_gflop_per_s": peaks}

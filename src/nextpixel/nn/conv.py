@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nextpixel.nn import spectral
 from nextpixel.nn.conditioner import Conditioner, Given, Injection
 from nextpixel.nn.masks import causal_mask, spread
 from nextpixel.nn.program import PIXEL, Map, Program
@@ -60,10 +61,13 @@ class MaskedConv2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, H, W) -> (B, outputs, H, W)."""
-        reach = self.side // 2
+        reach, weight = self.side // 2, self.weight * self.mask
+        if self.training and spectral.pays(x, weight):
+            y = spectral.convolve(x, weight)
+            return y if self.bias is None else y + self.bias.view(-1, 1, 1)
         if reach:
             x = F.pad(x, (reach, reach, reach, 0))
-        return F.conv2d(x, self.weight * self.mask, self.bias)
+        return F.conv2d(x, weight, self.bias)
 
     def lower(self, program: Program, x: Map) -> Map:
         """`forward` as an operation; masked weights are zeros, unseen taps are left out."""
