@@ -36,7 +36,7 @@ ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
-MODELS = ("mnist2-gated", "mnist2-gated-class")
+MODELS = ("mnist2-gated", "mnist2-gated-class", "mnist-fast")
 WAIT = 120_000  # milliseconds: the first image waits for the engine to be compiled
 
 

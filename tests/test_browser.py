@@ -21,6 +21,7 @@ pytestmark = [
     pytest.mark.skipif(browsers.missing() is not None, reason=str(browsers.missing())),
 ]
 PLAIN, TOLD, LARGE = "mnist2-gated", "mnist2-gated-class", "color-mnist-dependent"
+ONE_STACK = "mnist-fast"
 VIEWS = ("sample", "complete", "look", "compress")
 BLUE = (74, 118, 178)
 """Of pixels that are not drawn yet, or erased."""
@@ -28,7 +29,7 @@ BLUE = (74, 118, 178)
 
 @pytest.fixture(scope="module")
 def address():
-    with browsers.serving(PLAIN, TOLD, LARGE) as found:
+    with browsers.serving(PLAIN, TOLD, LARGE, ONE_STACK) as found:
         browsers.until(lambda: queue(found)["ready"], seconds=300)  # compiled, if it was not yet
         yield found
 
@@ -259,15 +260,27 @@ def test_a_pixel_pointed_at_shows_what_the_model_expects_and_sees(page, address)
     page.mouse.move(*cell(board, 9, 12))
     model = npx.load(PLAIN)
     seen = int(field_of(model, Step(9, 12, 0)).any(0).sum())
-    place.get_by_text(f"Sees {seen} of {9 * 28 + 12} earlier pixels").first.wait_for()
+    sight = place.locator(".sight").first
+    sight.get_by_text(f"Sees {seen} of {9 * 28 + 12} earlier pixels").wait_for()
     image = npx.load_data("mnist", levels=2).test.levels[:1]
     with torch.inference_mode():
         chance = model(image).log_probabilities()[0, 0, 9, 12].exp()
         bits = float(-model.log_prob(image)) / np.log(2)
     share = f"given {100 * float(chance[int(image[0, 0, 9, 12])]):.1f} %"
-    assert share in place.locator(".sight").first.inner_text()
+    sight.get_by_text(share).wait_for()
     place.get_by_text(f"{bits:.1f} bits in all").wait_for()
     assert place.locator(".sight").count() == 2
+
+
+def test_one_stack_has_a_blind_spot_and_two_stacks_have_none(page, address):
+    place = show(page, address, "look", ONE_STACK)
+    field(place, "Beside it").select_option(PLAIN)
+    board = wait_for_image(place)
+    board.scroll_into_view_if_needed()
+    page.mouse.move(*cell(board, 14, 14))
+    one, two = place.locator(".sight").first, place.locator(".sight").nth(1)
+    one.get_by_text("lie in its blind spot").wait_for()
+    two.get_by_text("It has no blind spot").wait_for()
 
 
 def test_what_is_drawn_under_the_look_costs_other_bits(page, address):

@@ -14,7 +14,8 @@ import { Sight } from "./sight.js";
 const LEGEND = {
   here: "this pixel",
   sees: "seen",
-  blind: "earlier, not seen",
+  blind: "blind spot",
+  far: "earlier, out of reach",
   later: "later: never seen",
 };
 

@@ -33,7 +33,7 @@ export class Picker {
 
   /** Offer images that fit a model, and pick the first, unless those at hand fit already. */
   async setModel(model) {
-    const fits = this.model && sameImages(this.model, model);
+    const fits = this.model && sameSet(this.model, model);
     this.model = model;
     if (!fits) await this.load(0);
   }
@@ -48,7 +48,7 @@ export class Picker {
     const path = `api/models/${encodeURIComponent(model.name)}/images?start=${start}&count=${PAGE}`;
     try {
       const answer = await get(path);
-      if (sameImages(model, this.model)) this.offer(answer, start);
+      if (sameSet(model, this.model)) this.offer(answer, start);
     } catch (error) {
       this.error.textContent = wordsOf(error);
       refill(this.strip);
@@ -113,4 +113,9 @@ export class Picker {
 export function sameImages(one, other) {
   const key = ({ shape, levels, data }) => JSON.stringify([shape, levels, data]);
   return key(one) === key(other);
+}
+
+/** Whether the test images of two models are the same, levels made alike. */
+function sameSet(one, other) {
+  return sameImages(one, other) && one.protocol === other.protocol;
 }

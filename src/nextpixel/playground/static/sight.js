@@ -57,18 +57,21 @@ export class Sight {
   }
 
   showField(sees, past, { height, width }, here) {
+    const near = reach(sees, width, here);
     const kind = (cell) => {
       if (cell === here) return "here";
       if (sees[cell]) return "sees";
-      return past[cell] ? "blind" : "later";
+      if (!past[cell]) return "later";
+      return near(cell) ? "blind" : "far";
     };
     paintCells(this.field, height, width, (row, column) => FIELD[kind(row * width + column)]);
     const cells = Array.from({ length: height * width }, (_, cell) => kind(cell));
     const count = (name) => cells.filter((cell) => cell === name).length;
-    const [seen, blind] = [count("sees"), count("blind")];
-    const why = "too far away, or in the blind spot that masks leave";
-    const hidden = blind ? `${number(blind)} it does not see: ${why}.` : "None is hidden from it.";
-    const words = `Sees ${number(seen)} of ${several(seen + blind, "earlier pixel")}. ${hidden}`;
+    const [seen, blind, far] = ["sees", "blind", "far"].map(count);
+    const hidden = blind ? `${number(blind)} lie in its blind spot` : "It has no blind spot";
+    const beyond = far ? `, ${number(far)} out of its reach.` : ".";
+    const all = several(seen + blind + far, "earlier pixel");
+    const words = `Sees ${number(seen)} of ${all}. ${hidden}${beyond}`;
     this.fieldWords.textContent = words;
     this.field.setAttribute("aria-label", words);
   }
@@ -102,4 +105,13 @@ export class Sight {
     const words = `The image in ${ours}: PNG takes ${number(ratio, 1)} times that.`;
     refill(this.sizes, el("h4", {}, "What it costs to keep"), el("p", {}, words), sizeBars(rows));
   }
+}
+
+/** Whether a cell lies in the box around this pixel and all that it sees. */
+function reach(sees, width, here) {
+  const at = [here, ...sees.keys()].filter((cell) => cell === here || sees[cell]);
+  const columns = at.map((cell) => cell % width);
+  const [top, left, right] = [Math.min(...at), Math.min(...columns), Math.max(...columns)];
+  return (cell) =>
+    cell >= top - (top % width) && cell % width >= left && cell % width <= right;
 }
