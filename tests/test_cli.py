@@ -17,6 +17,7 @@ import nextpixel as npx
 from nextpixel.cli import app, options, progress
 from nextpixel.cli.app import main
 from nextpixel.errors import NextPixelError
+from nextpixel.training import Progress
 
 TINY = """
 data: {name: digits}
@@ -264,6 +265,7 @@ COMMANDS = {
     "models": "json: true",
     "data": "",
     "runs": "curves: a.png",
+    "serve": "port: 8001",
 }
 
 
@@ -447,14 +449,12 @@ def test_debug_shows_the_traceback(capsys):
 
 
 def a_progress(share):
-    return SimpleNamespace(
-        share=share, step=7, images_per_second=1234.5, nats=70.123, seconds_left=65.4
-    )
+    return Progress(step=7, share=share, images=161_473, seconds=130.8, nats=70.123)
 
 
 def test_progress_says_speed_likelihood_and_time_left():
     text = progress.describe(a_progress(0.5))
-    assert text == "step 7, 1,234 images/s, 70.12 nats per image, 1:05 left"
+    assert text == "step 7, 1,235 images/s, 70.12 nats per image, 1:05 left"
 
 
 def test_without_a_terminal_progress_is_a_line_now_and_then(capsys, monkeypatch):
