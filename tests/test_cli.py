@@ -449,12 +449,12 @@ def test_debug_shows_the_traceback(capsys):
 
 
 def a_progress(share):
-    return Progress(step=7, share=share, images=161_473, seconds=130.8, nats=70.123)
+    return Progress(step=7, share=share, images=80_736, seconds=65.4, nats=70.123)
 
 
 def test_progress_says_speed_likelihood_and_time_left():
     text = progress.describe(a_progress(0.5))
-    assert text == "step 7, 1,235 images/s, 70.12 nats per image, 1:05 left"
+    assert text == "step 7, 1,234 images/s, 70.12 nats per image, 1:05 left"
 
 
 def test_without_a_terminal_progress_is_a_line_now_and_then(capsys, monkeypatch):
