@@ -1,6 +1,7 @@
 """The socket, the address on the terminal, and a clean end."""
 
 import os
+import signal
 import socket
 import threading
 import webbrowser
@@ -37,6 +38,7 @@ def serve(
     Raises:
         ValueError: If `port` is no port.
         NextPixelError: If nothing can listen there.
+        KeyboardInterrupt: After Ctrl-C, once all has ended.
     """
     listening = bind(host, port)
     app = create_app(catalog, host=host, limits=limits, warm=True)
@@ -56,6 +58,8 @@ def serve(
     finally:
         app.state.ground.desk.close()
         app.state.ground.desk.join(GRACE)
+    if server.interrupted:  # the event loop forgets it where nothing was left to wait for
+        raise KeyboardInterrupt
 
 
 class _Server(uvicorn.Server):
@@ -66,6 +70,7 @@ class _Server(uvicorn.Server):
     ) -> None:
         super().__init__(config)
         self.ground, self.where, self.browse = ground, where, browse
+        self.interrupted = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, then say so."""
@@ -77,6 +82,7 @@ class _Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """End all jobs, and so their streams, then stop."""
+        self.interrupted = self.interrupted or sig == signal.SIGINT
         self.ground.desk.close()
         super().handle_exit(sig, frame)
 
