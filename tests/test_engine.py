@@ -209,6 +209,7 @@ print(hashlib.sha256(torch.cat(parts).numpy().tobytes()).hexdigest())
 """
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_log_probabilities_have_the_same_bits_on_other_processors(tmp_path):
     """Without AVX, with AVX2 and FMA, and as this machine is; 1 and 2 threads; batch 1, 3, 16."""

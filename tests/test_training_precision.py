@@ -98,6 +98,7 @@ def test_gradients_of_bfloat16_are_those_of_float32_but_for_its_eight_bits(kind,
     assert (one - other).norm() <= 0.1 * other.norm()
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.skipif(
     compiling.missing_compiler(torch.device("cpu")) is not None, reason="no C++ compiler at hand"
