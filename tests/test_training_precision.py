@@ -67,8 +67,9 @@ def random_model(kind="pixelcnn", **options):
     options = options or {"features": 8, "layers": 2, "side": 3}
     model = npx.build(kind, shape=(1, 6, 6), levels=2, **options)
     rng = torch.Generator().manual_seed(5)
-    for weight in model.parameters():
-        weight.data += 0.2 * torch.randn(weight.shape, generator=rng)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight += 0.2 * torch.randn(weight.shape, generator=rng)
     return model
 
 

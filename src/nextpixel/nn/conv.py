@@ -19,6 +19,9 @@ class MaskedConv2d(nn.Module):
         `forward`: the weights themselves are never written to, so optimisers, averages and
         compilers see plain parameters. Masked entries get zero gradient and never matter.
 
+    In training mode on a CPU, wide layers go by their spectra (`nn.spectral`): there, and only
+        there, later sub-pixels reach an output by rounding, about 1e-7 of it.
+
     Args:
         inputs: Input features.
         outputs: Output features.
