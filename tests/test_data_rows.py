@@ -1,5 +1,6 @@
 """Images that stay in their files: the same as in memory, split without copies, read on demand."""
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -132,6 +133,23 @@ def test_numbers_that_change_while_in_use_cannot_leave_their_range(tmp_path):
     save(path, IMAGES)
     with pytest.raises(npx.NextPixelError, match=r"a\.npy: changed while it was in use"):
         data.train.draw(torch.arange(48))
+
+
+def test_a_file_that_changes_while_in_use_is_noticed(file):
+    data, later = load_data(file), file.stat().st_mtime_ns + 10**9
+    data.train.draw(torch.arange(48))
+    save(file, IMAGES[::-1])
+    os.utime(file, ns=(later, later))  # some clocks of files tick but every few milliseconds
+    with pytest.raises(npx.NextPixelError, match=r"a\.npy: changed while it was in use"):
+        data.train.draw(torch.arange(1))
+
+
+def test_a_file_written_anew_with_the_same_numbers_is_used_on(file):
+    data, later = load_data(file), file.stat().st_mtime_ns + 10**9
+    before = data.train.draw(torch.arange(48))
+    save(file, IMAGES)
+    os.utime(file, ns=(later, later))
+    assert torch.equal(data.train.draw(torch.arange(48)), before)
 
 
 def test_several_threads_may_read_at_once(file):

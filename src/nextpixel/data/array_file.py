@@ -118,6 +118,7 @@ class ArrayFile:
         colors, height, width = colors_first(empty).shape[1:]
         self.shape = (head.shape[0], colors, height, width)
         self.highest, self.image, self._checksum = 0, 0, 0
+        self._written = self._last_written()
         self._look_through()
 
     def read(self, indices: Indices) -> Tensor:
@@ -126,9 +127,10 @@ class ArrayFile:
         with self._lock:
             for place, index in zip(raw, indices.tolist(), strict=True):
                 self._fill(place, index)
+        self._check_unchanged()
         numbers = self._numbers(raw)
         if numbers.size and (int(numbers.min()) < 0 or int(numbers.max()) > self.highest):
-            raise NextPixelError(f"{self.path}: changed while it was in use; start anew")
+            raise NextPixelError(self._changed())
         return torch.from_numpy(np.array(colors_first(numbers), np.uint8, order="C"))
 
     def checksum(self) -> int:
@@ -148,8 +150,29 @@ class ArrayFile:
                 f"{self.path}: image {index} cannot be read: the file was cut short while in use"
             )
 
+    def _last_written(self) -> tuple[int, int]:
+        state = os.fstat(self._file.fileno())
+        return state.st_mtime_ns, state.st_size
+
+    def _check_unchanged(self) -> None:
+        written = self._last_written()
+        if written == self._written:
+            return
+        if self._checksum_of_file() != self._checksum:
+            raise NextPixelError(self._changed())
+        self._written = written  # it was written anew, with the same numbers
+
+    def _changed(self) -> str:
+        return f"{self.path}: changed while it was in use; start anew"
+
     def _numbers(self, raw: NDArray[np.uint8]) -> Array:
         return raw.reshape(-1).view(self._dtype).reshape(-1, *self._image)
+
+    def _checksum_of_file(self) -> int:
+        found = 0
+        for _, raw in self._blocks():
+            found = zlib.crc32(raw.data, found)
+        return found
 
     def _look_through(self) -> None:
         limit = 1 if self.is_boolean else 255
