@@ -1,6 +1,6 @@
-"""Tables of what recipes measured: docs/results.md, and the short one of README.md.
+"""Tables of what recipes measured: docs/results.md, docs/seeds.md, and the short one of README.md.
 
-Both stand between marks, and are written by `python benchmarks/record.py`. Published figures are
+They stand between marks, and are written by `python benchmarks/record.py`. Published figures are
 those of published.json, printed only beside figures of the same data, protocol and levels of models
 that are told nothing.
 """
@@ -36,9 +36,14 @@ FOLDER_OPTION = {"fashion-mnist": " --data.folder DIR", "cifar10": " --data.fold
 """Of data sets that are read from files."""
 
 
+SEEDS = ("000", "001", "002", "003", "004")
+
+
 def write_tables(results: Results) -> None:
-    """Write both tables between their marks."""
+    """Write all tables between their marks."""
     replace_between(ROOT / "docs" / "results.md", "table", results_table(results))
+    for seed in SEEDS:
+        replace_between(ROOT / "docs" / "seeds.md", f"seed {seed}", seed_table(seed, results))
     replace_between(ROOT / "README.md", "measured", readme_table(results))
 
 
@@ -62,6 +67,15 @@ def results_table(results: Results) -> str:
     rows = [row for name in names() for row in _rows(read(name), results)]
     return "\n".join([_table(head, rows), "", "Published figures, of models told nothing:", "",
                       published_table()])  # fmt: skip
+
+
+def seed_table(seed: str, results: Results) -> str:
+    """A table of docs/seeds.md: the recipes that were made after a seed, with fewer columns."""
+    head = ("recipe", "test set, given", "nats per image", "bits/dim")
+    recipes = [read(name) for name in names()]
+    ours = [recipe for recipe in recipes if seed in recipe.seed.split(", ")]
+    rows = [row for recipe in ours for row in _begun(recipe, results).values()]
+    return _table(head, [(label, *cells) for label, _, *cells in rows])
 
 
 def readme_table(results: Results) -> str:
@@ -135,20 +149,30 @@ def _set(recipe: Recipe, protocol: str) -> str:
 
 def _rows(recipe: Recipe, results: Results) -> list[tuple[str, ...]]:
     beside = ", ".join(f"{row['model']}: {_published(row)}" for row in comparable(recipe)) or "-"
-    rows = [
-        (f"`{label}`", recipe.seed, test_set(found, recipe), *_figures(found),
-         f"{parameters_of(label, results):,}", _trained(found),
-         f"{found.hardware}; torch {found.torch}", beside, f"`{found.command}`")
+    return [
+        (*cells, f"{parameters_of(label, results):,}", *_made(recipe, results, label, beside))
+        for label, cells in _begun(recipe, results).items()
+    ]
+
+
+def _begun(recipe: Recipe, results: Results) -> dict[str, tuple[str, ...]]:
+    """How the rows of a recipe and its variants begin: up to what was measured."""
+    told = _set(recipe, protocol_of(recipe)) + given_by(recipe)
+    plain = {recipe.name: (f"`{recipe.name}`", recipe.seed, told, "not trained yet", "-")}
+    return plain | {
+        label: (f"`{label}`", recipe.seed, test_set(found, recipe), *_figures(found))
         for label, found in results.of(recipe.name).items()
-    ]  # fmt: skip
-    if recipe.name not in results.measured:
-        plain = (
-            f"`{recipe.name}`", recipe.seed, _set(recipe, protocol_of(recipe)) + given_by(recipe),
-            "not trained yet", "-", f"{results.parameters[recipe.name]:,}", "-", "-", beside,
-            f"`nextpixel train {recipe.name}{FOLDER_OPTION.get(recipe.data.name, '')}`",
-        )  # fmt: skip
-        rows.insert(0, plain)
-    return rows
+    }
+
+
+def _made(recipe: Recipe, results: Results, label: str, beside: str) -> tuple[str, ...]:
+    """How a row goes on: what training took, and what to set beside it."""
+    if label not in results.measured:
+        command = f"`nextpixel train {recipe.name}{FOLDER_OPTION.get(recipe.data.name, '')}`"
+        return "-", "-", beside, command
+    found = results.measured[label]
+    hardware = f"{found.hardware}; torch {found.torch}"
+    return _trained(found), hardware, beside, f"`{found.command}`"
 
 
 def _figures(found: Measured) -> tuple[str, str]:

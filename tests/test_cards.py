@@ -1,8 +1,10 @@
 """Cards, tables and records: what is printed of a model is what was recorded of it."""
 
 import json
+import re
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,7 @@ import tables  # noqa: E402
 NAMES = shipped.shipped_names()
 MEASURED = [name for name in recipes.names() if name in Results.read().measured]
 PARAMETERS = dict.fromkeys(recipes.names(), 5)
+FIGURE = r"±|\d\.\d|\d (?:nats|bits)"
 PLACE = record.Place("a machine", "2.0", "0123abc")
 
 
@@ -84,6 +87,10 @@ def test_the_two_lists_of_shipped_models_are_one():
     [
         ("docs/results.md", "table", tables.results_table),
         ("README.md", "measured", tables.readme_table),
+        *(
+            ("docs/seeds.md", f"seed {seed}", partial(tables.seed_table, seed))
+            for seed in tables.SEEDS
+        ),
     ],
 )
 def test_a_table_on_a_page_is_what_the_script_would_write(page, mark, table):
@@ -92,21 +99,19 @@ def test_a_table_on_a_page_is_what_the_script_would_write(page, mark, table):
 
 
 def test_every_recipe_has_a_row():
-    table = tables.results_table(Results(PARAMETERS, {}))
+    nothing = Results(PARAMETERS, {})
+    table = tables.results_table(nothing)
+    seeds = "\n".join(tables.seed_table(seed, nothing) for seed in tables.SEEDS)
     for name in recipes.names():
         assert cells(table, name)[3] == "not trained yet"
+        assert cells(seeds, name)[2] == "not trained yet"
 
 
-def test_a_figure_is_shown_with_all_that_its_row_promises():
-    found = measured(80.0, commit="0123abcdef99", runs=(81.0, 80.0, 79.0), parameters=1234)
-    table = tables.results_table(Results(PARAMETERS, {"mnist-fast": found}))
-    row = cells(table, "mnist-fast")
-    assert row[2] == "mnist, dynamic"
-    assert row[3] == "80.00 ± 0.10 (median of 81.00, 80.00, 79.00)"
-    assert row[5:8] == [
-        "1,234", "9 images in 1.0 min, commit 0123abcde", "a machine; torch 2.0"
-    ]  # fmt: skip
-    assert "PixelCNN: 81.45 nats" in row[8]
+def test_the_page_of_the_seeds_has_no_figure_outside_of_its_tables():
+    text = (ROOT / "docs" / "seeds.md").read_text(encoding="utf-8")
+    written = re.sub(r"<!-- (seed \d+) -->.*?<!-- end of \1 -->|<http.*?>", "", text, flags=re.S)
+    assert re.search(FIGURE, text)
+    assert not re.search(FIGURE, written)
 
 
 @pytest.mark.parametrize(
