@@ -13,6 +13,7 @@ from nextpixel.cli.app import main
 from nextpixel.cli.evaluate import listening
 from nextpixel.nn import Injection
 from nextpixel.ranks import Ranks
+from tests.commands import caller
 
 RECIPE = """
 data: {{name: digits}}
@@ -63,14 +64,7 @@ def write_deaf(folder):
 def run(made, tmp_path, monkeypatch, capsys):
     """Run the command in an empty folder; its status, lines of output, lines of errors."""
     monkeypatch.chdir(tmp_path)
-
-    def call(*words):
-        names = [str(made / word) if (made / word).is_dir() else word for word in words]
-        status = main(names)
-        out, err = capsys.readouterr()
-        return status, out.splitlines(), err.splitlines()
-
-    return call
+    return caller(made, capsys)
 
 
 def drawn(made, name, condition, seed=0):
