@@ -8,7 +8,8 @@
     ... --hardware "AMD EPYC, 2 cores" --torch 2.13.0       where they ran, if not here
 
 A run whose settings differ from the recipe's is recorded with what differs. Each time, the tables
-of docs/results.md, docs/seeds.md and README.md and the cards of the shipped models are written anew.
+of docs/results.md, docs/seeds.md and README.md are written anew, and the cards of the shipped
+models.
 """
 
 import argparse

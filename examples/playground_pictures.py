@@ -7,11 +7,6 @@ It needs the packages of the playground, playwright, and a chromium that is inst
 """
 
 import argparse
-import importlib.util
-import shutil
-import signal
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,57 +14,27 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from browser import browsing, missing, serving
 from common import keep
 from PIL import Image
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-ARGUMENTS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 MODELS = ("mnist2-gated", "mnist2-gated-class", "mnist-fast")
 WAIT = 120_000  # milliseconds: the first image waits for the engine to be compiled
 
 
 @contextmanager
-def serving() -> Iterator[str]:
-    """The address of the playground, while it runs."""
-    command = [sys.executable, "-m", "nextpixel", "serve", *MODELS, "--port", "0"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout
-    try:
-        words = process.stdout.readline().split()
-        yield next(word for word in words if word.startswith("http://")).rstrip("/")
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(timeout=30)
-
-
-@contextmanager
-def browsing(scheme: str) -> Iterator["Page"]:
+def page_of(scheme: str) -> Iterator["Page"]:
     """A page in a browser of its own, in light or dark."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright, tempfile.TemporaryDirectory() as profile:
-        context = playwright.chromium.launch_persistent_context(
-            profile,
-            executable_path=CHROMIUM,
-            args=list(ARGUMENTS),
-            viewport={"width": 1100, "height": 700},
-            color_scheme=scheme,
-        )
-        context.set_default_timeout(WAIT)
-        yield context.new_page()
-        context.close()
+    size = {"width": 1100, "height": 700}
+    with (
+        tempfile.TemporaryDirectory() as profile,
+        browsing(profile, viewport=size, color_scheme=scheme) as browser,
+    ):
+        browser.set_default_timeout(WAIT)
+        yield browser.new_page()
 
 
 def complete(page: "Page") -> None:
@@ -104,19 +69,12 @@ VIEWS: dict[str, tuple[str, Callable[["Page"], None], str]] = {
 def shoot(address: str, name: str) -> Image.Image:
     """A view, when it shows what it should, in 256 colors."""
     scheme, prepare, _ = VIEWS[name]
-    with browsing(scheme) as page:
+    with page_of(scheme) as page:
         page.goto(f"{address}/#{name}")
         page.locator(f"#{name} .strip [aria-pressed=true]").wait_for()
         prepare(page)
         shot = page.screenshot(full_page=True)
     return Image.open(BytesIO(shot)).convert("RGB").quantize(256)
-
-
-def missing() -> str | None:
-    """What this needs and is not here."""
-    needed = ("playwright", "fastapi", "uvicorn")
-    packages = [name for name in needed if importlib.util.find_spec(name) is None]
-    return ", ".join(packages) or (None if CHROMIUM else "chromium")
 
 
 def main() -> None:
@@ -128,7 +86,7 @@ def main() -> None:
         print(f"no pictures are taken: {lacking} is not here")
         return
     options.out.mkdir(parents=True, exist_ok=True)
-    with serving() as address:
+    with serving(*MODELS) as address:
         for name in list(VIEWS)[: 1 if options.quick else None]:
             picture = shoot(address, name)
             keep(picture, options.out / f"playground-{name}.png", VIEWS[name][2])

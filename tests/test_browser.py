@@ -18,7 +18,7 @@ from tests import browsers
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(browsers.missing() is not None, reason=str(browsers.missing())),
+    pytest.mark.skipif(bool(browsers.missing()), reason=f"not here: {browsers.missing()}"),
 ]
 PLAIN, TOLD, LARGE = "mnist2-gated", "mnist2-gated-class", "color-mnist-dependent"
 ONE_STACK = "mnist-fast"

@@ -8,8 +8,8 @@ import pytest
 
 FOLDER = Path(__file__).parents[1] / "examples"
 DEMO = FOLDER / "demo.py"  # has a test of its own, below
-NO_SCRIPT = FOLDER / "common.py"
-EXAMPLES = sorted({*FOLDER.glob("*.py")} - {DEMO, NO_SCRIPT})
+NO_SCRIPTS = {FOLDER / "browser.py", FOLDER / "common.py"}
+EXAMPLES = sorted({*FOLDER.glob("*.py")} - {DEMO} - NO_SCRIPTS)
 
 
 @pytest.mark.slow

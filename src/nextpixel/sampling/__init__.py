@@ -1,7 +1,8 @@
 """Sampling: one loop over the steps; what to write and how to predict are its arguments."""
 
 from nextpixel.sampling.complete import complete
-from nextpixel.sampling.draw import METHODS, sample
+from nextpixel.sampling.draw import sample
+from nextpixel.sampling.manner import METHODS
 from nextpixel.sampling.recompute import Recompute
 from nextpixel.sampling.scan import State, scan
 

@@ -12,6 +12,7 @@ from nextpixel.models import PixelModel
 from nextpixel.nn import Value
 from nextpixel.ranks import Ranks
 from nextpixel.sampling.draw import check_room, draw_uniforms, fill
+from nextpixel.sampling.manner import Manner
 from nextpixel.sampling.scan import OnRow
 
 
@@ -54,28 +55,24 @@ def complete(
         ValueError: If shapes or ranges are not the model's.
     """
     model.check(levels)
+    known = _expanded(known, levels)
+    check_room(len(levels), model.shape)
+    uniforms = draw_uniforms(len(levels), model.shape, rng)
+    sharpness = Sharpness(temperature, top_k, top_p)
+    manner = Manner(sharpness, method, batch_size, on_row, ranks or Ranks())
+    return fill(model, levels, known, uniforms, condition, manner)
+
+
+def _expanded(known: Tensor, levels: Tensor) -> Tensor:
+    """The mask in the shape of the images, checked."""
     if not isinstance(known, Tensor) or known.dtype != torch.bool:
         raise TypeError(
             f"known must be a boolean tensor, got {getattr(known, 'dtype', type(known))}"
         )
     try:
-        known = known.expand(levels.shape)
+        return known.expand(levels.shape)
     except RuntimeError as error:
         expected = tuple(levels.shape)
         raise ValueError(
             f"known must broadcast to shape {expected}, got {tuple(known.shape)}"
         ) from error
-    check_room(len(levels), model.shape)
-    uniforms = draw_uniforms(len(levels), model.shape, rng)
-    return fill(
-        model,
-        levels,
-        known,
-        uniforms,
-        condition,
-        sharpness=Sharpness(temperature, top_k, top_p),
-        method=method,
-        batch_size=batch_size,
-        on_row=on_row,
-        ranks=ranks,
-    )

@@ -4,11 +4,11 @@ import importlib.util
 import math
 import warnings
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from nextpixel.errors import nearest
 from nextpixel.heads.sharpness import Sharpness
 from nextpixel.likelihood import evaluation_mode
 from nextpixel.memory import require
@@ -16,13 +16,29 @@ from nextpixel.models import PixelModel
 from nextpixel.nn import Given, Value
 from nextpixel.order import Shape, Step, from_sequence
 from nextpixel.ranks import Ranks
+from nextpixel.sampling.manner import Manner
 from nextpixel.sampling.recompute import Recompute
 from nextpixel.sampling.scan import Choose, OnRow, Predict, scan
 from nextpixel.sampling.torch_engine import TorchEngine
 
-Filler = Callable[[PixelModel, Tensor, Tensor, Tensor, Given, Sharpness, OnRow | None], Tensor]
-METHODS = ("engine", "recompute")
-"""Ways to predict a step, which give the same levels; "recompute" is the slow one, the oracle."""
+
+class Batch(NamedTuple):
+    """Images that are drawn together.
+
+    Attributes:
+        levels: Shape (B, C, H, W), any level where not `known`.
+        known: Boolean, of that shape.
+        uniforms: In [0, 1), float64, of that shape.
+        given: What the model is told of each.
+    """
+
+    levels: Tensor
+    known: Tensor
+    uniforms: Tensor
+    given: Given
+
+
+Filler = Callable[[PixelModel, Batch, Manner], Tensor]
 
 
 def sample(
@@ -51,7 +67,7 @@ def sample(
         temperature: Above 0; below 1 prefers likely levels, 1 samples the model itself.
         top_k: Draw one of so many likeliest levels; None: any.
         top_p: Draw one of the likeliest levels that together have this probability; None: any.
-        method: One of `METHODS`.
+        method: One of `sampling.METHODS`.
         batch_size: Images at a time.
         on_row: Called with the number of rows done and the levels so far (of the images at hand).
         ranks: Processes that share the images: all call this alike, with equal `rng`, and all get
@@ -75,18 +91,9 @@ def sample(
     uniforms = draw_uniforms(count, model.shape, rng)
     start = torch.zeros(count, *model.shape, dtype=torch.int64)
     known = torch.zeros(count, *model.shape, dtype=torch.bool)
-    return fill(
-        model,
-        start,
-        known,
-        uniforms,
-        condition,
-        sharpness=Sharpness(temperature, top_k, top_p),
-        method=method,
-        batch_size=batch_size,
-        on_row=on_row,
-        ranks=ranks,
-    )
+    sharpness = Sharpness(temperature, top_k, top_p)
+    manner = Manner(sharpness, method, batch_size, on_row, ranks or Ranks())
+    return fill(model, start, known, uniforms, condition, manner)
 
 
 def check_room(count: int, shape: Shape) -> None:
@@ -113,13 +120,8 @@ def fill(
     levels: Tensor,
     known: Tensor,
     uniforms: Tensor,
-    condition: Value | None = None,
-    *,
-    sharpness: Sharpness,
-    method: str,
-    batch_size: int,
-    on_row: OnRow | None,
-    ranks: Ranks | None = None,
+    condition: Value | None,
+    manner: Manner,
 ) -> Tensor:
     """Keep `levels` where `known`, draw the rest by `uniforms`; all of shape (B, C, H, W).
 
@@ -129,39 +131,31 @@ def fill(
         Levels, uint8, shape (B, C, H, W).
 
     Raises:
-        ValueError: If `sharpness`, `method` or `batch_size` cannot be meant.
+        ValueError: If the manner cannot be meant.
     """
-    sharpness.checked()
-    if method not in METHODS:
-        raise ValueError(f"there is no method {method!r}; {nearest(method, METHODS)}")
-    if batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-    ranks = ranks or Ranks()
-    own = ranks.share(len(levels))
+    own = manner.checked().ranks.share(len(levels))
 
     def draw_own() -> Tensor:
         drawn = torch.zeros(levels.shape, dtype=torch.uint8)
-        filler = _filler(model, method, sharpness)
+        filler = _filler(model, manner)
         with evaluation_mode(model), torch.inference_mode():
             given = model.condition(condition, len(levels))
-            for part in _parts(own, batch_size):
-                images = (levels[part], known[part], uniforms[part], given.part(part))
-                drawn[part] = filler(model, *images, sharpness, on_row).to("cpu", torch.uint8)
+            for part in _parts(own, manner.batch_size):
+                batch = Batch(levels[part], known[part], uniforms[part], given.part(part))
+                drawn[part] = filler(model, batch, manner).to("cpu", torch.uint8)
         return drawn
 
-    return ranks.sum(ranks.each(draw_own))
+    return manner.ranks.sum(manner.ranks.each(draw_own))
 
 
-def _filler(model: PixelModel, method: str, sharpness: Sharpness) -> Filler:
+def _filler(model: PixelModel, manner: Manner) -> Filler:
     """What fills a batch of images."""
-    if method == "recompute" or not _has_program(model):
+    if manner.method == "recompute" or not _has_program(model):
         return _fill_by_recompute
     if _on_cpu(model) and _has_numba():
         return _fill_by_engine
-    engine = TorchEngine(model, sharpness=sharpness)  # batches share what it records
-    return lambda _, levels, known, uniforms, given, __, on_row: engine.fill(
-        levels, known, uniforms, given, on_row=on_row
-    )[0]
+    engine = TorchEngine(model, sharpness=manner.sharpness)  # batches share what it records
+    return lambda _, batch, __: engine.fill(*batch, on_row=manner.on_row)[0]
 
 
 def _on_cpu(model: PixelModel) -> bool:
@@ -189,36 +183,18 @@ def _has_numba() -> bool:
     return found
 
 
-def _fill_by_engine(
-    model: PixelModel,
-    levels: Tensor,
-    known: Tensor,
-    uniforms: Tensor,
-    given: Given,
-    sharpness: Sharpness,
-    on_row: OnRow | None,
-) -> Tensor:
+def _fill_by_engine(model: PixelModel, batch: Batch, manner: Manner) -> Tensor:
     from nextpixel.sampling import engine  # compiles: only where it is used
 
-    drawn, _ = engine.fill(
-        model, levels, known, uniforms, given, sharpness=sharpness, on_row=on_row
-    )
-    return drawn
+    return engine.fill(model, *batch, sharpness=manner.sharpness, on_row=manner.on_row)[0]
 
 
-def _fill_by_recompute(
-    model: PixelModel,
-    levels: Tensor,
-    known: Tensor,
-    uniforms: Tensor,
-    given: Given,
-    sharpness: Sharpness,
-    on_row: OnRow | None,
-) -> Tensor:
+def _fill_by_recompute(model: PixelModel, batch: Batch, manner: Manner) -> Tensor:
     device = next(model.parameters()).device
-    state = Recompute(model, levels.to(device), given)
-    choose = _chooser(state.levels, known.to(device), uniforms.to(device), sharpness)
-    return scan(state, choose, on_row)
+    state = Recompute(model, batch.levels.to(device), batch.given)
+    known, uniforms = batch.known.to(device), batch.uniforms.to(device)
+    choose = _chooser(state.levels, known, uniforms, manner.sharpness)
+    return scan(state, choose, manner.on_row)
 
 
 def _parts(images: slice, size: int) -> Iterator[slice]:
