@@ -38,7 +38,10 @@ _COMMANDS = {
         "known after it in that order are kept, but cannot inform it: a known top shapes the "
         "bottom of a digit, a known bottom does not shape its top.",
     ),
-    "reconstruct": ("reconstruct:reconstruct", "Draw images from the codes of others."),
+    "reconstruct": (
+        "reconstruct:reconstruct",
+        "Draw images again from the codes that an auto-encoder gives them.",
+    ),
     "compress": (
         "compress:compress",
         "Compress images without loss, by what the model predicts.\n\n"

@@ -55,8 +55,8 @@ def complete(
         top_p: Draw one of the likeliest levels that together have this probability, above 0 up
             to 1; by default any.
         seed: The same seed draws the same completions.
-        method: How a pixel is predicted: by the step engine, or by a forward pass each (slow).
-            Both draw the same completions.
+        method: How a pixel is predicted: engine, step by step, or recompute, by a forward pass
+            each (slow). Both draw the same completions.
         device: Where to compute: cuda, cpu, or auto, which takes CUDA where there is any.
     """
     if count < 1:

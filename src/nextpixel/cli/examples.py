@@ -48,6 +48,10 @@ FIRST = (
     "nextpixel train demo --train.minutes 1 --out runs/mine",
 )
 """For who has never seen the command."""
+HELP = (
+    "MODEL is a folder, or the name of a shipped model. `nextpixel models` lists those, "
+    "`nextpixel sample --help` explains a command."
+)
 
 
 def epilogue(command: str) -> str:
@@ -57,7 +61,7 @@ def epilogue(command: str) -> str:
 
 def overview() -> str:
     """The end of the help of `nextpixel` itself."""
-    return _shown(FIRST) + "\n\nMODEL is a folder, or the name of a model that comes with it."
+    return _shown(FIRST) + "\n\n" + HELP
 
 
 def _shown(lines: tuple[str, ...]) -> str:

@@ -25,7 +25,7 @@ def reconstruct(
     seed: int = 0,
     method: str = "engine",
 ) -> None:
-    """Draw images from the codes of others.
+    """Draw images again from the codes that an auto-encoder gives them.
 
     Args:
         model: Folder of an auto-encoder, or the name of a shipped one.
@@ -39,8 +39,8 @@ def reconstruct(
         top_p: Draw one of the likeliest levels that together have this probability, above 0 up
             to 1; by default any.
         seed: The same seed draws the same images.
-        method: How a pixel is predicted: by the step engine, or by a forward pass each (slow).
-            Both draw the same images.
+        method: How a pixel is predicted: engine, step by step, or recompute, by a forward pass
+            each (slow). Both draw the same images.
     """
     check_out(out, (".png", ".npy"))
     if count < 1:

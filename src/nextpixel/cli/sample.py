@@ -50,8 +50,8 @@ def sample(
         top_p: Draw one of the likeliest levels that together have this probability, above 0 up
             to 1; by default any.
         seed: The same seed draws the same images.
-        method: How a pixel is predicted: by the step engine, or by a forward pass each (slow).
-            Both draw the same images.
+        method: How a pixel is predicted: engine, step by step, or recompute, by a forward pass
+            each (slow). Both draw the same images.
         columns: Images a row of the grid; by default about as many as rows.
         batch_size: Images drawn at a time.
         device: Where to compute: cuda, cpu, or auto, which takes CUDA where there is any.
