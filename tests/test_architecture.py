@@ -82,6 +82,15 @@ def test_a_file_stays_within_400_lines(path):
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_file_is_unpickled(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call):
+            said = {f"{word.arg}={ast.unparse(word.value)}" for word in node.keywords}
+            assert not said & {"allow_pickle=True", "weights_only=False"}
+            assert ast.unparse(node.func) != "pickle.load"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_a_function_stays_within_60_lines_without_its_docstring(path):
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.FunctionDef):

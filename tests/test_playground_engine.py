@@ -102,6 +102,7 @@ def test_an_autoencoder_draws_from_the_codes_of_test_images(client, folders):
         ({"temperature": 0}, 422, "temperature", ["0.01"]),
         ({"temperature": 1e9}, 422, "temperature", ["100"]),
         ({"top_k": 0}, 422, "top_k", ["1"]),
+        ({"top_k": 257}, 422, "top_k", ["256"]),
         ({"top_p": 0}, 422, "top_p", ["greater than 0"]),
         ({"seed": -1}, 422, "seed", ["0"]),
         ({"seed": 2**63}, 422, "seed", ["less than or equal to"]),
@@ -182,12 +183,16 @@ def test_an_autoencoder_completes_given_the_code_of_the_whole_image(client, fold
 @pytest.mark.parametrize(
     ("change", "field", "words"),
     [
+        ({"model": "mapped"}, "model", ["cannot be used here"]),
+        ({"label": 1}, "label", ["must be left out"]),
         ({"known": text(np.ones((6, 6)))}, "known", ["6 x 5 bytes, got 36"]),
         ({"known": text(np.full((6, 5), 2))}, "known", ["0..1, got 2"]),
         ({"known": "%%%"}, "known", ["base64"]),
         ({"known": "Grüße"}, "known", ["base64"]),
         ({"image": image(np.zeros((1, 5, 6)), 2)}, "image.shape", ["[1, 6, 5]"]),
         ({"image": image(np.zeros((1, 6, 5)), 4)}, "image.levels", ["must be 2"]),
+        ({"image": {"shape": [1, 6, 5], "levels": 257, "data": ""}}, "image.levels", ["256"]),
+        ({"image": {"shape": [1, 6, 513], "levels": 2, "data": ""}}, "image.shape.2", ["512"]),
         ({"image": image(np.full((1, 6, 5), 2), 2)}, "image.data", ["0..1, got 2"]),
         ({"image": {**image(np.zeros((1, 6, 5)), 2), "shape": [1, 6]}}, "image.shape", []),
         ({"image": {"shape": [1, 6, 5], "levels": 2}}, "image.data", ["must be given"]),
@@ -227,6 +232,11 @@ def test_the_raw_bytes_are_levels_in_whole_bits_and_png_is_a_real_one(client):
     found = client.post("/api/score", json=asked).json()
     assert found["raw_bytes"] == 4
     assert 57 < found["png_bytes"] < 100
+
+
+def test_a_model_that_is_told_what_no_page_can_give_is_not_scored(client):
+    asked = {"model": "mapped", "image": image(np.zeros((1, 6, 5)), 2)}
+    refused(client.post("/api/score", json=asked), 422, "model", "cannot be used here")
 
 
 def test_a_score_given_a_class_needs_one(client):
@@ -284,6 +294,7 @@ def test_two_models_are_looked_into_side_by_side(client):
         ({"models": ["plain", "deep"]}, 422, "image.levels"),
         ({"models": ["plain", "labelled"]}, 422, "label"),
         ({"models": ["none"]}, 404, "model"),
+        ({"models": ["plain", "mapped"]}, 422, "model"),
     ],
     ids=str,
 )

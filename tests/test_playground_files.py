@@ -245,6 +245,30 @@ def test_what_cannot_be_compressed_is_refused(client, contents, fields, field, w
     refused(compress(client, contents, **{"model": "plain", **fields}), 422, field, *words)
 
 
+def test_more_than_the_limits_allow_is_not_compressed(folders):
+    one = picture(np.zeros((6, 5)))
+    with playgrounds.playground([folders["plain"]], compress_images=2, values=60) as client:
+        assert compress(client, [one] * 2, model="plain").status_code == 200
+        refused(compress(client, [one] * 3, model="plain"), 422, "files", "at most 2 images")
+        large = [picture(np.zeros((6, 6)))] * 2
+        refused(compress(client, large, model="plain"), 422, "files", "at most 60 sub-pixels")
+        array = npy(np.zeros((2, 6, 6), np.uint8))
+        refused(compress(client, [array], model="plain"), 422, "file", "at most 60 numbers")
+
+
+def test_an_archive_of_several_sizes_cannot_be_shown(client, tmp_path):
+    from nextpixel.cli.app import main
+
+    (tmp_path / "in").mkdir()
+    for name, size in (("a.png", (6, 5)), ("b.png", (7, 5))):
+        (tmp_path / "in" / name).write_bytes(picture(np.zeros(size)))
+    models = playgrounds.make_models(tmp_path)
+    words = [models["plain"], str(tmp_path / "in"), str(tmp_path / "a.npx")]
+    assert main(["compress", *words]) == 0
+    archive = (tmp_path / "a.npx").read_bytes()
+    refused(decompress(client, archive, "plain"), 422, "archive", "one size to be shown here")
+
+
 def test_a_damaged_archive_is_refused(client):
     made = compress(client, [npy(drawn("plain", 5))], model="plain").json()
     archive = base64.b64decode(made["archive"])

@@ -1,0 +1,157 @@
+"""Clients that are slow, too many, or gone: nothing is kept for them, and nobody waits for them."""
+
+import asyncio
+import json
+from dataclasses import replace
+
+import pytest
+
+pytest.importorskip("fastapi", reason="the playground comes with the extra [web]")
+
+from starlette.requests import Request
+
+from nextpixel.playground.answers import Gone, Stream, Streams, outcome
+from nextpixel.playground.app import create_app
+from nextpixel.playground.catalog import Catalog
+from nextpixel.playground.desk import Desk
+from nextpixel.playground.guard import Guard
+from nextpixel.playground.limits import LIMITS
+from nextpixel.playground.problems import Refusal
+
+SECONDS = 30
+BRIEF = 0.02
+LEFT = {"type": "http.disconnect"}
+
+
+def scope(path, method="POST", **headers):
+    own = {"host": "127.0.0.1", **{name.replace("_", "-"): text for name, text in headers.items()}}
+    pairs = [(name.encode(), text.encode()) for name, text in own.items()]
+    return {"type": "http", "method": method, "path": path, "query_string": b"", "headers": pairs}
+
+
+async def never(*_):
+    await asyncio.Event().wait()
+
+
+def ask(app, asked, receive, send=None):
+    """What an application sends, unless it waits for a client for too long."""
+    sent = []
+
+    async def collect(message):
+        sent.append(message)
+
+    asyncio.run(asyncio.wait_for(app(asked, receive, send or collect), SECONDS))
+    return sent
+
+
+def work(_):
+    return {"event": "done"}
+
+
+# Slow ones
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [("/api/sample", "application/json"), ("/api/upload", "multipart/form-data; boundary=x")],
+)
+def test_a_request_that_never_comes_whole_is_given_up(path, kind):
+    app = create_app(Catalog(), limits=replace(LIMITS, read_seconds=BRIEF))
+    start, body = ask(app, scope(path, content_type=kind), never)
+    assert start["status"] == 408
+    assert "did not come whole in time" in json.loads(body["body"])["detail"]
+
+
+def test_an_answer_that_is_not_taken_is_given_up():
+    app = create_app(Catalog(), limits=replace(LIMITS, send_seconds=BRIEF))
+    assert ask(app, scope("/api/queue", "GET"), never, never) == []
+
+
+def test_a_client_may_wait_for_its_answer_as_long_as_it_takes():
+    heard = []
+
+    async def app(_, receive, __):
+        heard.extend([await receive(), await receive()])
+
+    async def receive():
+        if heard_first:
+            await asyncio.sleep(5 * BRIEF)
+            return LEFT
+        heard_first.append(True)
+        return {"type": "http.request", "body": b"{}"}
+
+    heard_first = []
+    ask(Guard(app, "127.0.0.1", replace(LIMITS, read_seconds=BRIEF)), scope("/"), receive)
+    assert heard[1] == LEFT
+
+
+def test_a_request_of_too_great_a_length_is_refused_unread():
+    async def read():
+        raise AssertionError("it was read")
+
+    app = create_app(Catalog(), limits=replace(LIMITS, json_bytes=1000, upload_bytes=2000))
+    for path, most in (("/api/sample", 1000), ("/api/upload", 2000)):
+        start, _ = ask(app, scope(path, content_length=str(most + 1)), read)
+        assert start["status"] == 413
+
+
+# Too many
+
+
+def test_a_stream_too_many_is_refused_and_one_that_is_refused_is_not_counted():
+    async def test():
+        desk, streams = Desk(1), Streams(2)
+        Stream(desk, work, streams)
+        with pytest.raises(Refusal, match="1 jobs wait already"):
+            Stream(desk, work, streams)
+        assert streams.open == 1
+        Stream(Desk(1), work, streams)
+        with pytest.raises(Refusal, match="2 streams are open already"):
+            Stream(Desk(1), work, streams)
+
+    asyncio.run(test())
+
+
+# Gone
+
+
+async def leave():
+    return LEFT
+
+
+async def take(_):
+    pass
+
+
+def test_a_stream_whose_client_leaves_the_line_makes_room():
+    async def test():
+        desk, streams = Desk(1), Streams(1)
+        await asyncio.wait_for(Stream(desk, work, streams)({}, leave, take), SECONDS)
+        assert (desk.state()["waiting"], streams.open) == (0, 0)
+
+    asyncio.run(test())
+
+
+def test_a_stream_that_cannot_be_sent_makes_room():
+    async def broken(_):
+        raise OSError("gone")
+
+    async def test():
+        desk, streams = Desk(1), Streams(1)
+        with pytest.raises(OSError, match="gone"):
+            await asyncio.wait_for(Stream(desk, work, streams)({}, never, broken), SECONDS)
+        assert (desk.state()["waiting"], streams.open) == (0, 0)
+
+    asyncio.run(test())
+
+
+def test_an_outcome_that_nobody_waits_for_makes_room():
+    async def test():
+        desk = Desk(1)
+        with pytest.raises(Gone):
+            await asyncio.wait_for(
+                outcome(desk, work, Request(scope("/api/score"), leave)), SECONDS
+            )
+        assert desk.state()["waiting"] == 0
+
+    asyncio.run(test())
