@@ -168,9 +168,11 @@ def test_a_stopped_job_ends_in_the_page_and_on_the_server(page, address):
     browsers.until(lambda: int(canvas.get_attribute("data-rows")) > 1)
     place.get_by_role("button", name="Stop").click()
     place.get_by_text("Stopped.").wait_for()
-    assert 0 < int(canvas.get_attribute("data-rows")) < 28
-    assert tuple(pixels(canvas)[-1, 0]) == BLUE
+    rows = int(canvas.get_attribute("data-rows"))
+    assert 0 < rows < 28
     browsers.until(lambda: queue(address)["running"] == 0)
+    assert int(canvas.get_attribute("data-rows")) == rows
+    assert tuple(pixels(canvas)[-1, 0]) == BLUE
     assert len(draw(place, 1, 0)) == 1
 
 
@@ -341,10 +343,14 @@ def test_all_can_be_done_by_keyboard(page, address):
     tab_to(page, field(place, "Brush"))
     page.keyboard.press("Home")
     tab_to(page, board)
-    for key, erased in ((" ", 1), (" ", 0), ("ArrowLeft", 0), (" ", 1), ("ArrowUp", 1), (" ", 2)):
-        page.keyboard.press(key)
+    for erased, arrow in enumerate(("", "Down", "Left", "Up", "Up", "Right"), 1):
+        if arrow:
+            page.keyboard.press(f"Arrow{arrow}")
+        page.keyboard.press(" ")
         words = f"{erased} pixel{'' if erased == 1 else 's'} erased."
         place.get_by_text(words, exact=True).wait_for()
+    page.keyboard.press(" ")
+    place.get_by_text("5 pixels erased.", exact=True).wait_for()
     tab_to(page, place.locator("button.main"))
     page.keyboard.press("Enter")
     place.locator(".verdict").wait_for()

@@ -103,16 +103,7 @@ def write(
     if tiles.count and tiles.count != source.count and model.conditioner.conditions:
         raise ValueError("a model that is told something codes images of its own size only")
     model.conditioner.checked(source.condition, source.count)
-    steps = model.colors * tile[0] * tile[1]
-    per_chunk = per_chunk or max(1, min(PER_CHUNK, LARGEST_CHUNK // steps))
-    header = Header(
-        fingerprint(model),
-        (model.colors, *tile),
-        model.levels,
-        tiles.count,
-        per_chunk,
-        {**source.metadata, **_sizes_as_metadata(source, tile)},
-    )
+    header = _header(model, source, tiles, per_chunk)
     coder = ChunkCoder(model, tile)
     coded: list[tuple[int, float]] = []
 
@@ -128,6 +119,19 @@ def write(
     payload = sum(length for length, _ in coded)
     ideal = sum(bits for _, bits in coded)
     return Report(source.count, values, ideal, payload, len(header.pack()))
+
+
+def _header(model: PixelModel, source: Source, tiles: Tiles, per_chunk: int | None) -> Header:
+    tile = tiles.tile
+    steps = model.colors * tile[0] * tile[1]
+    return Header(
+        fingerprint(model),
+        (model.colors, *tile),
+        model.levels,
+        tiles.count,
+        per_chunk or max(1, min(PER_CHUNK, LARGEST_CHUNK // steps)),
+        {**source.metadata, **_sizes_as_metadata(source, tile)},
+    )
 
 
 def _check_sizes(sizes: list[Size], colors: int) -> None:

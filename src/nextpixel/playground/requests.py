@@ -16,7 +16,6 @@ Side = Annotated[int, Field(ge=1, le=LIMITS.side)]
 Seed = Annotated[int, Field(ge=0, le=LIMITS.seed)]
 Count = Annotated[int, Field(ge=1, le=LIMITS.count)]
 Label = Annotated[int, Field(ge=-1, le=100_000)]
-Colors = Annotated[int, Field(ge=1, le=4)]
 
 
 class Strict(BaseModel):

@@ -10,8 +10,9 @@ from types import FrameType
 import uvicorn
 
 from nextpixel.errors import NextPixelError
-from nextpixel.playground.app import Playground, create_app
+from nextpixel.playground.app import create_app
 from nextpixel.playground.catalog import Catalog
+from nextpixel.playground.ground import Playground
 from nextpixel.playground.limits import LIMITS, Limits
 
 GRACE = 1
