@@ -26,7 +26,7 @@ IN_README = (
     "mnist256-fast-class",
     "fashion256-fast",
     "digits17-gated",
-    "color-mnist-dependent",
+    "color-mnist-fast",
     "mnist2-gated",
     "mnist2-gated-spatial",
 )
