@@ -11,6 +11,7 @@ PACKAGE = Path(nextpixel.__file__).parent
 PARTS = [
     "errors",
     "settings",
+    "native",
     "lanes",
     "memory",
     "device",

@@ -12,9 +12,11 @@ import torch
 from numba import njit
 
 from nextpixel import build, memory, sample
+from nextpixel.codec import kernels as coding
 from nextpixel.errors import NextPixelError
 from nextpixel.models import PixelModel
-from nextpixel.sampling import choosing, compiling, engine, kernels, vectors
+from nextpixel.native import compiling, vectors
+from nextpixel.sampling import choosing, engine, kernels
 
 
 def rng() -> torch.Generator:
@@ -77,20 +79,32 @@ def test_the_gate_is_exact_to_float32():
     assert np.isnan(out).all()
 
 
-def test_kept_code_is_compiled_again_when_any_of_its_files_changes(monkeypatch):
+PARTS_OF_CODE = [
+    (kernels.scan_rows, "vectors.py"),
+    (kernels.scan_rows, "products.py"),
+    (coding.spans, "kernels.py"),
+    (coding.spans, "choosing.py"),
+    (coding.spans, "vectors.py"),
+]
+
+
+@pytest.mark.parametrize(
+    ("function", "name"), PARTS_OF_CODE, ids=lambda of: getattr(of, "__name__", of)
+)
+def test_the_stamp_of_kept_code_minds_every_file_that_it_is_made_of(function, name, monkeypatch):
+    before, read = compiling._stamp(function.py_func), Path.read_bytes
+    assert function._cache._cache_file._source_stamp == before
+    monkeypatch.setattr(Path, "read_bytes", lambda path: read(path) + b"#" * (path.name == name))
+    assert compiling._stamp(function.py_func) != before
+
+
+def test_kept_code_is_compiled_again_when_its_stamp_is_another(monkeypatch):
     """numba minds the file of the function only; the stamp is what its index is compared with."""
     sample(tiny(), 1, rng=rng())
     cache_file = kernels.scan_rows._cache._cache_file
-    assert cache_file._source_stamp == compiling._stamp(kernels.__file__)
     assert cache_file._load_index()
-    read = Path.read_bytes
-    compiling._stamp.cache_clear()
-    monkeypatch.setattr(
-        Path, "read_bytes", lambda path: read(path) + b"#" * (path.name == "vectors.py")
-    )
-    monkeypatch.setattr(cache_file, "_source_stamp", compiling._stamp(kernels.__file__))
+    monkeypatch.setattr(cache_file, "_source_stamp", "another")
     assert not cache_file._load_index()
-    compiling._stamp.cache_clear()
 
 
 def test_weights_that_are_no_numbers_are_refused_by_name():

@@ -7,8 +7,8 @@ takes them: float64, each number of parts less one.
 
 import numpy as np
 
+from nextpixel.native.compiling import compiled, inlined
 from nextpixel.sampling.choosing import log64, read, weigh
-from nextpixel.sampling.compiling import compiled, inlined
 from nextpixel.sampling.kernels import SHARED, begin_row, predict, turn_to, write
 from nextpixel.sampling.layout import STEP
 

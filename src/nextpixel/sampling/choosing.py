@@ -5,9 +5,9 @@ The same rule as `heads.base.Distribution.draw`, level by level in order.
 
 import numpy as np
 
-from nextpixel.sampling.compiling import compiled, inlined
+from nextpixel.native.compiling import compiled, inlined
+from nextpixel.native.vectors import EIGHT, exp64, weigh8
 from nextpixel.sampling.layout import STEP
-from nextpixel.sampling.vectors import EIGHT, exp64, weigh8
 
 
 @compiled

@@ -10,8 +10,16 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from nextpixel.native.compiling import compiled, inlined
+from nextpixel.native.vectors import (
+    WIDTH,
+    add16,
+    copy16,
+    gate16,
+    relu16,
+    times16,
+)
 from nextpixel.sampling.choosing import choose
-from nextpixel.sampling.compiling import compiled, inlined
 from nextpixel.sampling.layout import (
     BASE,
     BIAS,
@@ -36,14 +44,6 @@ from nextpixel.sampling.layout import (
     Table,
 )
 from nextpixel.sampling.products import product_1x1, product_1x2, product_1x4, product_4x1
-from nextpixel.sampling.vectors import (
-    WIDTH,
-    add16,
-    copy16,
-    gate16,
-    relu16,
-    times16,
-)
 
 CONV, RELU, GATE = KINDS["conv"], KINDS["relu"], KINDS["gate"]
 ADD, AFFINE, TOLD = KINDS["add"], KINDS["affine"], KINDS["told"]

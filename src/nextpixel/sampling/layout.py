@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from nextpixel.native.vectors import WIDTH
 from nextpixel.nn.program import PIXEL, ROW, Op, Program
-from nextpixel.sampling.vectors import WIDTH
 
 KINDS = {"conv": 0, "relu": 1, "gate": 2, "add": 3, "affine": 4, "told": 5}
 KIND, SOURCE, OTHER, TARGET, FIRST, COUNT, WEIGHT, INPUTS, BIAS, START, TERM, GROUPS = range(12)

@@ -7,7 +7,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from nextpixel.sampling.vectors import FLOATS, WIDTH, load, pointer, spread, store
+from nextpixel.native.vectors import FLOATS, WIDTH, load, pointer, spread, store
 
 _INDEX = ir.IntType(64)
 

@@ -1,6 +1,7 @@
 """Compiled functions, kept on the disk between starts where there is a place for it."""
 
 import hashlib
+import sys
 import warnings
 from collections.abc import Callable
 from functools import cache, wraps
@@ -21,7 +22,7 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
         _tell(str(error))
         return njit(nogil=True, error_model="numpy")(function)
     kept = made._cache
-    kept._cache_file._source_stamp = _stamp(function.__code__.co_filename)
+    kept._cache_file._source_stamp = _stamp(function)
     kept.save_overload = _forgiving(kept.save_overload)
     return made  # type: ignore[no-any-return]
 
@@ -53,10 +54,19 @@ def _tell(reason: str) -> None:
     )
 
 
-@cache
-def _stamp(file: str) -> str:
-    """What compiled code was made from: its file and all files here; numba minds the first only."""
+def _stamp(function: Callable[..., Any]) -> str:
+    """What compiled code was made from: all files that may be part of it; numba minds one only."""
     digest = hashlib.sha256()
-    for path in sorted({Path(file), *Path(__file__).parent.glob("*.py")}):
-        digest.update(path.read_bytes())
+    for folder in sorted(_folders(function)):
+        for path in sorted(folder.glob("*.py")):
+            digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+def _folders(function: Callable[..., Any]) -> set[Path]:
+    """Where a function lies, where this file does, and where what its file imports does."""
+    used = (getattr(value, "__module__", None) for value in function.__globals__.values())
+    package = __name__.split(".")[0] + "."
+    names = {name for name in used if isinstance(name, str) and name.startswith(package)}
+    modules = (sys.modules[name] for name in {function.__module__, __name__, *names})
+    return {Path(module.__file__).parent for module in modules if module.__file__}
