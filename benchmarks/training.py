@@ -5,7 +5,8 @@
 
 A step is forward, backward and the optimiser, on MNIST. "public" is `training_baseline.py`: full
 k x k kernels, masks multiplied into the weights, (B, C, H, W). First both are shown to be the same
-function with the same gradients, in float64. Then they take turns; figures are medians of rounds.
+function with the same gradients, in float64 (what training does otherwise in float32,
+tests/test_stacks.py compares). Then they take turns; figures are medians of rounds.
 GFLOP/s are of the multiplications that our cropped net does, not of those that the full kernels
 would, nor of those that a product of spectra does. Yardsticks of the same run are a large product
 of matrices and a large convolution (peaks, best of ten). The profile is of one thread.
@@ -33,6 +34,7 @@ from nextpixel.training.optimizers import make_optimizers
 NETS = {"mnist256-pixelcnn": "000", "mnist2-residual": "001", "mnist4-gated": "002"}
 TARGETS = {"mnist256-pixelcnn": 0.50, "mnist2-residual": 0.60, "mnist4-gated": 0.60}
 KINDS = {
+    "stacks at once": ("_BothStacks",),
     "spectra": ("fft", "aten::bmm"),
     "convolutions": ("convolution", "mkldnn", "addmm", "aten::mm"),
     "tanh and sigmoid": ("tanh", "sigmoid"),

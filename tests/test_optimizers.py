@@ -8,10 +8,12 @@ from torch import nn
 
 import nextpixel as npx
 from nextpixel.training.config import OPTIMIZERS
+from nextpixel.training.gradient import Gradient
+from nextpixel.training.loop import channels_last
 from nextpixel.training.muon import Muon, orthogonalize
 from nextpixel.training.optimizers import make_optimizers, rate_factor, set_rates
 from tests import runs
-from tests.laws.cases import CASES, Case
+from tests.laws.cases import CASES, Case, disturb
 
 # Settings, updates done, share of the run that is over -> share of the peak rate.
 RATES = [
@@ -136,3 +138,27 @@ def test_muon_leaves_a_kernel_without_gradient_alone():
     kernel = nn.Parameter(torch.ones(2, 3))
     Muon([kernel], lr=0.5, weight_decay=0.2).step()
     assert torch.equal(kernel.detach(), torch.ones(2, 3))
+
+
+NETS = {
+    "by spectra": Case("pixelcnn", {"features": 64, "layers": 2, "side": 7}),
+    "stacks at once": Case("gated-pixelcnn", {"features": 16, "layers": 1}),
+    "stacks": Case("gated-pixelcnn", {"features": 6, "layers": 1}),
+}
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_each_weight_goes_against_its_own_gradient(name):
+    """Adam's first step is as long as its rate, whatever the layouts of weight and gradient."""
+    case = NETS[name]
+    model = disturb(npx.build(case.model, shape=(1, 8, 8), levels=2, **case.options)).train()
+    channels_last(model)
+    levels = torch.randint(0, 2, (8, 1, 8, 8), generator=torch.Generator().manual_seed(0))
+    Gradient(model).set(levels)
+    before = [weight.detach().clone() for weight in model.parameters()]
+    for optimizer in make_optimizers(model, npx.TrainConfig(learning_rate=0.01)):
+        optimizer.step()
+    for weight, start in zip(model.parameters(), before, strict=True):
+        felt = weight.grad.abs() > 1e-5
+        step = -0.01 * weight.grad.sign()
+        torch.testing.assert_close((weight.detach() - start)[felt], step[felt], rtol=0, atol=2e-5)

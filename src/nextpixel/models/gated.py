@@ -35,6 +35,7 @@ from nextpixel.nn import (
     VectorCondition,
     VerticalConv2d,
     gate,
+    stacks,
 )
 from nextpixel.nn.gated import grouped
 from nextpixel.nn.program import ROW, Map, Program
@@ -115,11 +116,6 @@ class Hearing(nn.Module):
         heard = conv(program, program.told(x, self.before))
         return program.told(heard, self.behind, order)
 
-    def conv(self, conv: nn.Module, x: Tensor, given: Given) -> Tensor:
-        """The convolution with what is heard around it."""
-        behind: Tensor = self.behind(conv(self.before(x, given)), given)
-        return behind
-
 
 class GatedLayer(nn.Module):
     """One layer of both stacks.
@@ -151,7 +147,7 @@ class GatedLayer(nn.Module):
     ) -> None:
         super().__init__()
         both = 2 * config.features
-        self.first = first
+        self.first, self.features, self.drops = first, config.features, config.dropout > 0
         self.vertical = VerticalConv2d(inputs, both, side, first=first, dilation=dilation)
         self.horizontal = HorizontalConv2d(
             inputs, both, side, groups=groups, sees_self=not first, sets=2, dilation=dilation
@@ -189,12 +185,42 @@ class GatedLayer(nn.Module):
 
     def forward(self, v: Tensor, h: Tensor, given: Given) -> tuple[Tensor, Tensor, Tensor | None]:
         """Two stacks (B, inputs, H, W) -> two stacks (B, features, H, W), and the skip if any."""
-        above = self.hears_v.conv(self.vertical, v, given)
-        row = self.hears_h.conv(self.horizontal, h, given) + self.link(above)
-        opened = self.dropout(gate(self.hears_h.gate(row, given)))
+        heard = self.hears_v.before(v, given), self.hears_h.before(h, given)
+        at_once = self.training and given.everywhere and stacks.pays(heard, self.features)
+        plain = self.skip is None and not self.drops and heard[1] is h
+        if at_once and plain and self.out is not None:
+            return *self._at_once(*heard, given, self.out), None
+        v, opened = self._at_once(*heard, given) if at_once else self._gates(*heard, given)
+        opened = self.dropout(opened)
         skip = None if self.skip is None else self.skip(opened)
         change = opened if self.out is None else self.out(opened)
-        return gate(self.hears_v.gate(above, given)), change if self.first else h + change, skip
+        return v, change if self.first else h + change, skip
+
+    def _gates(self, v: Tensor, h: Tensor, given: Given) -> tuple[Tensor, Tensor]:
+        """The vertical stack, and the gates of the horizontal one."""
+        above = self.hears_v.behind(self.vertical(v), given)
+        row = self.hears_h.behind(self.horizontal(h), given) + self.link(above)
+        return gate(self.hears_v.gate(above, given)), gate(self.hears_h.gate(row, given))
+
+    def _at_once(
+        self, v: Tensor, h: Tensor, given: Given, out: MaskedConv2d | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """As `_gates` in one operation; with `out`, which comes last, both stacks."""
+        row_bias = self.horizontal.bias + self._link_bias
+        above = self.hears_v.behind(self.vertical.bias.view(1, -1, 1, 1), given)
+        row = self.hears_h.gate(self.hears_h.behind(row_bias.view(1, -1, 1, 1), given), given)
+        told = self.hears_v.gate(torch.zeros_like(row_bias).view(1, -1, 1, 1), given)
+        weights = [self.vertical.weight, self.horizontal.masked, self.link.weight]
+        added = [above, row, told]
+        if out is not None and out.bias is not None:
+            weights, added = [*weights, out.masked], [*added, out.bias.view(1, -1, 1, 1)]
+        return stacks.both_stacks(
+            (v, h),
+            (self.vertical.taps, self.horizontal.taps),
+            [weight.flatten(2) for weight in weights],
+            [one.flatten(1) for one in added],
+            residual=not self.first,
+        )
 
 
 class GatedPixelCNN(PixelModel):

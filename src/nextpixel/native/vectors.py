@@ -158,14 +158,15 @@ def gated(x: Value, y: Value) -> Value:
 
     With a = e^(-2|x|) and b = e^(-|y|): (1 - a) * (1 or b) / ((1 + a) * (1 + b)), signed as x.
     """
-    a = exponential(_minus_size(x + x), SINGLE)
-    b = exponential(_minus_size(y), SINGLE)
+    a = exponential(minus_size(x + x), SINGLE)
+    b = exponential(minus_size(y), SINGLE)
     size = a.constant(1.0) - a
     top = x.where_below(0.0, -size, size) * y.where_below(0.0, b, b.constant(1.0))
     return top / ((a + 1.0) * (b + 1.0))
 
 
-def _minus_size(x: Value) -> Value:
+def minus_size(x: Value) -> Value:
+    """-|x|."""
     return x.where_below(0.0, x, -x)
 
 

@@ -27,6 +27,11 @@ class Given:
 
     parts: tuple[Tensor, ...] = ()
 
+    @property
+    def everywhere(self) -> bool:
+        """Whether all parts are vectors: the same at every place."""
+        return all(part.shape[2:] == (1, 1) for part in self.parts)
+
     def window(self, corner: tuple[int, int], height: int, width: int) -> "Given":
         """The same for a window of the image; vectors are the same everywhere."""
         row, column = corner

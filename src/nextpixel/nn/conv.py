@@ -62,9 +62,14 @@ class MaskedConv2d(nn.Module):
         seen = self.mask[-1].sum().item()
         nn.init.normal_(self.weight, std=math.sqrt(2 / max(1.0, seen)))
 
+    @property
+    def masked(self) -> Tensor:
+        """The weights, those of taps that must not be seen zero."""
+        return self.weight * self.mask
+
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, H, W) -> (B, outputs, H, W)."""
-        reach, weight = self.side // 2, self.weight * self.mask
+        reach, weight = self.side // 2, self.masked
         if self.training and spectral.pays(x, weight):
             y = spectral.convolve(x, weight)
             return y if self.bias is None else y + self.bias.view(-1, 1, 1)
@@ -78,7 +83,7 @@ class MaskedConv2d(nn.Module):
         taps = [
             (row - reach, column - reach) for row in range(reach + 1) for column in range(self.side)
         ]
-        weight = (self.weight * self.mask).flatten(2)
+        weight = self.masked.flatten(2)
         seen = [
             number for number in range(len(taps)) if bool(self.mask.flatten(2)[..., number].any())
         ]

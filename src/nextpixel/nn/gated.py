@@ -45,15 +45,19 @@ class VerticalConv2d(nn.Module):
         self.bias = nn.Parameter(torch.zeros(outputs))
         nn.init.normal_(self.weight, std=1 / math.sqrt(self.weight[0].numel()))
 
-    def lower(self, program: Program, x: Map) -> Map:
-        """`forward` as an operation, known for a whole row."""
+    @property
+    def taps(self) -> tuple[tuple[int, int], ...]:
+        """Rows and columns from a place to what it sees, in the order of the weights."""
         rows, side = self.weight.shape[2:]
-        taps = [
+        return tuple(
             (self.dilation * (row - self.reach), self.dilation * (column - self.reach))
             for row in range(rows)
             for column in range(side)
-        ]
-        return program.conv(x, self.weight.flatten(2), taps, self.bias, known=ROW)
+        )
+
+    def lower(self, program: Program, x: Map) -> Map:
+        """`forward` as an operation, known for a whole row."""
+        return program.conv(x, self.weight.flatten(2), list(self.taps), self.bias, known=ROW)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, H, W) -> (B, outputs, H, W)."""
@@ -100,10 +104,20 @@ class HorizontalConv2d(nn.Module):
         seen = max(1.0, self.mask[-1].sum().item())
         nn.init.normal_(self.weight, std=1 / math.sqrt(seen))
 
+    @property
+    def taps(self) -> tuple[tuple[int, int], ...]:
+        """Rows and columns from a place to what it sees, in the order of the weights."""
+        return tuple((0, self.dilation * (column - self.reach)) for column in range(self.reach + 1))
+
+    @property
+    def masked(self) -> Tensor:
+        """The weights, those of taps that must not be seen zero."""
+        return self.weight * self.mask
+
     def lower(self, program: Program, x: Map, order: Tensor) -> Map:
         """`forward` as an operation; `order` is that of its outputs."""
-        taps = [(0, self.dilation * (column - self.reach)) for column in range(self.reach + 1)]
-        weight = (self.weight * self.mask)[order].flatten(2)
+        taps = self.taps
+        weight = self.masked[order].flatten(2)
         seen = [
             number for number in range(len(taps)) if bool(self.mask.flatten(2)[..., number].any())
         ]
@@ -114,7 +128,7 @@ class HorizontalConv2d(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, H, W) -> (B, outputs, H, W)."""
         x = F.pad(x, (self.reach * self.dilation, 0))
-        return F.conv2d(x, self.weight * self.mask, self.bias, dilation=self.dilation)
+        return F.conv2d(x, self.masked, self.bias, dilation=self.dilation)
 
 
 def gate(x: Tensor) -> Tensor:

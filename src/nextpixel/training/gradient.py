@@ -79,7 +79,7 @@ class Gradient:
                 loss, gradients = loss + found, _add([gradients, more])
         loss, gradients = self._over_ranks(loss, gradients)
         for parameter, gradient in zip(self.parameters, gradients, strict=True):
-            parameter.grad = gradient
+            parameter.grad = None if gradient is None else _laid_out(gradient, parameter)
         return loss / scale / len(levels)
 
     def _part(
@@ -139,6 +139,13 @@ def seeded(model: PixelModel, seed: int) -> Iterator[None]:
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         yield
+
+
+def _laid_out(gradient: Tensor, parameter: Tensor) -> Tensor:
+    """A gradient in memory as its parameter: torch's fused Adam on CPUs takes that for granted."""
+    if gradient.stride() == parameter.stride():
+        return gradient
+    return torch.empty_like(parameter).copy_(gradient)
 
 
 def _add(lists: Sequence[_Gradients]) -> list[Tensor | None]:
