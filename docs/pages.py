@@ -39,6 +39,7 @@ GROUPS = {
             "lanes",
             "memory",
             "device",
+            "launcher",
             "ranks",
         ),
     ),

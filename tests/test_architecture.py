@@ -15,6 +15,7 @@ PARTS = [
     "lanes",
     "memory",
     "device",
+    "launcher",
     "ranks",
     "order",
     "images",

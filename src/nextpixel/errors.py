@@ -6,6 +6,9 @@ and `NextPixelError` with exit status 1, each in one line.
 
 import difflib
 from collections.abc import Iterable
+from typing import TypeVar
+
+Failure = TypeVar("Failure", bound=Exception)
 
 TOLD_TO_ALL = "All processes of the run were told."
 """Note on an error that every process raises, so that one of them may say it for all."""
@@ -13,6 +16,16 @@ TOLD_TO_ALL = "All processes of the run were told."
 
 class NextPixelError(Exception):
     """A file could not be read or written as meant, or a job failed."""
+
+
+class LostTouch(NextPixelError):
+    """Another process of the run is gone."""
+
+
+def told_to_all(error: Failure) -> Failure:
+    """Note on an error that every process of the run raises it."""
+    error.add_note(TOLD_TO_ALL)
+    return error
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

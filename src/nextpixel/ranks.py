@@ -7,7 +7,6 @@ others, so that the sum over ranks is the whole, on each of them.
 A world of one rank communicates nothing. Knows no model and no data.
 """
 
-import os
 import pickle
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,12 +17,16 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from nextpixel.errors import TOLD_TO_ALL, NextPixelError
+from nextpixel.errors import LostTouch, NextPixelError, told_to_all
+from nextpixel.launcher import followed, processes
 
 Outcome = TypeVar("Outcome")
 
 PATIENCE = timedelta(hours=1)
 """How long a rank waits for the others: the first may be drawing previews meanwhile."""
+
+_JOINING = timedelta(minutes=5)
+"""How long a process tries to reach the others at all: their launcher may be gone already."""
 
 
 class Ranks:
@@ -137,6 +140,8 @@ class Ranks:
 def joined(device: torch.device | None = None) -> Iterator[Ranks]:
     """Join the processes that a launcher such as `torchrun` started, and leave them at the end.
 
+    Until then the death of the launcher is a SIGTERM to this process, see `nextpixel.launcher`.
+
     Args:
         device: Where this process computes, see `nextpixel.device`; None: the CPU. gloo connects
             tensors of the CPU, nccl those of CUDA devices.
@@ -144,15 +149,23 @@ def joined(device: torch.device | None = None) -> Iterator[Ranks]:
     Raises:
         NextPixelError: If the others cannot be reached.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or dist.is_initialized():
+    if processes() == 1 or dist.is_initialized():
         yield Ranks.current()
         return
-    with _together():
-        dist.init_process_group(backend_for(device), timeout=PATIENCE)
-    try:
-        yield Ranks.current()
-    finally:
-        dist.destroy_process_group()
+    with followed():
+        with _together():
+            _join(backend_for(device))
+        try:
+            yield Ranks.current()
+        finally:
+            dist.destroy_process_group()
+
+
+def _join(backend: str) -> None:
+    store, rank, world = next(dist.rendezvous("env://", timeout=_JOINING))  # type: ignore[attr-defined]
+    store.set_timeout(PATIENCE)
+    store = dist.PrefixStore("nextpixel-ranks", store)  # type: ignore[attr-defined]
+    dist.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=PATIENCE)
 
 
 def backend_for(device: torch.device | None) -> str:
@@ -188,8 +201,7 @@ def _raise_first(errors: Sequence[Exception | None]) -> None:
     """Raise the error of the lowest rank that has met one."""
     for error in errors:
         if error is not None:
-            error.add_note(TOLD_TO_ALL)
-            raise error
+            raise told_to_all(error)
 
 
 @contextmanager
@@ -199,7 +211,7 @@ def _together() -> Iterator[None]:
         yield
     except (RuntimeError, ValueError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise NextPixelError(
+        raise LostTouch(
             "lost touch with the other processes of the run; if it was training, --resume goes on "
             f"from the last resume point ({reason})"
         ) from error

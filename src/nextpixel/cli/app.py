@@ -5,28 +5,21 @@ line on standard error, without a traceback unless `--debug` asks for it. Comman
 they are called, so that `nextpixel --help` costs no torch.
 """
 
-import os
-import signal
 import sys
-import time
 import traceback
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import App, CycloptsError, Group, Parameter
+from cyclopts import App, Group, Parameter
 
 import nextpixel
+from nextpixel.cli.complaints import answer, warn
 from nextpixel.cli.examples import epilogue, overview
 from nextpixel.cli.options import OptionFile
-from nextpixel.errors import TOLD_TO_ALL, NextPixelError
 
 _HERE = "nextpixel.cli"
-_BROKEN_PIPE = 128 + 13  # a number, since not every system has the signal
-_COURTESY = 10.0
-"""Seconds that the other processes of a launcher leave the first to say what went wrong: the
-launcher ends them all as soon as one has failed."""
 _COMMANDS = {
     "train": ("train:train", "Train the model of a recipe, or go on with a run that was stopped."),
     "evaluate": ("evaluate:evaluate", "Measure the exact likelihood of a data set."),
@@ -122,7 +115,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status.
     """
     words = sys.argv[1:] if argv is None else list(argv)
-    warnings.showwarning = _warn
+    warnings.showwarning = warn
     try:
         status = app.meta(
             words, exit_on_error=False, print_error=False, result_action="return_value"
@@ -134,57 +127,4 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BaseException as error:
         if "--debug" in words:
             traceback.print_exc()
-        return _status(error)
-
-
-def _status(error: BaseException) -> int:
-    """Say what went wrong, in one line, and give the exit status for it."""
-    if isinstance(error, BrokenPipeError):
-        _forget_stdout()
-        return _BROKEN_PIPE
-    if isinstance(error, KeyboardInterrupt):
-        if _process() == 0:
-            print("nextpixel: interrupted", file=sys.stderr)
-        return 128 + signal.SIGINT
-    status, text = _words(error)
-    if _process() == 0 or not _said_elsewhere(error, status):
-        _complain(text)
-    else:
-        time.sleep(_COURTESY)
-    return status
-
-
-def _words(error: BaseException) -> tuple[int, str]:
-    """The exit status for an error, and what to say of it."""
-    if isinstance(error, NextPixelError | OSError | MemoryError):
-        return 1, str(error) or type(error).__name__
-    if isinstance(error, CycloptsError | ValueError | TypeError):
-        return 2, str(error)
-    return 1, f"{type(error).__name__}: {error} (--debug shows where)"
-
-
-def _said_elsewhere(error: BaseException, status: int) -> bool:
-    """Whether the first process of the launcher has met, or was told of, the same error."""
-    return status == 2 or TOLD_TO_ALL in getattr(error, "__notes__", ())
-
-
-def _complain(text: str) -> None:
-    where = f" in process {_process()}" if _process() else ""
-    print(f"nextpixel: error{where}: {' '.join(text.split())}", file=sys.stderr)
-
-
-def _process() -> int:
-    """Number of this process among those that a launcher such as torchrun started; else 0."""
-    number = os.environ.get("RANK", "") if "WORLD_SIZE" in os.environ else ""
-    return int(number) if number.isdecimal() else 0
-
-
-def _warn(message: Warning | str, *_: object, **__: object) -> None:
-    """A warning in one line, like an error, without the place in our code that gave it."""
-    if _process() == 0:
-        print(f"nextpixel: warning: {message}", file=sys.stderr)
-
-
-def _forget_stdout() -> None:
-    """Whoever read our output has left: do not let Python complain about it at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return answer(error)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from nextpixel.data import Split, Stream
 from nextpixel.data.feed import feed_of
 from nextpixel.data.seeds import rng_of
-from nextpixel.errors import NextPixelError
+from nextpixel.errors import NextPixelError, told_to_all
 from nextpixel.models import PixelModel
 from nextpixel.ranks import Ranks
 from nextpixel.training.checks import ConditionOf
@@ -132,13 +132,15 @@ class Updates:
         return True
 
     def give_up(self, what: str) -> NoReturn:
-        """Stop before numbers that are not finite spoil the weights."""
+        """Stop, on every rank, before numbers that are not finite spoil the weights."""
         row = self.spikes.row
         also = f", nor were the {row} updates before it, which were left out" if row else ""
-        raise NextPixelError(
-            f"the {what} is not finite at step {self.step + 1}{also}; the best weights and the "
-            "resume point before it stay. Try a lower learning_rate, a longer warmup or a smaller "
-            "clip_norm"
+        raise told_to_all(
+            NextPixelError(
+                f"the {what} is not finite at step {self.step + 1}{also}; the best weights and the "
+                "resume point before it stay. Try a lower learning_rate, a longer warmup or a "
+                "smaller clip_norm"
+            )
         )
 
     def buffers(self) -> list[tuple[Tensor, Tensor]]:

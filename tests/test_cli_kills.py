@@ -1,0 +1,81 @@
+"""What is killed outright under torchrun, a process or torchrun itself, loses and leaves nothing."""
+
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests import runs
+from tests.test_cli_processes import ended, launch
+
+CHILDREN = "/proc/{0}/task/{0}/children"
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not Path(CHILDREN.format(os.getpid())).exists(),
+        reason="needs the system's list of a process's children",
+    ),
+]
+STEPS = ["--train.steps", "150", "--train.save-every", "4"]
+
+
+def first_of(out):
+    """Number of the process that has the lock."""
+    return int((out / "resume" / "lock").read_text())
+
+
+def other_of(launcher, out):
+    """Number of a process that has not."""
+    children = Path(CHILDREN.format(launcher.pid)).read_text().split()
+    return next(int(child) for child in children if int(child) != first_of(out))
+
+
+def rows(out):
+    return len(runs.rows(out)) if (out / "metrics.csv").exists() else 0
+
+
+def wait_for_rows(launcher, out, count):
+    """Wait for so many more rows of metrics, or the end of the launcher."""
+    count += rows(out)
+    while rows(out) < count and launcher.poll() is None:
+        time.sleep(0.01)
+
+
+def test_whatever_is_killed_under_torchrun_the_run_resumes_to_the_same_bits(tmp_path):
+    assert ended(launch(2, tmp_path / "whole", *STEPS))[0] == 0
+    out, moments = tmp_path / "cut", random.Random(5)
+    for turn, victim in enumerate(["other", "launcher", "first"]):
+        launcher = launch(2, out, *STEPS, *["--resume"][: min(turn, 1)])
+        wait_for_rows(launcher, out, moments.randint(1, 3))
+        time.sleep(moments.uniform(0, 0.05))
+        pids = {"launcher": launcher.pid, "first": first_of(out), "other": other_of(launcher, out)}
+        os.kill(pids[victim], signal.SIGKILL)
+        status, _, own = ended(launcher)  # waits for whoever has its pipes: none is left behind
+        assert status != 0
+        assert ["lost touch with the other" in line for line in own] == [True] * len(own)
+        assert len(own) == (victim != "launcher")
+    assert runs.resume_step(out) < 150
+    assert ended(launch(2, out, "--resume", *STEPS))[0] == 0
+    assert runs.outcome(out) == runs.outcome(tmp_path / "whole")
+    assert not list(out.rglob("*.partial"))
+
+
+def test_while_a_process_outlives_torchrun_its_folder_is_refused_in_one_line(tmp_path):
+    launcher = launch(2, tmp_path, *STEPS)
+    wait_for_rows(launcher, tmp_path, 2)
+    first = first_of(tmp_path)
+    os.kill(first, signal.SIGSTOP)
+    try:
+        launcher.kill()
+        status, _, own = ended(launch(2, tmp_path, "--resume", *STEPS))
+    finally:
+        os.kill(first, signal.SIGCONT)
+    text = f"{tmp_path} is being written by another run (process {first}); wait for it to end, or "
+    assert (status, own) == (1, [f"nextpixel: error: {text}choose another folder"])
+    ended(launcher)
+    assert 0 < runs.resume_step(tmp_path) < 150
+    assert ended(launch(2, tmp_path, "--resume", *STEPS))[0] == 0
+    assert runs.resume_step(tmp_path) == 150
