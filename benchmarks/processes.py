@@ -5,6 +5,10 @@
 Each round starts both ways anew, on the same global batches. Measured are the updates alone:
 from the end of the third to the end of the last, in the first process. Its CPU time says what the
 gain would be if no process ever waited, and depends less on what else the machine does.
+
+The third way, "apart", is as many runs of one process, each with a batch of its part, that know
+nothing of each other: what they gain is what the cores and their memory give at all. The rest is
+the price of sharing a batch.
 """
 
 import argparse
@@ -13,7 +17,7 @@ import os
 import statistics
 import tempfile
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -27,13 +31,24 @@ from nextpixel.training import Progress
 WARM_UP = 3
 
 
-def work(rank: int, world: int, arguments: argparse.Namespace, folder: str) -> None:
+@dataclass(frozen=True)
+class Way:
+    """How many processes there are, and whether they share each batch."""
+
+    count: int
+    together: bool
+
+    def __str__(self) -> str:
+        return f"{self.count} {'together' if self.together else 'apart'}" if self.count > 1 else "1"
+
+
+def work(rank: int, way: Way, arguments: argparse.Namespace, folder: str) -> None:
     """One process: train, and leave seconds an update, by the clock and of its CPU time."""
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     torch.set_num_threads(1)
-    if world > 1:
+    if way.together:
         store = f"file://{folder}/store"
-        dist.init_process_group("gloo", init_method=store, rank=rank, world_size=world)
+        dist.init_process_group("gloo", init_method=store, rank=rank, world_size=way.count)
     recipe = read(arguments.recipe)
     data = npx.load_data("mnist", levels=2, limit=2000)
     moments: list[tuple[float, float]] = []
@@ -46,7 +61,7 @@ def work(rank: int, world: int, arguments: argparse.Namespace, folder: str) -> N
         recipe.train,
         steps=arguments.steps + WARM_UP,
         minutes=None,
-        batch_size=arguments.batch,
+        batch_size=arguments.batch if way.together else arguments.batch // way.count,
         threads=1,
         validate_every=10**6,
         validation_images=1,
@@ -59,14 +74,14 @@ def work(rank: int, world: int, arguments: argparse.Namespace, folder: str) -> N
         pairs = zip(moments[-1], moments[WARM_UP - 1], strict=True)
         found = [(last - first) / arguments.steps for last, first in pairs]
         (Path(folder) / "seconds").write_text(json.dumps(found))
-    if world > 1:
+    if way.together:
         dist.destroy_process_group()
 
 
-def measure(world: int, arguments: argparse.Namespace) -> list[float]:
-    """Seconds an update with so many processes: by the clock, and CPU time of the first."""
+def measure(way: Way, arguments: argparse.Namespace) -> list[float]:
+    """Seconds an update in one way: by the clock, and CPU time of the first process."""
     with tempfile.TemporaryDirectory() as folder:
-        mp.spawn(work, args=(world, arguments, folder), nprocs=world)  # type: ignore[no-untyped-call]
+        mp.spawn(work, args=(way, arguments, folder), nprocs=way.count)  # type: ignore[no-untyped-call]
         found: list[float] = json.loads((Path(folder) / "seconds").read_text())
         return found
 
@@ -79,19 +94,23 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--recipe", default="demo", help="of two levels and 28 x 28 pixels")
     arguments = parser.parse_args()
-    seconds: dict[int, list[list[float]]] = {1: [], arguments.processes: []}
+    ways = [
+        Way(1, together=False),
+        *(Way(arguments.processes, together=one) for one in (True, False)),
+    ]
+    seconds: dict[Way, list[list[float]]] = {way: [] for way in ways}
     for _ in range(arguments.rounds):
-        for world, found in seconds.items():
-            found.append(measure(world, arguments))
+        for way, found in seconds.items():
+            found.append(measure(way, arguments))
     median = {
-        world: [statistics.median(column) for column in zip(*found, strict=True)]
-        for world, found in seconds.items()
+        str(way): [statistics.median(column) for column in zip(*found, strict=True)]
+        for way, found in seconds.items()
     }
-    print("processes  ms an update  CPU ms  images/s   gain  of CPU")
-    for world, (wall, cpu) in median.items():
-        gains = f"{median[1][0] / wall:5.2f}x {median[1][1] / cpu:6.2f}x"
+    print("processes   ms an update  CPU ms  images/s   gain  of CPU")
+    for way, (wall, cpu) in median.items():
+        gains = f"{median['1'][0] / wall:5.2f}x {median['1'][1] / cpu:6.2f}x"
         speed = arguments.batch / wall
-        print(f"{world:9} {1e3 * wall:13.1f} {1e3 * cpu:7.1f} {speed:9.0f} {gains}")
+        print(f"{way:11} {1e3 * wall:12.1f} {1e3 * cpu:7.1f} {speed:9.0f} {gains}")
     print(json.dumps({**vars(arguments), "cores": os.cpu_count(), "median_seconds": median}))
 
 

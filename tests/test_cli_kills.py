@@ -1,4 +1,4 @@
-"""What is killed outright under torchrun, a process or torchrun itself, loses and leaves nothing."""
+"""Processes under torchrun, or torchrun itself, killed outright: nothing is lost or left behind."""
 
 import os
 import random
@@ -19,7 +19,7 @@ pytestmark = [
         reason="needs the system's list of a process's children",
     ),
 ]
-STEPS = ["--train.steps", "150", "--train.save-every", "4"]
+STEPS = ["--train.steps", "240", "--train.save-every", "4"]
 
 
 def first_of(out):
@@ -57,7 +57,7 @@ def test_whatever_is_killed_under_torchrun_the_run_resumes_to_the_same_bits(tmp_
         assert status != 0
         assert ["lost touch with the other" in line for line in own] == [True] * len(own)
         assert len(own) == (victim != "launcher")
-    assert runs.resume_step(out) < 150
+        assert 0 < runs.resume_step(out) < 240
     assert ended(launch(2, out, "--resume", *STEPS))[0] == 0
     assert runs.outcome(out) == runs.outcome(tmp_path / "whole")
     assert not list(out.rglob("*.partial"))
@@ -76,6 +76,6 @@ def test_while_a_process_outlives_torchrun_its_folder_is_refused_in_one_line(tmp
     text = f"{tmp_path} is being written by another run (process {first}); wait for it to end, or "
     assert (status, own) == (1, [f"nextpixel: error: {text}choose another folder"])
     ended(launcher)
-    assert 0 < runs.resume_step(tmp_path) < 150
+    assert 0 < runs.resume_step(tmp_path) < 240
     assert ended(launch(2, tmp_path, "--resume", *STEPS))[0] == 0
-    assert runs.resume_step(tmp_path) == 150
+    assert runs.resume_step(tmp_path) == 240

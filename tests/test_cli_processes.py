@@ -41,7 +41,7 @@ def begin(count, *words, nodes=ALONE):
 
 def ended(process):
     """Its status, what it printed, and our own lines of what it complained of."""
-    printed, complained = process.communicate(timeout=120)
+    printed, complained = process.communicate(timeout=300)
     own = [line for line in complained.splitlines() if line.startswith("nextpixel: ")]
     return process.returncode, printed, own
 

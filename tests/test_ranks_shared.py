@@ -1,14 +1,16 @@
 """Processes that share images find the figures and draw the pictures of one, to the bit."""
 
+from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
 import torch
+from torch.distributed import TCPStore
 
 import nextpixel as npx
-from nextpixel import device
-from nextpixel.cli import app
-from nextpixel.errors import TOLD_TO_ALL
+from nextpixel import device, launcher
+from nextpixel.cli import app, complaints
+from nextpixel.errors import TOLD_TO_ALL, LostTouch, told_to_all
 from nextpixel.ranks import Ranks, backend_for
 from tests import worlds
 
@@ -57,40 +59,67 @@ def test_the_shares_are_the_whole(count):
     assert [image for share in shares for image in share] == list(range(count))
 
 
-@pytest.mark.parametrize(
-    ("process", "error", "said"),
-    [
-        (0, npx.NextPixelError("gone"), "nextpixel: error: gone\n"),
-        (1, npx.NextPixelError("gone"), "nextpixel: error in process 1: gone\n"),
-        (0, ValueError("wrong"), "nextpixel: error: wrong\n"),
-        (1, ValueError("wrong"), ""),
-        (1, KeyboardInterrupt(), ""),
-    ],
-)
-def test_an_error_that_all_processes_find_is_said_by_the_first(
-    monkeypatch, capsys, process, error, said
-):
-    say(monkeypatch, process, error)
-    assert capsys.readouterr().err == said
-
-
-@pytest.mark.parametrize(("process", "said"), [(0, "nextpixel: error: gone\n"), (1, "")])
-def test_an_error_told_to_all_is_said_by_the_first(monkeypatch, capsys, process, said):
-    error = npx.NextPixelError("gone")
-    error.add_note(TOLD_TO_ALL)
-    say(monkeypatch, process, error)
-    assert capsys.readouterr().err == said
+@pytest.fixture
+def meeting(monkeypatch):
+    """The store of a launcher of two processes."""
+    store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    monkeypatch.setenv("MASTER_PORT", str(store.port))
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    return store
 
 
 def say(monkeypatch, process, error):
     def fail(*words, **how):
         raise error
 
-    monkeypatch.setattr(app, "_COURTESY", 0.0)
+    monkeypatch.setattr(complaints, "_COURTESY", 0.0)
     monkeypatch.setattr(app, "app", SimpleNamespace(meta=fail))
-    monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("RANK", str(process))
-    app.main(["evaluate"])
+    return app.main(["evaluate"])
+
+
+LOST = [f"lost touch with the other processes (port {port})" for port in (1, 2)]
+
+
+@pytest.mark.parametrize(
+    ("errors", "said"),
+    [
+        ([ValueError("bad"), ValueError("bad")], ["error: bad"]),
+        ([npx.NextPixelError("gone"), npx.NextPixelError("gone")], ["error: gone"]),
+        ([npx.NextPixelError("a"), OSError("b")], ["error: a", "error in process 1: b"]),
+        ([npx.NextPixelError("a"), ValueError("b")], ["error: a", "error: b"]),
+        ([None, ValueError("bad")], ["error: bad"]),
+        ([None, npx.NextPixelError("gone")], ["error in process 1: gone"]),
+        ([LostTouch(LOST[0]), LostTouch(LOST[1])], [f"error: {LOST[0]}"]),
+        ([None, LostTouch(LOST[1])], [f"error in process 1: {LOST[1]}"]),
+        ([KeyboardInterrupt(), KeyboardInterrupt()], ["interrupted"]),
+        ([told_to_all(npx.NextPixelError("all"))] * 2, ["error: all"]),
+        ([None, told_to_all(npx.NextPixelError("all"))], []),
+    ],
+)
+def test_an_error_that_several_processes_meet_is_said_once(
+    monkeypatch, capsys, meeting, errors, said
+):
+    for process, error in enumerate(errors):
+        if error is not None:
+            say(monkeypatch, process, error)
+    assert capsys.readouterr().err.splitlines() == [f"nextpixel: {line}" for line in said]
+
+
+def test_without_a_launcher_to_ask_each_process_speaks_for_itself(monkeypatch, capsys, meeting):
+    monkeypatch.delenv("MASTER_PORT")
+    monkeypatch.setattr(launcher, "_PATIENCE", timedelta(seconds=0.1))
+    for process in range(2):
+        assert say(monkeypatch, process, ValueError("bad")) == 2
+    assert capsys.readouterr().err == "nextpixel: error: bad\n" * 2
+
+
+def test_processes_that_start_again_speak_again(monkeypatch, capsys, meeting):
+    for again in range(2):
+        monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", str(again))
+        say(monkeypatch, 0, ValueError("bad"))
+    assert capsys.readouterr().err == "nextpixel: error: bad\n" * 2
 
 
 def pretend(monkeypatch, devices, *, processes=1, local=0):
