@@ -7,6 +7,7 @@ them behind, in sessions of their own, where no terminal reaches them: hence `fo
 
 import os
 import signal
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,20 +37,21 @@ def says_first(text: str) -> bool:
     """
     if processes() == 1:
         return True
-    from torch.distributed import TCPStore  # type: ignore[attr-defined]
-
     place = [os.environ.get(name, "") for name in ("TORCHELASTIC_RESTART_COUNT", "GROUP_RANK")]
     try:
-        store = TCPStore(
-            os.environ["MASTER_ADDR"],
-            _read("MASTER_PORT", 0),
-            is_master=False,
-            timeout=_PATIENCE,
-            wait_for_workers=False,
-        )
-        return bool(store.add("/".join(["nextpixel", *place, text]), 1) == 1)
-    except (KeyError, ValueError, RuntimeError):
+        return _count("/".join(["nextpixel", *place, text])) == 1
+    except (OSError, RuntimeError):
         return True
+
+
+def _count(key: str) -> int:
+    """How many processes have counted so far, this one included."""
+    from torch.distributed import TCPStore  # type: ignore[attr-defined]
+
+    where = os.environ.get("MASTER_ADDR", ""), _read("MASTER_PORT", 0)
+    socket.create_connection(where, _PATIENCE.total_seconds()).close()  # torch would complain aloud
+    store = TCPStore(*where, is_master=False, timeout=_PATIENCE, wait_for_workers=False)
+    return int(store.add(key, 1))
 
 
 @contextmanager
