@@ -4,7 +4,6 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from torch.distributed import TCPStore
 
 import nextpixel as npx
 from nextpixel import device
@@ -59,22 +58,22 @@ def test_the_shares_are_the_whole(count):
 
 
 @pytest.fixture
-def meeting(monkeypatch):
-    """The store of a launcher of two processes."""
-    store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
-    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
-    monkeypatch.setenv("MASTER_PORT", str(store.port))
+def meeting(monkeypatch, tmp_path):
+    """The folder of a launcher of two processes, for errors of its attempts."""
     monkeypatch.setenv("WORLD_SIZE", "2")
-    return store
+    for attempt in "01":
+        (tmp_path / attempt).mkdir()
+    return tmp_path
 
 
-def say(monkeypatch, process, error):
+def say(monkeypatch, process, error, place):
     def fail(*words, **how):
         raise error
 
     monkeypatch.setattr(complaints, "_COURTESY", 0.0)
     monkeypatch.setattr(app, "app", SimpleNamespace(meta=fail))
     monkeypatch.setenv("RANK", str(process))
+    monkeypatch.setenv("TORCHELASTIC_ERROR_FILE", str(place / str(process) / "error.json"))
     return app.main(["evaluate"])
 
 
@@ -102,21 +101,19 @@ def test_an_error_that_several_processes_meet_is_said_once(
 ):
     for process, error in enumerate(errors):
         if error is not None:
-            say(monkeypatch, process, error)
+            say(monkeypatch, process, error, meeting / "0")
     assert capfd.readouterr().err.splitlines() == [f"nextpixel: {line}" for line in said]
 
 
-def test_without_a_launcher_to_ask_each_process_speaks_for_itself(monkeypatch, capfd, meeting):
-    monkeypatch.delenv("MASTER_PORT")
+def test_where_processes_cannot_meet_each_speaks_for_itself(monkeypatch, capfd, meeting):
     for process in range(2):
-        assert say(monkeypatch, process, ValueError("bad")) == 2
-    assert capfd.readouterr().err == "nextpixel: error: bad\n" * 2  # torch is silent as well
+        assert say(monkeypatch, process, ValueError("bad"), meeting / "gone") == 2
+    assert capfd.readouterr().err == "nextpixel: error: bad\n" * 2
 
 
 def test_processes_that_start_again_speak_again(monkeypatch, capsys, meeting):
-    for again in range(2):
-        monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", str(again))
-        say(monkeypatch, 0, ValueError("bad"))
+    for attempt in "01":
+        say(monkeypatch, 0, ValueError("bad"), meeting / attempt)
     assert capsys.readouterr().err == "nextpixel: error: bad\n" * 2
 
 

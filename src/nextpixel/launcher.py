@@ -1,23 +1,20 @@
 """The launcher, such as `torchrun`, that started this process with others: its words and its death.
 
-A launcher names its processes in their environment, and keeps a store in which they can meet. It
-ends them with SIGTERM when one has failed or it is asked to stop itself. Killed outright it leaves
+A launcher names its processes in their environment, and makes a folder for their errors. It ends
+them with SIGTERM when one has failed or it is asked to stop itself. Killed outright it leaves
 them behind, in sessions of their own, where no terminal reaches them: hence `followed`.
 """
 
 import os
 import signal
-import socket
 import threading
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from pathlib import Path
 
 INTERVAL = 0.5
 """Seconds between looks at whether the launcher lives."""
-
-_PATIENCE = timedelta(seconds=5)
-"""How long its store may take to answer."""
 
 
 def processes() -> int:
@@ -31,27 +28,21 @@ def number() -> int:
 
 
 def says_first(text: str) -> bool:
-    """Whether no other process on this machine has said a text before, by the launcher's store.
+    """Whether no other process that was started on this machine has said a text before.
 
-    Where there is no store any more, each process speaks for itself.
+    torchrun has a folder for each attempt, where each process has a place for its errors; the first
+    to say a text leaves a mark there. Without such a folder each process speaks for itself.
     """
-    if processes() == 1:
+    place = os.environ.get("TORCHELASTIC_ERROR_FILE")
+    if processes() == 1 or not place:
         return True
-    place = [os.environ.get(name, "") for name in ("TORCHELASTIC_RESTART_COUNT", "GROUP_RANK")]
     try:
-        return _count("/".join(["nextpixel", *place, text])) == 1
-    except (OSError, RuntimeError):
+        (Path(place).parents[1] / f"said-{zlib.crc32(text.encode()):08x}").touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    except OSError:
         return True
-
-
-def _count(key: str) -> int:
-    """How many processes have counted so far, this one included."""
-    from torch.distributed import TCPStore  # type: ignore[attr-defined]
-
-    where = os.environ.get("MASTER_ADDR", ""), _read("MASTER_PORT", 0)
-    socket.create_connection(where, _PATIENCE.total_seconds()).close()  # torch would complain aloud
-    store = TCPStore(*where, is_master=False, timeout=_PATIENCE, wait_for_workers=False)
-    return int(store.add(key, 1))
+    return True
 
 
 @contextmanager
