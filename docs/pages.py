@@ -38,6 +38,7 @@ GROUPS = {
             "errors",
             "lanes",
             "memory",
+            "native",
             "device",
             "launcher",
             "ranks",
