@@ -80,8 +80,8 @@ def _convolve(builder: Any, given: Any, count: Any, places: int) -> None:
 def correlated(inputs: int) -> Any:
     """Compile the gradient of the weights from some inputs to 16 outputs.
 
-    In compiled code, f(target, t, t_step, source, q, q_step, gradient, g, g_step, count) adds to the
-    16 floats of `target` from t + i * t_step on, for input i, the sum over m < `count` of
+    In compiled code, f(target, t, t_step, source, q, q_step, gradient, g, g_step, count) adds to
+    the 16 floats of `target` from t + i * t_step on, for input i, the sum over m < `count` of
     source[q + m * q_step + i] times the 16 floats of `gradient` from g + m * g_step on.
     """
 
