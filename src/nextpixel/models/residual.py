@@ -24,6 +24,7 @@ from nextpixel.nn import (
     MaskedConv2d,
     PositionMap,
     VectorCondition,
+    chains,
 )
 from nextpixel.nn.program import Map, Program
 from nextpixel.order import Shape
@@ -91,6 +92,7 @@ class ResidualBlock(nn.Module):
         with torch.no_grad():  # keeps the sum of many blocks from growing
             convs[-1].weight.mul_(1 / math.sqrt(config.blocks))
         self.layers = nn.ModuleList(ConditionalConv2d(conv, conditioner) for conv in convs)
+        self.normed = config.batch_norm
         self.norms = nn.ModuleList(
             nn.BatchNorm2d(conv.weight.shape[1]) if config.batch_norm else nn.Identity()
             for conv in convs
@@ -114,6 +116,8 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor, given: Given) -> Tensor:
         """(B, features, H, W) -> the same."""
+        if not self.normed and chains.pays(x, self.layers, given):
+            return chains.chain(x, self.layers, given, residual=True)
         change = x
         for norm, layer in zip(self.norms, self.layers, strict=True):
             # In place: what a convolution or a norm gave is needed by nobody else, but x is.
@@ -181,5 +185,9 @@ class ResidualPixelCNN(PixelModel):
             x = self.position(x, corner)
         for block in self.blocks:
             x = block(x, given)
-        outputs: Tensor = self.last(F.relu_(self.squash(F.relu(self.norm(x)), given)))
+        if not self.config.batch_norm and chains.pays(x, [self.squash], given):
+            x = chains.chain(x, [self.squash], given, residual=False)
+        else:
+            x = self.squash(F.relu(self.norm(x)), given)
+        outputs: Tensor = self.last(F.relu_(x))
         return outputs

@@ -219,6 +219,7 @@ copy16 = elementwise(lambda x, y: x)
 relu16 = elementwise(lambda x, y: x.at_least(0.0))
 add16 = elementwise(lambda x, y: x + y)
 times16 = elementwise(lambda x, y: x * y)
+shut16 = elementwise(lambda x, y: (-x).where_below(0.0, y, x.constant(0.0)))
 gate16 = elementwise(gated)
 
 

@@ -53,6 +53,7 @@ class MaskedConv2d(nn.Module):
         mask = spread(causal_mask(side, groups, sees_self=sees_self), outputs, inputs)
         self.register_buffer("mask", mask, persistent=False)  # follows from the config: not saved
         self.side = side
+        self._count = int(mask.flatten(2).any(0).any(0).sum())  # taps seen come before all others
         self.weight = nn.Parameter(torch.empty(outputs, inputs, side // 2 + 1, side))
         self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
         self.reset_parameters()
@@ -67,6 +68,20 @@ class MaskedConv2d(nn.Module):
         """The weights, those of taps that must not be seen zero."""
         return self.weight * self.mask
 
+    @property
+    def taps(self) -> tuple[tuple[int, int], ...]:
+        """Rows and columns from a place to what some output sees there."""
+        reach = self.side // 2
+        every = [
+            (row - reach, column - reach) for row in range(reach + 1) for column in range(self.side)
+        ]
+        return tuple(every[: self._count])
+
+    @property
+    def seen(self) -> Tensor:
+        """The weights of `taps` in their order, (outputs, inputs, taps)."""
+        return self.masked.flatten(2)[..., : self._count]
+
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, H, W) -> (B, outputs, H, W)."""
         reach, weight = self.side // 2, self.masked
@@ -79,17 +94,7 @@ class MaskedConv2d(nn.Module):
 
     def lower(self, program: Program, x: Map) -> Map:
         """`forward` as an operation; masked weights are zeros, unseen taps are left out."""
-        reach = self.side // 2
-        taps = [
-            (row - reach, column - reach) for row in range(reach + 1) for column in range(self.side)
-        ]
-        weight = self.masked.flatten(2)
-        seen = [
-            number for number in range(len(taps)) if bool(self.mask.flatten(2)[..., number].any())
-        ]
-        return program.conv(
-            x, weight[..., seen], [taps[number] for number in seen], self.bias, known=PIXEL
-        )
+        return program.conv(x, self.seen, list(self.taps), self.bias, known=PIXEL)
 
     def extra_repr(self) -> str:
         """Sizes, for `print(model)`."""
@@ -116,6 +121,17 @@ class ConditionalConv2d(nn.Module):
         self.conv = conv
         self.before = Injection(conditioner.widths("input"), inputs)
         self.behind = Injection(conditioner.widths("bias", "map"), outputs)
+
+    @property
+    def plain_inputs(self) -> bool:
+        """Whether nothing is added before the convolution."""
+        return not self.before.layers
+
+    def told(self, given: Given) -> Tensor:
+        """What is added behind the convolution if conditions are vectors, (B or 1, outputs)."""
+        assert self.conv.bias is not None
+        told: Tensor = self.behind(self.conv.bias.view(1, -1, 1, 1), given)
+        return told.flatten(1)
 
     def lower(self, program: Program, x: Map) -> Map:
         """`forward` as operations."""

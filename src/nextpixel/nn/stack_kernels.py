@@ -22,6 +22,7 @@ from nextpixel.native.grids import (
     pad,
     place,
     room,
+    vector_of,
     within,
 )
 from nextpixel.native.vectors import WIDTH, add16, gate16
@@ -84,12 +85,6 @@ def gate_back(source, told, came, target, height, width, features):
             for f in range(0, features, WIDTH):
                 x, y, g = f, features + f, back + f
                 gate_back16(target.data, to + x, to + y, both, x, y, came.data, g)
-
-
-@inlined
-def vector_of(added, image, size):
-    """What is added to an image, at every place the same; one row serves all images."""
-    return Grid(added, image * size if len(added) > size else 0, 0, 0)
 
 
 @compiled

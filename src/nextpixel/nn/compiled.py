@@ -1,0 +1,87 @@
+"""What layers share that are compiled for training on a CPU: who may take them, maps and taps.
+
+Their kernels read and write memory as it lies: maps as (B, H, W, F), float32, with features that
+fill whole vectors.
+"""
+
+import importlib.util
+from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from nextpixel.native.grids import Stretches, Window
+
+Taps = tuple[tuple[int, int], ...]
+"""Rows and columns from a place to what it sees, in the order of the weights."""
+
+WIDTH = 16
+"""Features must be a multiple of it; see `nextpixel.native.vectors`."""
+
+
+def usable(*maps: Tensor) -> bool:
+    """Whether kernels may be used now, can read maps and, where asked for, make their gradients."""
+    eager = not (torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling())
+    return eager and torch.is_grad_enabled() and all(map(_plain, maps)) and has_numba()
+
+
+def _plain(x: Tensor) -> bool:
+    whole = x.shape[1] % WIDTH == 0 or not x.requires_grad
+    return whole and x.device.type == "cpu" and x.dtype == torch.float32 and x.numel() > 0
+
+
+@cache
+def has_numba() -> bool:
+    """Whether kernels can be compiled."""
+    return importlib.util.find_spec("numba") is not None
+
+
+def inner(x: Tensor) -> Tensor:
+    """(B, F, H, W) -> (B, H, W, F), contiguous."""
+    return x.detach().permute(0, 2, 3, 1).contiguous()
+
+
+def empty(x: Tensor, features: int) -> Tensor:
+    """Room for a map of as many places, (B, F, H, W), with features innermost in memory."""
+    return torch.empty(len(x), features, *x.shape[2:], memory_format=torch.channels_last)
+
+
+def flat(tensors: Iterable[Tensor]) -> tuple[Any, ...]:
+    """Memory of contiguous tensors, as kernels read and write it."""
+    tensors = list(tensors)
+    assert all(one.dtype == torch.float32 for one in tensors)
+    return tuple(one.detach().view(-1).numpy() for one in tensors)
+
+
+@cache
+def window(taps: Taps, width: int, inputs: int, outputs: int) -> "Window":
+    """Where taps lie in images of a width, with zeros around them."""
+    from nextpixel.native.grids import Window
+
+    top = max(-row for row, _ in taps)
+    left = max(0, *(-column for _, column in taps))
+    right = max(0, *(column for _, column in taps))
+    columns = left + width + right
+    seen = [((row + top) * columns + column + left) * inputs for row, column in taps]
+    back = [(-row * columns - column + right) * outputs for row, column in taps]
+    return Window(top, left, right, _stretches(seen, inputs), _stretches(back, outputs))
+
+
+def _stretches(taps: Sequence[int], length: int) -> "Stretches":
+    """Taps that lie side by side as one stretch of memory."""
+    from nextpixel.native.grids import Stretches
+
+    begins: list[int] = []
+    lengths: list[int] = []
+    for tap in taps:
+        if begins and begins[-1] + lengths[-1] == tap:
+            lengths[-1] += length
+        else:
+            begins, lengths = [*begins, tap], [*lengths, length]
+    return Stretches(
+        np.array(begins, np.int64), np.array(lengths, np.int64), total=length * len(taps)
+    )
