@@ -8,7 +8,7 @@ import torch
 
 from nextpixel import build
 from nextpixel.models.gated import GatedLayer
-from nextpixel.nn import NOTHING, Given, stacks
+from nextpixel.nn import NOTHING, Given, compiled, stacks
 from tests.laws.cases import disturb
 
 CASES = {
@@ -124,11 +124,11 @@ def test_features_that_fill_no_vectors_or_are_too_many_stay_with_torch():
 
 def test_without_numba_training_stays_with_torch(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    stacks._has_numba.cache_clear()
+    compiled.has_numba.cache_clear()
     layer, read, _ = layer_of("plain", "inner")
     assert not stacks.pays(tuple(read), 16)
     layer(*read, NOTHING)
-    stacks._has_numba.cache_clear()
+    compiled.has_numba.cache_clear()
 
 
 def test_a_condition_that_differs_from_place_to_place_stays_with_torch(monkeypatch):

@@ -6,7 +6,9 @@ References: van den Oord, Kalchbrenner, Kavukcuoglu (2016), Pixel Recurrent Neur
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -116,8 +118,9 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor, given: Given) -> Tensor:
         """(B, features, H, W) -> the same."""
-        if not self.normed and chains.pays(x, self.layers, given):
-            return chains.chain(x, self.layers, given, residual=True)
+        layers = cast("Sequence[ConditionalConv2d]", self.layers)
+        if not self.normed and chains.pays(x, layers, given):
+            return chains.chain(x, layers, given, residual=True)
         change = x
         for norm, layer in zip(self.norms, self.layers, strict=True):
             # In place: what a convolution or a norm gave is needed by nobody else, but x is.

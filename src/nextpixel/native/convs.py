@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nextpixel.native.compiling import compiled, inlined
-from nextpixel.native.grids import Grid, Window, room, within
+from nextpixel.native.grids import Grid, Window, roomy
 from nextpixel.native.vectors import WIDTH, copy16
 
 
@@ -40,23 +40,23 @@ def weights_of(conv, weights):
 
 
 @inlined
-def bias_of(start, biases, image, size):
-    """Biases from `start` on, the same at every place: of (B, size), or (1, size) for all."""
-    return Grid(biases, start + (image * size if len(biases) > size else 0), 0, 0)
-
-
-@inlined
 def before(conv, height, width):
-    """Room for what a convolution reads, with zeros around it, and the grid of its places."""
-    made = room(conv.window, height, width, conv.inputs)
-    return made, within(made, conv.window.top, conv.window.left)
+    """A map of what a convolution reads, in its room of zeros."""
+    window = conv.window
+    return roomy(window, height, width, conv.inputs, window.top, window.left)
 
 
 @inlined
 def behind(conv, height, width):
-    """The same for what comes back to a convolution."""
-    made = room(conv.window, height, width, conv.outputs)
-    return made, within(made, 0, conv.window.right)
+    """A map of what comes back to a convolution, in its room of zeros."""
+    return roomy(conv.window, height, width, conv.outputs, 0, conv.window.right)
+
+
+@inlined
+def told(biases, start, image, of_all, grid):
+    """Biases at all places of a map: from `start` on, of (B, of_all) or of (1, of_all) for all."""
+    at = start + (image * of_all if len(biases) > of_all else 0)
+    return Grid(biases, at, 0, 0, grid.height, grid.width, grid.features)
 
 
 @compiled

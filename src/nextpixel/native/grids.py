@@ -25,12 +25,18 @@ Numbers = NDArray[np.int64]
 
 
 class Grid(NamedTuple):
-    """Where the features of places lie: those of (y, x) from start + y * row + x * step on."""
+    """The map of an image: the features of (y, x) from start + y * row + x * step on.
+
+    Where `row` and `step` are 0, every place has the same features.
+    """
 
     data: Floats
     start: int
     row: int
     step: int
+    height: int
+    width: int
+    features: int
 
 
 class Stretches(NamedTuple):
@@ -45,14 +51,14 @@ class Stretches(NamedTuple):
 
 
 class Window(NamedTuple):
-    """The taps of a convolution.
+    """The taps of a convolution, for maps that it finds in a room of zeros.
 
     Attributes:
-        top: Rows of zeros above the image that it reads; below, where gradients are read.
+        top: Rows of zeros above the map that it reads; below, where gradients are read.
         left: Columns of zeros to the left; to the right, where gradients are read.
         right: The other way around.
-        seen: What an output sees of the padded inputs.
-        back: What an input gets of the padded gradients.
+        seen: What an output sees of the inputs.
+        back: What an input gets of the gradients.
     """
 
     top: int
@@ -63,35 +69,25 @@ class Window(NamedTuple):
 
 
 @compiled
-def room(window, height, width, features):
-    """A grid of zeros that holds an image and the edges that a window needs around it."""
-    columns = window.left + width + window.right
-    data = np.zeros((window.top + height) * columns * features, np.float32)
-    return Grid(data, 0, columns * features, features)
-
-
-@compiled
-def within(grid, rows, columns):
-    """A grid whose first place lies some rows and columns further."""
-    return Grid(grid.data, rows * grid.row + columns * grid.step, grid.row, grid.step)
-
-
-@compiled
 def image_of(maps, image, height, width, features):
-    """The grid of an image in maps (B, H, W, features)."""
-    return Grid(maps, image * height * width * features, width * features, features)
+    """An image of maps (B, H, W, features)."""
+    row = width * features
+    return Grid(maps, image * height * row, row, features, height, width, features)
 
 
 @compiled
-def pad(source, target, height, length):
-    """Copy rows of `length` floats, to where zeros lie around them."""
-    whole = length // WIDTH * WIDTH
-    for row in range(height):
-        at, to = source.start + row * source.row, target.start + row * target.row
-        for k in range(0, whole, WIDTH):
-            copy16(target.data, to + k, source.data, at + k, source.data, at + k)
-        for k in range(whole, length):
-            target.data[to + k] = source.data[at + k]
+def roomy(window, height, width, features, top, left):
+    """A map of zeros in a room of zeros, from the room's row `top` and column `left` on."""
+    row = (window.left + width + window.right) * features
+    data = np.zeros((window.top + height) * row, np.float32)
+    return Grid(data, top * row + left * features, row, features, height, width, features)
+
+
+@compiled
+def zeros_like(grid):
+    """Zeros at every place of a map; a few features serve all."""
+    data = np.zeros(grid.features, np.float32)
+    return Grid(data, 0, 0, 0, grid.height, grid.width, grid.features)
 
 
 @inlined
@@ -101,104 +97,74 @@ def place(grid, row, column):
 
 
 @compiled
-def begin(target, base, bias, height, width, features):
+def copy(source, target):
+    """Write a map over another."""
+    length = source.width * source.features
+    whole = length // WIDTH * WIDTH
+    for row in range(source.height):
+        at, to = place(source, row, 0), place(target, row, 0)
+        for k in range(0, whole, WIDTH):
+            copy16(target.data, to + k, source.data, at + k, source.data, at + k)
+        for k in range(whole, length):
+            target.data[to + k] = source.data[at + k]
+
+
+@compiled
+def begin(target, base, bias):
     """Let a target begin as the sum of a base and a bias."""
-    for row in range(height):
-        for column in range(width):
+    for row in range(target.height):
+        for column in range(target.width):
             to = place(target, row, column)
             here, also = place(base, row, column), place(bias, row, column)
-            for f in range(0, features, WIDTH):
+            for f in range(0, target.features, WIDTH):
                 add16(target.data, to + f, base.data, here + f, bias.data, also + f)
 
 
 @compiled
-def convolve(source, stretches, weights, target, height, width, outputs):
-    """Add to a target the products of weights with what its places see in a source."""
+def convolve(source, stretches, weights, target):
+    """Add to a target the products of panels of weights with what its places see in a source."""
     x, y, q_step, t_step = source.data, target.data, source.step, target.step
     begins, lengths, inputs = stretches
-    eights, fours = width // TILE * TILE, width // 4 * 4
-    for row in range(height):
-        for f in range(0, outputs, WIDTH):
-            q, t, w = (
-                source.start + row * source.row,
-                target.start + row * target.row + f,
-                f * inputs,
-            )
+    eights, fours = target.width // TILE * TILE, target.width // 4 * 4
+    for row in range(target.height):
+        for f in range(0, target.features, WIDTH):
+            q, t, w = place(source, row, 0), place(target, row, 0) + f, f * inputs
             for c in range(0, eights, TILE):
-                convolve_8(
-                    y,
-                    t + c * t_step,
-                    t_step,
-                    x,
-                    q + c * q_step,
-                    q_step,
-                    begins,
-                    lengths,
-                    weights,
-                    w,
-                )
+                to, at = t + c * t_step, q + c * q_step
+                convolve_8(y, to, t_step, x, at, q_step, begins, lengths, weights, w)
             for c in range(eights, fours, 4):
-                convolve_4(
-                    y,
-                    t + c * t_step,
-                    t_step,
-                    x,
-                    q + c * q_step,
-                    q_step,
-                    begins,
-                    lengths,
-                    weights,
-                    w,
-                )
-            for c in range(fours, width):
-                convolve_1(y, t + c * t_step, 0, x, q + c * q_step, 0, begins, lengths, weights, w)
+                to, at = t + c * t_step, q + c * q_step
+                convolve_4(y, to, t_step, x, at, q_step, begins, lengths, weights, w)
+            for c in range(fours, target.width):
+                to, at = t + c * t_step, q + c * q_step
+                convolve_1(y, to, 0, x, at, 0, begins, lengths, weights, w)
 
 
 @compiled
-def correlate(source, stretches, back, target, start, height, width, outputs):
+def correlate(source, stretches, back, sums, start):
     """Add to weights (inputs, outputs), over all places, what was seen times what came back."""
-    x, g, q_step, g_step = source.data, back.data, source.step, back.step
+    x, g, q_step, g_step, outputs = source.data, back.data, source.step, back.step, back.features
     begins, lengths, _ = stretches
-    for row in range(height):
-        q_row, g_row, t = source.start + row * source.row, back.start + row * back.row, start
+    for row in range(back.height):
+        to = start
         for s in range(len(begins)):
-            whole = lengths[s] // TILE * TILE
+            q, eights = place(source, row, 0) + begins[s], lengths[s] // TILE * TILE
             for f in range(0, outputs, WIDTH):
-                q, to = q_row + begins[s], t + f
-                for k in range(0, whole, TILE):
-                    correlate_8(
-                        target,
-                        to + k * outputs,
-                        outputs,
-                        x,
-                        q + k,
-                        q_step,
-                        g,
-                        g_row + f,
-                        g_step,
-                        width,
-                    )
-                for k in range(whole, lengths[s]):
-                    correlate_1(
-                        target,
-                        to + k * outputs,
-                        outputs,
-                        x,
-                        q + k,
-                        q_step,
-                        g,
-                        g_row + f,
-                        g_step,
-                        width,
-                    )
-            t += lengths[s] * outputs
+                t, came = to + f, place(back, row, 0) + f
+                for k in range(0, eights, TILE):
+                    here = t + k * outputs
+                    correlate_8(sums, here, outputs, x, q + k, q_step, g, came, g_step, back.width)
+                for k in range(eights, lengths[s]):
+                    here = t + k * outputs
+                    correlate_1(sums, here, outputs, x, q + k, q_step, g, came, g_step, back.width)
+            to += lengths[s] * outputs
 
 
 @compiled
-def gather(back, target, start, height, width, outputs):
+def gather(back, sums, start):
     """Add to biases what came back: they are weights of an input that is always one."""
     one = np.ones(1, np.float32)
-    for row in range(height):
-        for f in range(0, outputs, WIDTH):
-            g = back.start + row * back.row + f
-            correlate_1(target, start + f, 0, one, 0, 0, back.data, g, back.step, width)
+    for row in range(back.height):
+        for f in range(0, back.features, WIDTH):
+            came = place(back, row, 0) + f
+            correlate_1(sums, start + f, 0, one, 0, 0, back.data, came, back.step, back.width)

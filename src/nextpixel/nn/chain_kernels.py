@@ -9,16 +9,16 @@ from typing import NamedTuple
 import numpy as np
 
 from nextpixel.native.compiling import compiled
-from nextpixel.native.convs import Conv, before, behind, bias_of, panels, panels_back, turn
+from nextpixel.native.convs import Conv, before, behind, panels, panels_back, told, turn
 from nextpixel.native.grids import (
-    Grid,
     begin,
     convolve,
+    copy,
     correlate,
     gather,
     image_of,
-    pad,
     place,
+    zeros_like,
 )
 from nextpixel.native.vectors import WIDTH, add16, relu16, shut16
 
@@ -32,7 +32,6 @@ class Chain(NamedTuple):
         width: W.
         convs: The convolutions.
         biases: How many biases they have together.
-        widest: The most features of a map.
         residual: Whether what the first ReLU hears is added behind the last.
     """
 
@@ -41,27 +40,26 @@ class Chain(NamedTuple):
     width: int
     convs: tuple[Conv, ...]
     biases: int
-    widest: int
     residual: bool
 
 
 @compiled
-def rectify(source, target, height, length):
-    """ReLU of rows of `length` floats."""
-    for row in range(height):
-        at, to = source.start + row * source.row, target.start + row * target.row
-        for k in range(0, length, WIDTH):
+def rectify(source, target):
+    """ReLU."""
+    for row in range(target.height):
+        at, to = place(source, row, 0), place(target, row, 0)
+        for k in range(0, target.width * target.features, WIDTH):
             relu16(target.data, to + k, source.data, at + k, source.data, at + k)
 
 
 @compiled
-def shut(heard, target, base, height, width, features):
-    """The gradient of a ReLU: a base and, where what it heard is above zero, the target."""
-    for row in range(height):
-        for column in range(width):
+def shut(heard, target, base):
+    """The gradient of a ReLU: a base and, where what was heard is above zero, the target."""
+    for row in range(target.height):
+        for column in range(target.width):
             at, to = place(heard, row, column), place(target, row, column)
             also = place(base, row, column)
-            for f in range(0, features, WIDTH):
+            for f in range(0, target.features, WIDTH):
                 shut16(target.data, to + f, heard.data, at + f, target.data, to + f)
                 add16(target.data, to + f, target.data, to + f, base.data, also + f)
 
@@ -78,33 +76,23 @@ def forward(chain, weights, biases, x, kept, made):
         kept: Room for what the other convolutions read, (B, H, W, inputs) each.
         made: Room for the outcome, (B, H, W, outputs).
     """
-    height, width, last = chain.height, chain.width, chain.convs[-1]
-    given = [panels(conv, weights) for conv in chain.convs]
-    rooms = [before(conv, height, width) for conv in chain.convs]
-    nothing = Grid(np.zeros(chain.widest, np.float32), 0, 0, 0)
+    height, width, convs, last = chain.height, chain.width, chain.convs, len(chain.convs) - 1
+    given = [panels(conv, weights) for conv in convs]
+    read = [before(conv, height, width) for conv in convs]
     for image in range(chain.images):
-        heard = image_of(x, image, height, width, chain.convs[0].inputs)
-        rectify(heard, rooms[0][1], height, width * chain.convs[0].inputs)
-        for number in range(len(chain.convs) - 1):
-            conv, inner = chain.convs[number], rooms[number + 1][1]
-            bias, outputs = bias_of(conv.biases, biases, image, chain.biases), conv.outputs
-            begin(inner, nothing, bias, height, width, outputs)
-            seen = conv.window.seen
-            convolve(rooms[number][0], seen, given[number], inner, height, width, outputs)
-            rectify(inner, inner, height, width * outputs)
-            pad(
-                inner,
-                image_of(kept[number], image, height, width, outputs),
-                height,
-                width * outputs,
-            )
-        new = image_of(made, image, height, width, last.outputs)
-        base, bias = (
-            heard if chain.residual else nothing,
-            bias_of(last.biases, biases, image, chain.biases),
-        )
-        begin(new, base, bias, height, width, last.outputs)
-        convolve(rooms[-1][0], last.window.seen, given[-1], new, height, width, last.outputs)
+        heard = image_of(x, image, height, width, convs[0].inputs)
+        rectify(heard, read[0])
+        for number in range(last):
+            conv, target = convs[number], read[number + 1]
+            bias = told(biases, conv.biases, image, chain.biases, target)
+            begin(target, zeros_like(target), bias)
+            convolve(read[number], conv.window.seen, given[number], target)
+            rectify(target, target)
+            copy(target, image_of(kept[number], image, height, width, conv.outputs))
+        new = image_of(made, image, height, width, convs[last].outputs)
+        base = heard if chain.residual else zeros_like(new)
+        begin(new, base, told(biases, convs[last].biases, image, chain.biases, new))
+        convolve(read[last], convs[last].window.seen, given[last], new)
 
 
 @compiled
@@ -112,44 +100,37 @@ def backward(chain, weights, x, kept, back, made, of_weights, of_biases):
     """Gradients of `forward`.
 
     Args:
-        chain: As in `forward`, and so are `weights`, `x` and `kept`.
+        chain: As in `forward`.
+        weights: See there.
+        x: See there.
+        kept: See there.
         back: What comes back, (B, H, W, outputs).
         made: Room for what goes back to `x`.
         of_weights: Room for the gradient of `weights`.
         of_biases: Zeros, to which those of the biases are added for each image, (B, all).
     """
-    height, width = chain.height, chain.width
-    given = [panels_back(conv, weights) for conv in chain.convs]
-    rooms = [before(conv, height, width) for conv in chain.convs]
-    wide = [behind(conv, height, width) for conv in chain.convs]
-    nothing = Grid(np.zeros(chain.widest, np.float32), 0, 0, 0)
+    height, width, convs, last = chain.height, chain.width, chain.convs, len(chain.convs) - 1
+    given = [panels_back(conv, weights) for conv in convs]
+    read = [before(conv, height, width) for conv in convs]
+    returned = [behind(conv, height, width) for conv in convs]
     sums = np.zeros(of_weights.size, np.float32)
     for image in range(chain.images):
-        heard = image_of(x, image, height, width, chain.convs[0].inputs)
-        came = image_of(back, image, height, width, chain.convs[-1].outputs)
-        gone = image_of(made, image, height, width, chain.convs[0].inputs)
-        rectify(heard, rooms[0][1], height, width * chain.convs[0].inputs)
-        pad(came, wide[-1][1], height, width * chain.convs[-1].outputs)
-        for number in range(len(chain.convs) - 1, -1, -1):
-            conv, (padded, inner), (around, inside) = (
-                chain.convs[number],
-                rooms[number],
-                wide[number],
-            )
-            inputs, outputs = conv.inputs, conv.outputs
-            if number:
-                pad(
-                    image_of(kept[number - 1], image, height, width, inputs),
-                    inner,
-                    height,
-                    width * inputs,
-                )
-            correlate(padded, conv.window.seen, inside, sums, conv.weights, height, width, outputs)
-            gather(inside, of_biases, image * chain.biases + conv.biases, height, width, outputs)
-            target = wide[number - 1][1] if number else gone
-            begin(target, nothing, nothing, height, width, inputs)
-            convolve(around, conv.window.back, given[number], target, height, width, inputs)
-            base = came if chain.residual and number == 0 else nothing
-            shut(inner, target, base, height, width, inputs)
-    for conv in chain.convs:
+        came = image_of(back, image, height, width, convs[last].outputs)
+        copy(came, returned[last])
+        for number in range(last, 0, -1):
+            conv, target = convs[number], returned[number - 1]
+            copy(image_of(kept[number - 1], image, height, width, conv.inputs), read[number])
+            begin(target, zeros_like(target), zeros_like(target))
+            convolve(returned[number], conv.window.back, given[number], target)
+            shut(read[number], target, zeros_like(target))
+        gone = image_of(made, image, height, width, convs[0].inputs)
+        rectify(image_of(x, image, height, width, convs[0].inputs), read[0])
+        begin(gone, zeros_like(gone), zeros_like(gone))
+        convolve(returned[0], convs[0].window.back, given[0], gone)
+        shut(read[0], gone, came if chain.residual else zeros_like(gone))
+        for number in range(last + 1):
+            conv = convs[number]
+            correlate(read[number], conv.window.seen, returned[number], sums, conv.weights)
+            gather(returned[number], of_biases, image * chain.biases + conv.biases)
+    for conv in convs:
         turn(conv, sums, of_weights)

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from nextpixel.nn import spectral
+from nextpixel.nn.compiled import WIDTH, Taps, convs, empty, flat, inner, joined, usable
 from nextpixel.nn.conditioner import Given
 from nextpixel.nn.conv import ConditionalConv2d
-from nextpixel.nn.compiled import WIDTH, Taps, empty, flat, inner, usable, window
 
 if TYPE_CHECKING:
     from nextpixel.nn.chain_kernels import Chain
@@ -55,18 +55,11 @@ def chain(
     """
     taps = tuple(layer.conv.taps for layer in layers)
     weights = [layer.conv.seen for layer in layers]
-    told = [layer.told(given) for layer in layers]
-    rows = max(map(len, told))
-    layout = _layout(
-        taps, tuple(one.shape[:2] for one in weights), (len(x), *x.shape[2:]), residual
-    )
+    sizes = tuple((len(weight), weight.shape[1]) for weight in weights)
+    biases = [layer.told(given) for layer in layers]
+    layout = _layout(taps, sizes, (len(x), *x.shape[2:]), residual)
     apply: Any = _Chain.apply
-    made: Tensor = apply(
-        layout,
-        x,
-        torch.cat([weight.transpose(1, 2).flatten() for weight in weights]),
-        torch.cat([bias.expand(rows, -1) for bias in told], 1),
-    )
+    made: Tensor = apply(layout, x, *joined(weights, biases))
     return made
 
 
@@ -106,18 +99,11 @@ class _Chain(torch.autograd.Function):
 @cache
 def _layout(
     taps: tuple[Taps, ...],
-    sizes: tuple[torch.Size, ...],
-    shape: tuple[int, ...],
+    sizes: tuple[tuple[int, int], ...],
+    shape: tuple[int, int, int],
     residual: bool,  # noqa: FBT001 - as a key of the cache
 ) -> "Chain":
-    from nextpixel.native.convs import Conv
     from nextpixel.nn.chain_kernels import Chain
 
-    convs: list[Conv] = []
-    weights = biases = 0
-    for seen, (outputs, inputs) in zip(taps, sizes, strict=True):
-        where = window(seen, shape[2], inputs, outputs)
-        convs.append(Conv(inputs, outputs, len(seen), weights, biases, where))
-        weights, biases = weights + len(seen) * inputs * outputs, biases + outputs
-    widest = max(max(size) for size in sizes)
-    return Chain(*shape, tuple(convs), biases, widest, residual)
+    made = convs(taps, sizes, shape[2])
+    return Chain(*shape, made, made[-1].biases + made[-1].outputs, residual)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
+    from nextpixel.native.convs import Conv
     from nextpixel.native.grids import Stretches, Window
 
 Taps = tuple[tuple[int, int], ...]
@@ -57,17 +58,47 @@ def flat(tensors: Iterable[Tensor]) -> tuple[Any, ...]:
     return tuple(one.detach().view(-1).numpy() for one in tensors)
 
 
+def joined(weights: Sequence[Tensor], biases: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Weights and biases of several convolutions, each as one tensor.
+
+    Args:
+        weights: Of each, (outputs, inputs, taps).
+        biases: Of each, (B or 1, outputs).
+
+    Returns:
+        All weights, each (outputs, taps, inputs), flat; all biases side by side, (B or 1, all).
+    """
+    rows = max(map(len, biases))
+    return (
+        torch.cat([weight.transpose(1, 2).flatten() for weight in weights]),
+        torch.cat([bias.expand(rows, -1) for bias in biases], 1),
+    )
+
+
+def convs(taps: Sequence[Taps], sizes: Sequence[tuple[int, int]], width: int) -> tuple["Conv", ...]:
+    """Convolutions whose weights and biases are joined, from their taps, outputs and inputs."""
+    from nextpixel.native.convs import Conv
+
+    made: list[Conv] = []
+    weights = biases = 0
+    for seen, (outputs, inputs) in zip(taps, sizes, strict=True):
+        where = _window(seen, width, inputs, outputs)
+        made.append(Conv(inputs, outputs, len(seen), weights, biases, where))
+        weights, biases = weights + len(seen) * inputs * outputs, biases + outputs
+    return tuple(made)
+
+
 @cache
-def window(taps: Taps, width: int, inputs: int, outputs: int) -> "Window":
-    """Where taps lie in images of a width, with zeros around them."""
+def _window(taps: Taps, width: int, inputs: int, outputs: int) -> "Window":
+    """Where taps lie in maps of a width that have zeros around them."""
     from nextpixel.native.grids import Window
 
     top = max(-row for row, _ in taps)
     left = max(0, *(-column for _, column in taps))
     right = max(0, *(column for _, column in taps))
     columns = left + width + right
-    seen = [((row + top) * columns + column + left) * inputs for row, column in taps]
-    back = [(-row * columns - column + right) * outputs for row, column in taps]
+    seen = [(row * columns + column) * inputs for row, column in taps]
+    back = [-(row * columns + column) * outputs for row, column in taps]
     return Window(top, left, right, _stretches(seen, inputs), _stretches(back, outputs))
 
 

@@ -9,205 +9,179 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nextpixel.native.compiling import compiled, inlined
+from nextpixel.native.compiling import compiled
+from nextpixel.native.convs import Conv, before, behind, panels, panels_back, told, turn
 from nextpixel.native.gates import gate_back16
 from nextpixel.native.grids import (
-    Grid,
-    Window,
     begin,
     convolve,
+    copy,
     correlate,
     gather,
     image_of,
-    pad,
     place,
-    room,
-    vector_of,
-    within,
+    zeros_like,
 )
 from nextpixel.native.vectors import WIDTH, add16, gate16
 
 
-class Layout(NamedTuple):
-    """Sizes of a layer's maps, and what its convolutions see.
+class Layer(NamedTuple):
+    """Convolutions of a gated layer with F features, and what else is part of it.
 
     Attributes:
         images: B.
         height: H.
         width: W.
-        inputs: Features of the stacks that it reads.
-        features: F, of those that it gives; gates read twice as many.
-        vertical: Taps of the vertical convolution.
-        horizontal: Taps of the horizontal one.
-        link: The place itself, with 2 F inputs.
-        out: The place itself, with F inputs.
-        mixes: Whether the last 1x1 convolution is part of it.
+        vertical: From the vertical stack to 2 F.
+        horizontal: From the horizontal stack to 2 F; its biases are also those of the link.
+        link: From 2 F to 2 F at the place itself.
+        out: From F to F at the place itself; last.
+        opened: Where what is added in the vertical gate begins among the biases.
+        biases: How many biases there are, those in the gate among them.
+        mixes: Whether the last convolution is part of it.
         residual: Whether the horizontal stack that it reads is added behind that.
     """
 
     images: int
     height: int
     width: int
-    inputs: int
-    features: int
-    vertical: Window
-    horizontal: Window
-    link: Window
-    out: Window
+    vertical: Conv
+    horizontal: Conv
+    link: Conv
+    out: Conv
+    opened: int
+    biases: int
     mixes: bool
     residual: bool
 
 
 @compiled
-def gate(source, told, target, height, width, features):
-    """Open the gates of a grid, with what they are told added."""
+def gate(source, added, target):
+    """Open the gates of a map, with something added."""
+    features = target.features
     both = np.empty(2 * features, np.float32)
-    for row in range(height):
-        for column in range(width):
-            here, also = place(source, row, column), place(told, row, column)
+    for row in range(target.height):
+        for column in range(target.width):
+            here, also = place(source, row, column), place(added, row, column)
             to = place(target, row, column)
             for f in range(0, 2 * features, WIDTH):
-                add16(both, f, source.data, here + f, told.data, also + f)
+                add16(both, f, source.data, here + f, added.data, also + f)
             for f in range(0, features, WIDTH):
                 gate16(target.data, to + f, both, f, both, features + f)
 
 
 @compiled
-def gate_back(source, told, came, target, height, width, features):
+def gate_back(source, added, came, target):
     """Gradients of what `gate` was given."""
+    features = came.features
     both = np.empty(2 * features, np.float32)
-    for row in range(height):
-        for column in range(width):
-            here, also = place(source, row, column), place(told, row, column)
+    for row in range(target.height):
+        for column in range(target.width):
+            here, also = place(source, row, column), place(added, row, column)
             to, back = place(target, row, column), place(came, row, column)
             for f in range(0, 2 * features, WIDTH):
-                add16(both, f, source.data, here + f, told.data, also + f)
+                add16(both, f, source.data, here + f, added.data, also + f)
             for f in range(0, features, WIDTH):
                 x, y, g = f, features + f, back + f
                 gate_back16(target.data, to + x, to + y, both, x, y, came.data, g)
 
 
 @compiled
-def forward(layout, weights, added, stacks, kept, made):
+def forward(layer, weights, biases, stacks, kept, made):
     """Both stacks: what the gates read is kept, what they give is made.
 
     Args:
-        layout: Of the layer.
-        weights: Of the vertical convolution, the horizontal one, the link, and the last one.
-        added: To the vertical convolution, to the horizontal one with the link, and in the vertical
-            gate, (B or 1, 2 F); behind the last convolution, (1, F).
+        layer: What it consists of.
+        weights: Of all convolutions, one behind the other.
+        biases: Of all convolutions and the vertical gate side by side, (B or 1, all).
         stacks: The vertical and the horizontal one, (B, H, W, inputs).
         kept: Room for what the two gates read, (B, H, W, 2 F).
         made: Room for the new stacks, (B, H, W, F); without the last convolution the second is what
             the horizontal gates give.
     """
-    height, width, inputs, features = layout.height, layout.width, layout.inputs, layout.features
-    vertical, horizontal, both = layout.vertical, layout.horizontal, 2 * features
-    room_v, room_h = room(vertical, height, width, inputs), room(horizontal, height, width, inputs)
-    inner_v = within(room_v, vertical.top, vertical.left)
-    inner_h = within(room_h, horizontal.top, horizontal.left)
-    zeros = np.zeros(both, np.float32)
-    opened, nothing = room(layout.out, height, width, features), Grid(zeros, 0, 0, 0)
-    for image in range(layout.images):
-        above, row = [image_of(maps, image, height, width, both) for maps in kept]
-        v, h = [image_of(maps, image, height, width, inputs) for maps in stacks]
+    height, width, features = layer.height, layer.width, layer.out.outputs
+    vertical, horizontal, link, out = layer.vertical, layer.horizontal, layer.link, layer.out
+    given_v, given_h, given_l = [panels(conv, weights) for conv in (vertical, horizontal, link)]
+    given_o = panels(out, weights) if layer.mixes else weights
+    read_v, read_h, read_o = [before(conv, height, width) for conv in (vertical, horizontal, out)]
+    for image in range(layer.images):
+        v, h = [image_of(maps, image, height, width, vertical.inputs) for maps in stacks]
+        above, row = [image_of(maps, image, height, width, 2 * features) for maps in kept]
         new_v, new_h = [image_of(maps, image, height, width, features) for maps in made]
-        pad(v, inner_v, height, width * inputs)
-        pad(h, inner_h, height, width * inputs)
-        begin(above, nothing, vector_of(added[0], image, both), height, width, both)
-        begin(row, nothing, vector_of(added[1], image, both), height, width, both)
-        convolve(room_v, vertical.seen, weights[0], above, height, width, both)
-        convolve(room_h, horizontal.seen, weights[1], row, height, width, both)
-        convolve(above, layout.link.seen, weights[2], row, height, width, both)
-        gate(above, vector_of(added[2], image, both), new_v, height, width, features)
-        if layout.mixes:
-            gate(row, nothing, opened, height, width, features)
-            base = h if layout.residual else nothing
-            begin(new_h, base, vector_of(added[3], image, features), height, width, features)
-            convolve(opened, layout.out.seen, weights[3], new_h, height, width, features)
+        copy(v, read_v)
+        copy(h, read_h)
+        nothing = zeros_like(above)
+        begin(above, nothing, told(biases, vertical.biases, image, layer.biases, above))
+        begin(row, nothing, told(biases, horizontal.biases, image, layer.biases, row))
+        convolve(read_v, vertical.window.seen, given_v, above)
+        convolve(read_h, horizontal.window.seen, given_h, row)
+        convolve(above, link.window.seen, given_l, row)
+        gate(above, told(biases, layer.opened, image, layer.biases, above), new_v)
+        if layer.mixes:
+            gate(row, nothing, read_o)
+            base = h if layer.residual else zeros_like(new_h)
+            begin(new_h, base, told(biases, out.biases, image, layer.biases, new_h))
+            convolve(read_o, out.window.seen, given_o, new_h)
         else:
-            gate(row, nothing, new_h, height, width, features)
+            gate(row, nothing, new_h)
 
 
 @compiled
-def backward(layout, weights, told, stacks, kept, back, made, sums):
+def backward(layer, weights, biases, stacks, kept, back, made, of_weights, of_biases):
     """Gradients of `forward`.
 
     Args:
-        layout: As in `forward`, and so are `stacks` and `kept`.
-        weights: For the way back: panels of inputs.
-        told: What was added in the vertical gate.
+        layer: As in `forward`.
+        weights: See there.
+        biases: See there.
         stacks: See there.
         kept: See there.
-        back: What came back to what was made, (B, H, W, F).
+        back: What comes back to what was made, (B, H, W, F).
         made: Room for the gradients of both stacks, (B, H, W, inputs); empty where none is asked.
-        sums: Zeros, (B, ...): an image's gradients of the weights and of what is added, in order.
+        of_weights: Room for the gradient of `weights`.
+        of_biases: Zeros, to which those of `biases` are added for each image, (B, all).
     """
-    height, width, inputs, features = layout.height, layout.width, layout.inputs, layout.features
-    vertical, horizontal, both = layout.vertical, layout.horizontal, 2 * features
-    room_v, room_h = room(vertical, height, width, inputs), room(horizontal, height, width, inputs)
-    inner_v = within(room_v, vertical.top, vertical.left)
-    inner_h = within(room_h, horizontal.top, horizontal.left)
-    wide_v, wide_h = room(vertical, height, width, both), room(horizontal, height, width, both)
-    back_v, back_h = within(wide_v, 0, vertical.right), within(wide_h, 0, horizontal.right)
-    zeros = np.zeros(max(both, inputs), np.float32)
-    gates, nothing = room(layout.out, height, width, features), Grid(zeros, 0, 0, 0)
-    for image in range(layout.images):
-        above, row = [image_of(maps, image, height, width, both) for maps in kept]
-        v, h = [image_of(maps, image, height, width, inputs) for maps in stacks]
+    height, width, features = layer.height, layer.width, layer.out.outputs
+    vertical, horizontal, link, out = layer.vertical, layer.horizontal, layer.link, layer.out
+    given_l = panels_back(link, weights)
+    given_v, given_h = [panels_back(conv, weights) for conv in (vertical, horizontal)]
+    given_o = panels_back(out, weights) if layer.mixes else weights
+    read_v, read_h, gates = [before(conv, height, width) for conv in (vertical, horizontal, out)]
+    back_v, back_h = [behind(conv, height, width) for conv in (vertical, horizontal)]
+    sums = np.zeros(of_weights.size, np.float32)
+    for image in range(layer.images):
+        v, h = [image_of(maps, image, height, width, vertical.inputs) for maps in stacks]
+        above, row = [image_of(maps, image, height, width, 2 * features) for maps in kept]
         came_v, came_h = [image_of(maps, image, height, width, features) for maps in back]
-        at_v, at_h, at_link, at_out, at_added = _places(
-            layout, image * (len(sums) // layout.images)
-        )
-        gate_back(above, vector_of(told, image, both), came_v, back_v, height, width, features)
-        gather(back_v, sums, at_added + 2 * both, height, width, both)
-        if layout.mixes:
-            _mix_back(
-                layout, row, came_h, weights[3], gates, sums, at_out, at_added + 3 * both, nothing
-            )
+        at, nothing = image * layer.biases, zeros_like(above)
+        gate_back(above, told(biases, layer.opened, image, layer.biases, above), came_v, back_v)
+        gather(back_v, of_biases, at + layer.opened)
+        came = came_h
+        if layer.mixes:
+            gate(row, nothing, gates)
+            correlate(gates, out.window.seen, came_h, sums, out.weights)
+            gather(came_h, of_biases, at + out.biases)
+            begin(gates, nothing, nothing)
+            convolve(came_h, out.window.back, given_o, gates)
             came = gates
-        else:
-            came = came_h
-        gate_back(row, nothing, came, back_h, height, width, features)
-        gather(back_h, sums, at_added + both, height, width, both)
-        convolve(back_h, layout.link.seen, weights[2], back_v, height, width, both)
-        gather(back_v, sums, at_added, height, width, both)
-        pad(v, inner_v, height, width * inputs)
-        pad(h, inner_h, height, width * inputs)
-        correlate(room_v, vertical.seen, back_v, sums, at_v, height, width, both)
-        correlate(room_h, horizontal.seen, back_h, sums, at_h, height, width, both)
-        correlate(above, layout.link.seen, back_h, sums, at_link, height, width, both)
-        base = came_h if layout.residual else nothing
-        _stack_back(layout, wide_v, vertical, weights[0], nothing, made[0], image, nothing)
-        _stack_back(layout, wide_h, horizontal, weights[1], base, made[1], image, nothing)
-
-
-@inlined
-def _places(layout, at):
-    """Where the sums of an image begin: of the four weights, and of what is added."""
-    both = 2 * layout.features
-    at_h = at + layout.vertical.seen.total * both
-    at_link = at_h + layout.horizontal.seen.total * both
-    at_out = at_link + both * both
-    return at, at_h, at_link, at_out, at_out + layout.features * layout.features * layout.mixes
-
-
-@compiled
-def _mix_back(layout, row, came, weights, gates, sums, at, at_bias, nothing):
-    """Gradients of the last convolution, and in `gates` what it sends back to them."""
-    height, width, features = layout.height, layout.width, layout.features
-    gate(row, nothing, gates, height, width, features)
-    correlate(gates, layout.out.seen, came, sums, at, height, width, features)
-    gather(came, sums, at_bias, height, width, features)
-    begin(gates, nothing, nothing, height, width, features)
-    convolve(came, layout.out.seen, weights, gates, height, width, features)
-
-
-@compiled
-def _stack_back(layout, wide, window, weights, base, made, image, nothing):
-    """The gradient of a stack if it is asked for: a base, and what its convolution sends back."""
-    if len(made):
-        height, width, inputs = layout.height, layout.width, layout.inputs
-        new = image_of(made, image, height, width, inputs)
-        begin(new, base, nothing, height, width, inputs)
-        convolve(wide, window.back, weights, new, height, width, inputs)
+        gate_back(row, nothing, came, back_h)
+        gather(back_h, of_biases, at + horizontal.biases)
+        convolve(back_h, link.window.back, given_l, back_v)
+        gather(back_v, of_biases, at + vertical.biases)
+        copy(v, read_v)
+        copy(h, read_h)
+        correlate(read_v, vertical.window.seen, back_v, sums, vertical.weights)
+        correlate(read_h, horizontal.window.seen, back_h, sums, horizontal.weights)
+        correlate(above, link.window.seen, back_h, sums, link.weights)
+        if len(made[0]):
+            gone = image_of(made[0], image, height, width, vertical.inputs)
+            begin(gone, zeros_like(gone), zeros_like(gone))
+            convolve(back_v, vertical.window.back, given_v, gone)
+        if len(made[1]):
+            gone = image_of(made[1], image, height, width, horizontal.inputs)
+            begin(gone, came_h if layer.residual else zeros_like(gone), zeros_like(gone))
+            convolve(back_h, horizontal.window.back, given_h, gone)
+    for conv in (vertical, horizontal, link):
+        turn(conv, sums, of_weights)
+    if layer.mixes:
+        turn(out, sums, of_weights)

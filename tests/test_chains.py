@@ -1,0 +1,171 @@
+"""Convolutions behind ReLUs in one operation: torch's values and gradients, and who takes it."""
+
+import pytest
+import torch
+
+from nextpixel import build
+from nextpixel.models import ResidualPixelCNN
+from nextpixel.nn import NOTHING, Given, chains, compiled
+from tests.laws.cases import disturb
+from tests.test_stacks import as_double
+
+CASES = {
+    "single": {"block": "single", "side": 5},
+    "bottleneck": {},
+    "wide kernels": {"side": 5},
+    "colors": {"features": 96, "inner": 48, "head_features": 48},
+    "independent colors": {"features": 48, "inner": 48, "colors": "independent"},
+    "class": {"condition": [{"classes": 3, "form": "bias"}]},
+    "class in single": {"block": "single", "condition": [{"classes": 3, "form": "bias"}]},
+}
+LEFT_TO_TORCH = {
+    "class as input": {"condition": [{"classes": 3, "form": "input"}]},
+    "class as map": {"condition": [{"classes": 3, "form": "map"}]},
+    "batch norm": {"batch_norm": True},
+}
+
+
+def model_of(name: str) -> tuple[ResidualPixelCNN, torch.Tensor, Given]:
+    """A net in training mode, float32; what its first block reads; what that is told."""
+    colors = 3 if "colors" in name else 1
+    options = {
+        "features": 32,
+        "inner": 16,
+        "blocks": 2,
+        "head_features": 32,
+        **(CASES | LEFT_TO_TORCH)[name],
+    }
+    model = build("residual-pixelcnn", shape=(colors, 7, 13), levels=2, **options)
+    model = disturb(model).train()
+    rng = torch.Generator().manual_seed(1)
+    x = torch.randn(3, options["features"], 7, 13, generator=rng).requires_grad_()
+    return model, x, model.conditioner(model.conditioner.example(3, rng), 3)
+
+
+def outcome(
+    model: ResidualPixelCNN, x: torch.Tensor, given: Given, back: torch.Tensor | None = None
+) -> list[torch.Tensor]:
+    """What blocks make, and gradients of their input and weights for what comes back."""
+    made = x
+    for block in model.blocks:
+        made = block(made, given)
+    back = torch.ones_like(made) if back is None else back.to(made.dtype)
+    asked = [x, *model.blocks.parameters()]
+    return [made, *torch.autograd.grad(made, asked, back)]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_values_and_gradients_are_those_of_torch_in_float64(name, monkeypatch):
+    model, x, given = model_of(name)
+    calls, chain = [], chains.chain
+    monkeypatch.setattr(
+        chains, "chain", lambda *given, **how: calls.append(1) or chain(*given, **how)
+    )
+    back = torch.randn(x.shape, generator=torch.Generator().manual_seed(2))
+    found = outcome(model, x, given, back)
+    assert len(calls) == len(model.blocks)
+    calls.clear()
+    given = Given(tuple(as_double(list(given.parts))))
+    expected = outcome(model.double(), *as_double([x]), given, back)
+    assert not calls
+    for one, other in zip(found, expected, strict=True):
+        scale = max(1.0, other.abs().max().item())
+        torch.testing.assert_close(one.double(), other.double(), rtol=0, atol=3e-6 * scale)
+
+
+@pytest.mark.parametrize("name", LEFT_TO_TORCH)
+def test_what_comes_between_convolutions_stays_with_torch(name, monkeypatch):
+    monkeypatch.setattr(chains, "chain", None)
+    model, x, given = model_of(name)
+    outcome(model, x, given)
+
+
+@pytest.mark.parametrize("name", ["single", "bottleneck", "class"])
+def test_the_whole_net_has_the_gradients_of_float64(name):
+    model, _, _ = model_of(name)
+    levels = torch.randint(0, 2, (3, *model.shape), generator=torch.Generator().manual_seed(3))
+    told = model.conditioner.example(3, torch.Generator().manual_seed(4))
+    found = torch.autograd.grad(model(levels, told).log_prob(levels).sum(), model.parameters())
+    model.double()
+    expected = torch.autograd.grad(model(levels, told).log_prob(levels).sum(), model.parameters())
+    for one, other in zip(found, expected, strict=True):
+        scale = max(1.0, other.abs().max().item())
+        torch.testing.assert_close(one.double(), other, rtol=0, atol=1e-5 * scale)
+
+
+def test_masked_weights_change_nothing_and_get_no_gradient():
+    model, x, given = model_of("colors")
+    layers = [layer.conv for layer in model.blocks[0].layers]
+    before = outcome(model, x, given)
+    with torch.no_grad():
+        for conv in layers:
+            conv.weight.add_(~conv.mask * 3.0)
+    after = outcome(model, x, given)
+    for one, other in zip(before, after, strict=True):
+        assert torch.equal(one, other)
+    for conv, gradient in zip(layers, after[2:7:2], strict=True):
+        assert not (gradient * ~conv.mask).any()
+        assert (gradient * conv.mask).any()
+
+
+def test_a_relu_that_is_off_lets_no_gradient_through():
+    model, x, _ = model_of("single")
+    x = torch.where(x < 0, x, -x).detach()
+    x[0, 0, 0, 0] = 0.0
+    x.requires_grad_()
+    made = chains.chain(x, model.blocks[0].layers, NOTHING, residual=False)
+    (back,) = torch.autograd.grad(made.sum(), x)
+    assert not back.any()
+
+
+def test_an_image_has_the_same_bits_in_any_batch():
+    model, x, given = model_of("bottleneck")
+    whole = model.blocks[0](x, given)
+    for image in range(3):
+        assert torch.equal(model.blocks[0](x[image : image + 1], given)[0], whole[image])
+
+
+def test_maps_of_any_layout_are_read():
+    model, x, given = model_of("bottleneck")
+    strided = x.detach().contiguous(memory_format=torch.channels_last).requires_grad_()
+    back = torch.randn(x.shape, generator=torch.Generator().manual_seed(2))
+    turned = back.contiguous(memory_format=torch.channels_last)
+    expected = outcome(model, x, given, back)
+    for one, other in zip(outcome(model, strided, given, turned), expected, strict=True):
+        assert torch.equal(one, other)
+
+
+def test_evaluation_and_other_precisions_never_go_that_way(monkeypatch):
+    monkeypatch.setattr(chains, "chain", None)
+    model, x, given = model_of("bottleneck")
+    block = model.blocks[0]
+    block.eval()(x, given)
+    with torch.no_grad():
+        block.train()(x, given)
+    with torch.autocast("cpu", torch.bfloat16):
+        block(x, given)
+    block.double()(x.double(), given)
+
+
+def test_features_that_fill_no_vectors_or_are_too_many_stay_with_torch():
+    def asked(features: int, **options: object) -> bool:
+        model = build(
+            "residual-pixelcnn", shape=(1, 5, 5), levels=2, features=features, inner=16, **options
+        ).train()
+        x = torch.empty(8, features, 5, 5)
+        return chains.pays(x, model.blocks[0].layers, NOTHING)
+
+    assert asked(32)
+    assert not asked(24)
+    assert not asked(chains.LARGEST + 16)
+    assert asked(64, block="single", side=5)
+    assert not asked(64, block="single", side=7), "spectra are faster there"
+
+
+def test_without_numba_training_stays_with_torch(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr(chains, "chain", None)
+    compiled.has_numba.cache_clear()
+    model, x, given = model_of("bottleneck")
+    model.blocks[0](x, given)
+    compiled.has_numba.cache_clear()
