@@ -5,7 +5,7 @@ import torch
 
 from nextpixel import build
 from nextpixel.models import ResidualPixelCNN
-from nextpixel.nn import NOTHING, Given, chains, compiled
+from nextpixel.nn import NOTHING, Given, MaskedConv2d, blocks, chains, compiled
 from tests.laws.cases import disturb
 from tests.test_stacks import as_double
 
@@ -74,8 +74,8 @@ def test_values_and_gradients_are_those_of_torch_in_float64(name, monkeypatch):
 
 
 @pytest.mark.parametrize("name", LEFT_TO_TORCH)
-def test_what_comes_between_convolutions_stays_with_torch(name, monkeypatch):
-    monkeypatch.setattr(chains, "chain", None)
+def test_what_comes_between_convolutions_splits_a_block(name, monkeypatch):
+    monkeypatch.setattr(blocks, "block", None)
     model, x, given = model_of(name)
     outcome(model, x, given)
 
@@ -113,7 +113,7 @@ def test_a_relu_that_is_off_lets_no_gradient_through():
     x = torch.where(x < 0, x, -x).detach()
     x[0, 0, 0, 0] = 0.0
     x.requires_grad_()
-    made = chains.chain(x, model.blocks[0].layers, NOTHING, residual=False)
+    made = blocks.block(x, model.blocks[0].layers, NOTHING, residual=False)
     (back,) = torch.autograd.grad(made.sum(), x)
     assert not back.any()
 
@@ -153,13 +153,58 @@ def test_features_that_fill_no_vectors_or_are_too_many_stay_with_torch():
             "residual-pixelcnn", shape=(1, 5, 5), levels=2, features=features, inner=16, **options
         ).train()
         x = torch.empty(8, features, 5, 5)
-        return chains.pays(x, model.blocks[0].layers, NOTHING)
+        return blocks.pays(x, model.blocks[0].layers, NOTHING)
 
     assert asked(32)
     assert not asked(24)
     assert not asked(chains.LARGEST + 16)
     assert asked(64, block="single", side=5)
     assert not asked(64, block="single", side=7), "spectra are faster there"
+
+
+LONE = {
+    "mask B": (32, 48, 3, 1, True, True),
+    "mask A": (16, 16, 5, 1, False, True),
+    "colors": (48, 96, 5, 3, True, True),
+    "no bias": (16, 32, 7, 1, True, False),
+    "widening": (16, 64, 1, 1, True, True),
+}
+
+
+@pytest.mark.parametrize("asked", [True, False], ids=["inputs too", "weights only"])
+@pytest.mark.parametrize("name", LONE)
+def test_a_lone_convolution_has_values_and_gradients_of_float64(name, asked, monkeypatch):
+    inputs, outputs, side, groups, sees_self, bias = LONE[name]
+    torch.manual_seed(0)
+    conv = MaskedConv2d(inputs, outputs, side, groups=groups, sees_self=sees_self, bias=bias)
+    conv.train()
+    x = torch.randn(2, inputs, 9, 5).requires_grad_(asked)
+    back = torch.randn(2, outputs, 9, 5)
+    calls, chain = [], chains.chain
+    monkeypatch.setattr(
+        chains, "chain", lambda *given, **how: calls.append(1) or chain(*given, **how)
+    )
+
+    def found(x: torch.Tensor) -> list[torch.Tensor]:
+        made = conv(x)
+        wanted = [*conv.parameters(), *([x] if asked else [])]
+        return [made, *torch.autograd.grad(made, wanted, back.to(made.dtype))]
+
+    single = found(x)
+    assert calls == [1]
+    conv.double()
+    for one, other in zip(single, found(*as_double([x])), strict=True):
+        scale = max(1.0, other.abs().max().item())
+        torch.testing.assert_close(one.double(), other, rtol=0, atol=2e-6 * scale)
+    assert calls == [1]
+
+
+@pytest.mark.parametrize("sizes", [(2, 32, 7), (32, 32, 1), (24, 24, 3)], ids=str)
+def test_images_small_convolutions_and_odd_features_stay_with_torch(sizes, monkeypatch):
+    monkeypatch.setattr(chains, "chain", None)
+    inputs, outputs, side = sizes
+    conv = MaskedConv2d(inputs, outputs, side, sees_self=True).train()
+    conv(torch.zeros(2, inputs, 5, 5))
 
 
 def test_without_numba_training_stays_with_torch(monkeypatch):

@@ -26,7 +26,7 @@ from nextpixel.nn import (
     MaskedConv2d,
     PositionMap,
     VectorCondition,
-    chains,
+    blocks,
 )
 from nextpixel.nn.program import Map, Program
 from nextpixel.order import Shape
@@ -119,8 +119,8 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor, given: Given) -> Tensor:
         """(B, features, H, W) -> the same."""
         layers = cast("Sequence[ConditionalConv2d]", self.layers)
-        if not self.normed and chains.pays(x, layers, given):
-            return chains.chain(x, layers, given, residual=True)
+        if not self.normed and blocks.pays(x, layers, given):
+            return blocks.block(x, layers, given, residual=True)
         change = x
         for norm, layer in zip(self.norms, self.layers, strict=True):
             # In place: what a convolution or a norm gave is needed by nobody else, but x is.
@@ -188,8 +188,8 @@ class ResidualPixelCNN(PixelModel):
             x = self.position(x, corner)
         for block in self.blocks:
             x = block(x, given)
-        if not self.config.batch_norm and chains.pays(x, [self.squash], given):
-            x = chains.chain(x, [self.squash], given, residual=False)
+        if not self.config.batch_norm and blocks.pays(x, [self.squash], given):
+            x = blocks.block(x, [self.squash], given, residual=False)
         else:
             x = self.squash(F.relu(self.norm(x)), given)
         outputs: Tensor = self.last(F.relu_(x))

@@ -1,4 +1,4 @@
-"""Convolutions that each follow a ReLU, forward and back, image by image: compiled, for training.
+"""Convolutions behind ReLUs, forward and back, image by image: compiled, for training on CPUs.
 
 All maps of one image stay in the processor's second cache while they are made and used. Maps are
 (B, H, W, F), flat. Images are independent, so a batch may be split anywhere.
@@ -32,7 +32,8 @@ class Chain(NamedTuple):
         width: W.
         convs: The convolutions.
         biases: How many biases they have together.
-        residual: Whether what the first ReLU hears is added behind the last.
+        rectified: Whether there is a ReLU before the first.
+        residual: Whether what the first hears is added behind the last.
     """
 
     images: int
@@ -40,6 +41,7 @@ class Chain(NamedTuple):
     width: int
     convs: tuple[Conv, ...]
     biases: int
+    rectified: bool
     residual: bool
 
 
@@ -65,6 +67,15 @@ def shut(heard, target, base):
 
 
 @compiled
+def hear(chain, source, target):
+    """What the first convolution reads."""
+    if chain.rectified:
+        rectify(source, target)
+    else:
+        copy(source, target)
+
+
+@compiled
 def forward(chain, weights, biases, x, kept, made):
     """The chain.
 
@@ -72,7 +83,7 @@ def forward(chain, weights, biases, x, kept, made):
         chain: What it consists of.
         weights: Of all convolutions, one behind the other.
         biases: Of all convolutions side by side, (B or 1, all).
-        x: What the first ReLU hears, (B, H, W, inputs).
+        x: What the first hears, (B, H, W, inputs).
         kept: Room for what the other convolutions read, (B, H, W, inputs) each.
         made: Room for the outcome, (B, H, W, outputs).
     """
@@ -81,7 +92,7 @@ def forward(chain, weights, biases, x, kept, made):
     read = [before(conv, height, width) for conv in convs]
     for image in range(chain.images):
         heard = image_of(x, image, height, width, convs[0].inputs)
-        rectify(heard, read[0])
+        hear(chain, heard, read[0])
         for number in range(last):
             conv, target = convs[number], read[number + 1]
             bias = told(biases, conv.biases, image, chain.biases, target)
@@ -105,7 +116,7 @@ def backward(chain, weights, x, kept, back, made, of_weights, of_biases):
         x: See there.
         kept: See there.
         back: What comes back, (B, H, W, outputs).
-        made: Room for what goes back to `x`.
+        made: Room for what goes back to `x`; empty if nothing is asked.
         of_weights: Room for the gradient of `weights`.
         of_biases: Zeros, to which those of the biases are added for each image, (B, all).
     """
@@ -123,11 +134,16 @@ def backward(chain, weights, x, kept, back, made, of_weights, of_biases):
             begin(target, zeros_like(target), zeros_like(target))
             convolve(returned[number], conv.window.back, given[number], target)
             shut(read[number], target, zeros_like(target))
-        gone = image_of(made, image, height, width, convs[0].inputs)
-        rectify(image_of(x, image, height, width, convs[0].inputs), read[0])
-        begin(gone, zeros_like(gone), zeros_like(gone))
-        convolve(returned[0], convs[0].window.back, given[0], gone)
-        shut(read[0], gone, came if chain.residual else zeros_like(gone))
+        hear(chain, image_of(x, image, height, width, convs[0].inputs), read[0])
+        if len(made):
+            gone = image_of(made, image, height, width, convs[0].inputs)
+            base = came if chain.residual else zeros_like(gone)
+            begin(gone, zeros_like(gone), zeros_like(gone))
+            convolve(returned[0], convs[0].window.back, given[0], gone)
+            if chain.rectified:
+                shut(read[0], gone, base)
+            else:
+                begin(gone, gone, base)
         for number in range(last + 1):
             conv = convs[number]
             correlate(read[number], conv.window.seen, returned[number], sums, conv.weights)

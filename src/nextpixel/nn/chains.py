@@ -1,4 +1,4 @@
-"""Convolutions that each follow a ReLU in one operation, for training on a CPU.
+"""Convolutions in one operation, each behind a ReLU or one alone, for training on a CPU.
 
 A block of a residual net is x + conv(ReLU(... conv(ReLU(x)))). As separate operations, every map of
 the batch goes to memory and back between them, and taps that are masked are multiplied with zeros.
@@ -16,48 +16,50 @@ from torch import Tensor
 
 from nextpixel.nn import spectral
 from nextpixel.nn.compiled import WIDTH, Taps, convs, empty, flat, inner, joined, usable
-from nextpixel.nn.conditioner import Given
-from nextpixel.nn.conv import ConditionalConv2d
 
 if TYPE_CHECKING:
     from nextpixel.nn.chain_kernels import Chain
 
-LARGEST = 128
+LARGEST = 256
 """The most features for which `pays`, by measurement on a CPU with AVX-512."""
 
 
-def pays(x: Tensor, layers: Sequence[ConditionalConv2d], given: Given) -> bool:
-    """Whether `chain` can be used, and is expected to be faster than torch's operations."""
-    training = all(layer.training for layer in layers)
-    return training and usable(x) and given.everywhere and all(_fits(x, one) for one in layers)
+def pays(x: Tensor, *weights: Tensor) -> bool:
+    """Whether `chain` can be used, and is expected to be faster than torch's operations.
 
-
-def _fits(x: Tensor, layer: ConditionalConv2d) -> bool:
-    weight = layer.conv.weight
-    vectors = all(size % WIDTH == 0 and size <= LARGEST for size in weight.shape[:2])
-    whole = layer.plain_inputs and layer.conv.bias is not None
-    return vectors and whole and not spectral.pays(x, weight)
+    Args:
+        x: What the first convolution, or the ReLU before it, hears.
+        weights: Kernels, (outputs, inputs, rows, columns).
+    """
+    sizes = [size for weight in weights for size in weight.shape[:2]]
+    fits = all(size % WIDTH == 0 and size <= LARGEST for size in sizes)
+    return fits and usable(x) and not any(spectral.pays(x, weight) for weight in weights)
 
 
 def chain(
-    x: Tensor, layers: Sequence[ConditionalConv2d], given: Given, *, residual: bool
+    x: Tensor,
+    taps: Sequence[Taps],
+    weights: Sequence[Tensor],
+    biases: Sequence[Tensor],
+    *,
+    rectified: bool = True,
+    residual: bool = False,
 ) -> Tensor:
     """ReLU and convolution, one or more times.
 
     Args:
         x: What the first ReLU hears, (B, inputs, H, W), float32.
-        layers: The convolutions.
-        given: What they are told, the same at every place.
+        taps: Of each convolution.
+        weights: Of each, (outputs, inputs, taps).
+        biases: Of each, (B or 1, outputs).
+        rectified: Whether there is a ReLU before the first convolution.
         residual: Whether `x` is added behind the last convolution.
 
     Returns:
         (B, outputs, H, W), differentiable once.
     """
-    taps = tuple(layer.conv.taps for layer in layers)
-    weights = [layer.conv.seen for layer in layers]
     sizes = tuple((len(weight), weight.shape[1]) for weight in weights)
-    biases = [layer.told(given) for layer in layers]
-    layout = _layout(taps, sizes, (len(x), *x.shape[2:]), residual)
+    layout = _layout(tuple(taps), sizes, (len(x), *x.shape[2:]), rectified, residual)
     apply: Any = _Chain.apply
     made: Tensor = apply(layout, x, *joined(weights, biases))
     return made
@@ -85,13 +87,14 @@ class _Chain(torch.autograd.Function):
         from nextpixel.nn import chain_kernels
 
         weights, x, *kept = ctx.saved_tensors
-        made, of_weights = empty(back, x.shape[3]), torch.empty_like(weights)
+        made = empty(back, x.shape[3]) if ctx.needs_input_grad[1] else None
+        of_weights = torch.empty_like(weights)
         of_biases = x.new_zeros(len(x), ctx.layout.biases)
         chain_kernels.backward(
             ctx.layout,
             *flat([weights, x]),
             flat([*kept, x]),
-            *flat([inner(back), inner(made), of_weights, of_biases]),
+            *flat([inner(back), x[:0] if made is None else inner(made), of_weights, of_biases]),
         )
         return None, made, of_weights, of_biases.sum_to_size(ctx.rows, ctx.layout.biases)
 
@@ -101,9 +104,10 @@ def _layout(
     taps: tuple[Taps, ...],
     sizes: tuple[tuple[int, int], ...],
     shape: tuple[int, int, int],
-    residual: bool,  # noqa: FBT001 - as a key of the cache
+    rectified: bool,  # noqa: FBT001 - as a key of the cache
+    residual: bool,  # noqa: FBT001
 ) -> "Chain":
     from nextpixel.nn.chain_kernels import Chain
 
     made = convs(taps, sizes, shape[2])
-    return Chain(*shape, made, made[-1].biases + made[-1].outputs, residual)
+    return Chain(*shape, made, made[-1].biases + made[-1].outputs, rectified, residual)
