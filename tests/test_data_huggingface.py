@@ -126,7 +126,7 @@ def broken():
 @pytest.mark.parametrize(
     ("make_set", "error", "message"),
     [
-        (lambda: 5, TypeError, "datasets must be a datasets.Dataset, got int"),
+        (lambda: 5, TypeError, "datasets must be a datasets.Dataset or IterableDataset, got int"),
         (lambda: labelled().select([]), npx.NextPixelError, "at least one image, got none"),
         (lambda: labelled().select([0, 1]), ValueError, "at least 3 images, got 2"),
         (
