@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from nextpixel.models.base import PixelModel
 from nextpixel.models.options import check_counts, color_groups
 from nextpixel.nn import (
+    NOTHING,
     ClassCondition,
     Condition,
     Conditioner,
@@ -34,6 +35,7 @@ from nextpixel.nn import (
     PositionMap,
     VectorCondition,
     VerticalConv2d,
+    blocks,
     gate,
     stacks,
 )
@@ -308,6 +310,9 @@ class GatedPixelCNN(PixelModel):
         for layer in self.layers:
             v, h, skip = layer(v, h, given)
             total = None if skip is None else total + skip
-        read = h if total is None else F.relu(total)
-        outputs: Tensor = self.last(F.relu_(self.squash(read)))
+        x, rectified = (h, False) if total is None else (total, True)
+        head = [self.squash, self.last]
+        if blocks.pays(x, head, NOTHING):
+            return blocks.block(x, head, NOTHING, rectified=rectified)
+        outputs: Tensor = self.last(F.relu_(self.squash(F.relu(x) if rectified else x)))
         return outputs

@@ -188,9 +188,8 @@ class ResidualPixelCNN(PixelModel):
             x = self.position(x, corner)
         for block in self.blocks:
             x = block(x, given)
-        if not self.config.batch_norm and blocks.pays(x, [self.squash], given):
-            x = blocks.block(x, [self.squash], given, residual=False)
-        else:
-            x = self.squash(F.relu(self.norm(x)), given)
-        outputs: Tensor = self.last(F.relu_(x))
+        head: list[ConditionalConv2d | MaskedConv2d] = [self.squash, self.last]
+        if not self.config.batch_norm and blocks.pays(x, head, given):
+            return blocks.block(x, head, given)
+        outputs: Tensor = self.last(F.relu_(self.squash(F.relu(self.norm(x)), given)))
         return outputs

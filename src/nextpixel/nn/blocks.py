@@ -6,20 +6,25 @@ from torch import Tensor
 
 from nextpixel.nn import chains
 from nextpixel.nn.conditioner import Given
-from nextpixel.nn.conv import ConditionalConv2d
+from nextpixel.nn.conv import ConditionalConv2d, MaskedConv2d
+
+Layers = Sequence[ConditionalConv2d | MaskedConv2d]
 
 
-def pays(x: Tensor, layers: Sequence[ConditionalConv2d], given: Given) -> bool:
+def pays(x: Tensor, layers: Layers, given: Given) -> bool:
     """Whether `block` can be used, and is expected to be faster than torch's operations.
 
     Not for convolutions that hear something before they convolve, or in places of their own.
     """
-    plain = all(layer.training and layer.plain_inputs for layer in layers)
-    return plain and given.everywhere and chains.pays(x, *(one.conv.weight for one in layers))
+    convs = [_conv(layer) for layer in layers]
+    plain = given.everywhere and not any(
+        isinstance(layer, ConditionalConv2d) and layer.before.layers for layer in layers
+    )
+    return plain and convs[0].training and chains.pays(x, *(conv.weight for conv in convs))
 
 
 def block(
-    x: Tensor, layers: Sequence[ConditionalConv2d], given: Given, *, residual: bool
+    x: Tensor, layers: Layers, given: Given, *, rectified: bool = True, residual: bool = False
 ) -> Tensor:
     """ReLU and convolution, one or more times.
 
@@ -27,15 +32,20 @@ def block(
         x: What the first ReLU hears, (B, inputs, H, W), float32.
         layers: The convolutions.
         given: What they are told, the same at every place.
+        rectified: Whether there is a ReLU before the first one.
         residual: Whether `x` is added behind the last one.
 
     Returns:
         (B, outputs, H, W), differentiable once.
     """
-    return chains.chain(
-        x,
-        [layer.conv.taps for layer in layers],
-        [layer.conv.seen for layer in layers],
-        [layer.told(given) for layer in layers],
-        residual=residual,
-    )
+    convs = [_conv(layer) for layer in layers]
+    told = [
+        layer.told(given) if isinstance(layer, ConditionalConv2d) else layer.constant
+        for layer in layers
+    ]
+    taps, weights = [conv.taps for conv in convs], [conv.seen for conv in convs]
+    return chains.chain(x, taps, weights, told, rectified=rectified, residual=residual)
+
+
+def _conv(layer: ConditionalConv2d | MaskedConv2d) -> MaskedConv2d:
+    return layer.conv if isinstance(layer, ConditionalConv2d) else layer

@@ -31,8 +31,8 @@ def pays(x: Tensor, *weights: Tensor) -> bool:
         x: What the first convolution, or the ReLU before it, hears.
         weights: Kernels, (outputs, inputs, rows, columns).
     """
-    sizes = [size for weight in weights for size in weight.shape[:2]]
-    fits = all(size % WIDTH == 0 and size <= LARGEST for size in sizes)
+    sizes = [*(weight.shape[1] for weight in weights), len(weights[-1])]
+    fits = max(sizes) <= LARGEST and not any(size % WIDTH for size in sizes[:-1])
     return fits and usable(x) and not any(spectral.pays(x, weight) for weight in weights)
 
 
@@ -58,11 +58,21 @@ def chain(
     Returns:
         (B, outputs, H, W), differentiable once.
     """
+    outputs = len(weights[-1])
+    weights = [*weights[:-1], _filled(weights[-1], 0)]
+    biases = [*biases[:-1], _filled(biases[-1], 1)]
     sizes = tuple((len(weight), weight.shape[1]) for weight in weights)
     layout = _layout(tuple(taps), sizes, (len(x), *x.shape[2:]), rectified, residual)
     apply: Any = _Chain.apply
     made: Tensor = apply(layout, x, *joined(weights, biases))
-    return made
+    return made if made.shape[1] == outputs else made[:, :outputs]
+
+
+def _filled(x: Tensor, dimension: int) -> Tensor:
+    """Zeros behind the outputs of a convolution, to whole vectors."""
+    missing = list(x.shape)
+    missing[dimension] = -missing[dimension] % WIDTH
+    return torch.cat([x, x.new_zeros(missing)], dimension) if missing[dimension] else x
 
 
 class _Chain(torch.autograd.Function):

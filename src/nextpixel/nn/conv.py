@@ -52,7 +52,7 @@ class MaskedConv2d(nn.Module):
         super().__init__()
         mask = spread(causal_mask(side, groups, sees_self=sees_self), outputs, inputs)
         self.register_buffer("mask", mask, persistent=False)  # follows from the config: not saved
-        self.side = side
+        self.side, self.groups = side, groups
         reach, seen = side // 2, int(mask.any(0).any(0).sum())
         every = [(r - reach, c - reach) for r in range(reach + 1) for c in range(side)]
         self.taps = tuple(every[:seen])  # rows and columns from a place to what some output sees
@@ -73,7 +73,8 @@ class MaskedConv2d(nn.Module):
     @property
     def seen(self) -> Tensor:
         """The weights of `taps` in their order, (outputs, inputs, taps)."""
-        return self.masked.flatten(2)[..., : len(self.taps)]
+        weight = self.weight if self.groups == 1 else self.masked  # one group sees taps as a whole
+        return weight.flatten(2)[..., : len(self.taps)]
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, H, W) -> (B, outputs, H, W)."""
@@ -126,11 +127,6 @@ class ConditionalConv2d(nn.Module):
         self.conv = conv
         self.before = Injection(conditioner.widths("input"), inputs)
         self.behind = Injection(conditioner.widths("bias", "map"), outputs)
-
-    @property
-    def plain_inputs(self) -> bool:
-        """Whether nothing is added before the convolution."""
-        return not self.before.layers
 
     def told(self, given: Given) -> Tensor:
         """What is added behind the convolution if conditions are vectors, (B or 1, outputs)."""
