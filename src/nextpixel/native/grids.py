@@ -14,9 +14,9 @@ from nextpixel.native.tiles import (
     TILE,
     convolve_1,
     convolve_4,
-    convolve_8,
+    convolve_tile,
     correlate_1,
-    correlate_8,
+    correlate_tile,
 )
 from nextpixel.native.vectors import WIDTH, add16, copy16
 
@@ -125,14 +125,14 @@ def convolve(source, stretches, weights, target):
     """Add to a target the products of panels of weights with what its places see in a source."""
     x, y, q_step, t_step = source.data, target.data, source.step, target.step
     begins, lengths, inputs = stretches
-    eights, fours = target.width // TILE * TILE, target.width // 4 * 4
+    tiled, fours = target.width // TILE * TILE, target.width // 4 * 4
     for row in range(target.height):
         for f in range(0, target.features, WIDTH):
             q, t, w = place(source, row, 0), place(target, row, 0) + f, f * inputs
-            for c in range(0, eights, TILE):
+            for c in range(0, tiled, TILE):
                 to, at = t + c * t_step, q + c * q_step
-                convolve_8(y, to, t_step, x, at, q_step, begins, lengths, weights, w)
-            for c in range(eights, fours, 4):
+                convolve_tile(y, to, t_step, x, at, q_step, begins, lengths, weights, w)
+            for c in range(tiled, fours, 4):
                 to, at = t + c * t_step, q + c * q_step
                 convolve_4(y, to, t_step, x, at, q_step, begins, lengths, weights, w)
             for c in range(fours, target.width):
@@ -148,15 +148,17 @@ def correlate(source, stretches, back, sums, start):
     for row in range(back.height):
         to = start
         for s in range(len(begins)):
-            q, eights = place(source, row, 0) + begins[s], lengths[s] // TILE * TILE
+            q, tiled = place(source, row, 0) + begins[s], lengths[s] // TILE * TILE
             for f in range(0, outputs, WIDTH):
                 t, came = to + f, place(back, row, 0) + f
-                for k in range(0, eights, TILE):
+                for k in range(0, tiled, TILE):
                     here = t + k * outputs
-                    correlate_8(sums, here, outputs, x, q + k, q_step, g, came, g_step, back.width)
-                for k in range(eights, lengths[s]):
-                    here = t + k * outputs
-                    correlate_1(sums, here, outputs, x, q + k, q_step, g, came, g_step, back.width)
+                    correlate_tile(
+                        sums, here, outputs, x, q + k, q_step, g, came, g_step, back.width
+                    )
+                for k in range(tiled, lengths[s]):
+                    here, at = t + k * outputs, q + k
+                    correlate_1(sums, here, outputs, x, at, q_step, g, came, g_step, back.width)
             to += lengths[s] * outputs
 
 

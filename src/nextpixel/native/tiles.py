@@ -1,20 +1,29 @@
 """Products of small matrices for training: sums stay in registers, multiplied and added at once.
 
-A tile is what the vector registers hold: eight places of 16 features, or the weights of eight
-inputs to 16 outputs. Whoever needs the same bits on every processor must not use these: a product
+A tile is what the vector registers hold: some places of 16 features, or the weights of some inputs
+to 16 outputs. Whoever needs the same bits on every processor must not use these: a product
 and its addition are fused where the processor can, which rounds once instead of twice.
 """
 
 from typing import Any
 
-from llvmlite import ir
+from llvmlite import binding, ir
 from numba import types
-from numba.core import cgutils
+from numba.core import cgutils, config
 from numba.extending import intrinsic
 
 from nextpixel.native.vectors import FLOATS, load, pointer, spread, store
 
-TILE = 8
+
+def _has_wide_registers() -> bool:
+    """Whether code is compiled for 16 floats a register, and 32 of these registers."""
+    features = getattr(config, "CPU_FEATURES", None)
+    if features is None:
+        features = binding.get_host_cpu_features().flatten()
+    return "+avx512f" in features
+
+
+TILE = 8 if _has_wide_registers() else 4
 """Places, or inputs, of a tile."""
 
 _INDEX = ir.IntType(64)
@@ -113,5 +122,5 @@ def _correlate(builder: Any, given: Any, inputs: int) -> None:
         store(builder, builder.load(total), target, at)
 
 
-convolve_8, convolve_4, convolve_1 = convolved(TILE), convolved(TILE // 2), convolved(1)
-correlate_8, correlate_1 = correlated(TILE), correlated(1)
+convolve_tile, convolve_4, convolve_1 = convolved(TILE), convolved(4), convolved(1)
+correlate_tile, correlate_1 = correlated(TILE), correlated(1)
