@@ -6,9 +6,11 @@ Each round starts both ways anew, on the same global batches. Measured are the u
 from the end of the third to the end of the last, in the first process. Its CPU time says what the
 gain would be if no process ever waited, and depends less on what else the machine does.
 
-The third way, "apart", is as many runs of one process, each with a batch of its part, that know
-nothing of each other: what they gain is what the cores and their memory give at all. The rest is
-the price of sharing a batch.
+"apart" are as many runs of one process, each with a batch of its part, that know nothing of each
+other: what they gain is what the cores and their memory give at all. "in step" are such runs that
+wait for each other at the end of every update, and exchange nothing. What they gain less is the
+price of keeping step (all do the same kind of work at the same time, and wait for the last one);
+the rest is the price of the exchange.
 """
 
 import argparse
@@ -18,7 +20,9 @@ import statistics
 import tempfile
 import time
 from dataclasses import dataclass, replace
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
+from typing import Literal
 
 import torch
 import torch.distributed as dist
@@ -33,20 +37,20 @@ WARM_UP = 3
 
 @dataclass(frozen=True)
 class Way:
-    """How many processes there are, and whether they share each batch."""
+    """How many processes there are, and what connects them."""
 
     count: int
-    together: bool
+    kind: Literal["together", "apart", "in step"] = "apart"
 
     def __str__(self) -> str:
-        return f"{self.count} {'together' if self.together else 'apart'}" if self.count > 1 else "1"
+        return f"{self.count} {self.kind}" if self.count > 1 else "1"
 
 
-def work(rank: int, way: Way, arguments: argparse.Namespace, folder: str) -> None:
+def work(rank: int, way: Way, arguments: argparse.Namespace, folder: str, meeting: Barrier) -> None:
     """One process: train, and leave seconds an update, by the clock and of its CPU time."""
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     torch.set_num_threads(1)
-    if way.together:
+    if way.kind == "together":
         store = f"file://{folder}/store"
         dist.init_process_group("gloo", init_method=store, rank=rank, world_size=way.count)
     recipe = read(arguments.recipe)
@@ -55,13 +59,15 @@ def work(rank: int, way: Way, arguments: argparse.Namespace, folder: str) -> Non
 
     def note(progress: Progress) -> None:
         del progress
+        if way.kind == "in step":
+            meeting.wait()
         moments.append((time.perf_counter(), time.process_time()))
 
     settings = replace(
         recipe.train,
         steps=arguments.steps + WARM_UP,
         minutes=None,
-        batch_size=arguments.batch if way.together else arguments.batch // way.count,
+        batch_size=arguments.batch if way.kind == "together" else arguments.batch // way.count,
         threads=1,
         validate_every=10**6,
         validation_images=1,
@@ -74,14 +80,15 @@ def work(rank: int, way: Way, arguments: argparse.Namespace, folder: str) -> Non
         pairs = zip(moments[-1], moments[WARM_UP - 1], strict=True)
         found = [(last - first) / arguments.steps for last, first in pairs]
         (Path(folder) / "seconds").write_text(json.dumps(found))
-    if way.together:
+    if way.kind == "together":
         dist.destroy_process_group()
 
 
 def measure(way: Way, arguments: argparse.Namespace) -> list[float]:
     """Seconds an update in one way: by the clock, and CPU time of the first process."""
     with tempfile.TemporaryDirectory() as folder:
-        mp.spawn(work, args=(way, arguments, folder), nprocs=way.count)  # type: ignore[no-untyped-call]
+        meeting = mp.get_context("spawn").Barrier(way.count)
+        mp.spawn(work, args=(way, arguments, folder, meeting), nprocs=way.count)  # type: ignore[no-untyped-call]
         found: list[float] = json.loads((Path(folder) / "seconds").read_text())
         return found
 
@@ -94,10 +101,8 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--recipe", default="demo", help="of two levels and 28 x 28 pixels")
     arguments = parser.parse_args()
-    ways = [
-        Way(1, together=False),
-        *(Way(arguments.processes, together=one) for one in (True, False)),
-    ]
+    ways = [Way(1)]
+    ways += [Way(arguments.processes, kind) for kind in ("together", "apart", "in step")]
     seconds: dict[Way, list[list[float]]] = {way: [] for way in ways}
     for _ in range(arguments.rounds):
         for way, found in seconds.items():

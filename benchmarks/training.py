@@ -6,10 +6,10 @@
 A step is forward, backward and the optimiser, on MNIST. "public" is `training_baseline.py`: full
 k x k kernels, masks multiplied into the weights, (B, C, H, W). First both are shown to be the same
 function with the same gradients, in float64 (what training does otherwise in float32,
-tests/test_stacks.py compares). Then they take turns; figures are medians of rounds.
-GFLOP/s are of the multiplications that our cropped net does, not of those that the full kernels
-would, nor of those that a product of spectra does. Yardsticks of the same run are a large product
-of matrices and a large convolution (peaks, best of ten). The profile is of one thread.
+tests/test_stacks.py and tests/test_chains.py compare). Then they take turns; figures are medians of
+rounds. GFLOP/s are of the multiplications with taps that some output sees, not of those with all of
+the full kernels, nor of those that a product of spectra does. Yardsticks of the same run are a
+large product of matrices and a large convolution (peaks, best of ten). The profile is of one thread.
 """
 
 import argparse
@@ -34,7 +34,7 @@ from nextpixel.training.optimizers import make_optimizers
 NETS = {"mnist256-pixelcnn": "000", "mnist2-residual": "001", "mnist4-gated": "002"}
 TARGETS = {"mnist256-pixelcnn": 0.50, "mnist2-residual": 0.60, "mnist4-gated": 0.60}
 KINDS = {
-    "stacks at once": ("_BothStacks",),
+    "compiled layers": ("_BothStacks", "_Chain"),
     "spectra": ("fft", "aten::bmm"),
     "convolutions": ("convolution", "mkldnn", "addmm", "aten::mm"),
     "tanh and sigmoid": ("tanh", "sigmoid"),
@@ -175,13 +175,15 @@ def convolution_peak(threads: int) -> float:
 def work(model: PixelModel, count: int) -> float:
     """Operations of a step: two a multiplication; forward, and back to kernels and to features."""
     pixels = count * model.shape[1] * model.shape[2]
-    kernels = [weight.numel() for weight in model.parameters() if weight.ndim == 4]
-    image = sum(
-        weight.numel()
-        for weight in model.parameters()
-        if weight.ndim == 4 and weight.shape[1] == model.inputs
-    )  # no gradient goes back to the image
-    return 2.0 * pixels * (3 * sum(kernels) - image)
+    total = 0.0
+    for layer in model.modules():
+        weight = getattr(layer, "weight", None)
+        if isinstance(weight, Tensor) and weight.ndim == 4:
+            outputs, inputs, rows, columns = weight.shape
+            taps = len(getattr(layer, "taps", range(rows * columns)))
+            ways = 2 if inputs == model.inputs else 3  # no gradient goes back to the image
+            total += 2.0 * pixels * ways * outputs * inputs * taps
+    return total
 
 
 def measure(
