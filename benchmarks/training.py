@@ -9,7 +9,8 @@ function with the same gradients, in float64 (what training does otherwise in fl
 tests/test_stacks.py and tests/test_chains.py compare). Then they take turns; figures are medians of
 rounds. GFLOP/s are of the multiplications with taps that some output sees, not of those with all of
 the full kernels, nor of those that a product of spectra does. Yardsticks of the same run are a
-large product of matrices and a large convolution (peaks, best of ten). The profile is of one thread.
+large product of matrices and a large convolution (peaks, best of ten). The profile is of one
+thread.
 """
 
 import argparse
