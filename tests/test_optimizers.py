@@ -10,7 +10,7 @@ import nextpixel as npx
 from nextpixel.training.config import OPTIMIZERS
 from nextpixel.training.gradient import Gradient
 from nextpixel.training.loop import channels_last
-from nextpixel.training.muon import Muon, orthogonalize
+from nextpixel.training.muon import COEFFICIENTS, Muon, orthogonalize
 from nextpixel.training.optimizers import make_optimizers, rate_factor, set_rates
 from tests import runs
 from tests.laws.cases import CASES, Case, disturb
@@ -100,6 +100,27 @@ def test_orthogonalising_keeps_the_singular_vectors():
     left, right, matrix = matrix_of([1.0, 0.5, 0.2], 8, 5)
     core = left.T @ orthogonalize(matrix) @ right
     torch.testing.assert_close(core, torch.diag(core.diagonal()), rtol=0, atol=1e-5)
+
+
+def iterated(x):
+    """The polynomial as it is published: of x itself, five times over."""
+    x = x / x.norm()
+    a, b, c = COEFFICIENTS
+    for _ in range(5):
+        square = x @ x.T
+        x = a * x + (b * square + c * square @ square) @ x
+    return x
+
+
+@pytest.mark.parametrize("weakest", [1.0, 1e-2, 1e-4])
+def test_orthogonalising_is_the_published_iteration(weakest):
+    values = torch.logspace(0, math.log10(weakest), 24).tolist()
+    matrix = matrix_of(values, 24, 90)[2].double()
+    expected = iterated(matrix)
+    torch.testing.assert_close(orthogonalize(matrix), expected, rtol=0, atol=1e-11)
+    torch.testing.assert_close(orthogonalize(matrix.mT), expected.mT, rtol=0, atol=1e-11)
+    single = orthogonalize(matrix.float()).double()
+    assert (single - expected).norm() < 1e-3 * expected.norm()
 
 
 def test_orthogonalising_zero_gives_zero():

@@ -19,6 +19,9 @@ COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 def orthogonalize(matrix: Tensor, iterations: int = 5) -> Tensor:
     """Push all singular values of a matrix towards one, to between about 0.7 and 1.2.
 
+    An iteration makes S(g) x of x, with g = x x' and S(g) = a + b g + c g^2. Its own g is S g S, so
+    all of them take place among small square matrices, and x is multiplied once.
+
     Args:
         matrix: Shape (rows, columns).
         iterations: Of the Newton-Schulz polynomial.
@@ -30,11 +33,13 @@ def orthogonalize(matrix: Tensor, iterations: int = 5) -> Tensor:
     x = matrix.T if tall else matrix
     x = x / (x.norm() + torch.finfo(x.dtype).tiny)
     a, b, c = COEFFICIENTS
+    one = product = torch.eye(len(x), dtype=x.dtype, device=x.device)
+    square = x @ x.T
     for _ in range(iterations):
-        square = x @ x.T
-        x = a * x + (b * square + c * square @ square) @ x
-    result: Tensor = x.T if tall else x
-    return result
+        factor = a * one + b * square + c * square @ square
+        product, square = factor @ product, factor @ square @ factor
+    result: Tensor = product @ x
+    return result.T if tall else result
 
 
 class Muon(torch.optim.Optimizer):
