@@ -207,6 +207,14 @@ def test_images_small_convolutions_and_odd_features_stay_with_torch(sizes, monke
     conv(torch.zeros(2, inputs, 5, 5))
 
 
+def test_where_torch_has_several_threads_it_uses_them(monkeypatch):
+    model, x, given = model_of("bottleneck")
+    layers = model.blocks[0].layers
+    assert blocks.pays(x, layers, given)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    assert not blocks.pays(x, layers, given)
+
+
 def test_without_numba_training_stays_with_torch(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     monkeypatch.setattr(chains, "chain", None)

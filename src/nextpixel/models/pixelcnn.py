@@ -120,6 +120,8 @@ class PixelCNN(PixelModel):
         del corner
         for layer in self.hidden:
             x = layer(x, given)
+        if self.training:  # many outputs come back as their softmax reads them: levels innermost
+            x = x.contiguous(memory_format=torch.channels_last)
         outputs: Tensor = self.last(x)
         return outputs
 

@@ -27,13 +27,17 @@ LARGEST = 256
 def pays(x: Tensor, *weights: Tensor) -> bool:
     """Whether `chain` can be used, and is expected to be faster than torch's operations.
 
+    It runs in one thread, so it is for threads that torch has told to work alone, as lanes do.
+
     Args:
         x: What the first convolution, or the ReLU before it, hears.
         weights: Kernels, (outputs, inputs, rows, columns).
     """
     sizes = [*(weight.shape[1] for weight in weights), len(weights[-1])]
     fits = max(sizes) <= LARGEST and not any(size % WIDTH for size in sizes[:-1])
-    return fits and usable(x) and not any(spectral.pays(x, weight) for weight in weights)
+    alone = torch.get_num_threads() == 1
+    wide = any(spectral.pays(x, weight) for weight in weights)
+    return fits and alone and usable(x) and not wide
 
 
 def chain(

@@ -79,7 +79,8 @@ class MaskedConv2d(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, H, W) -> (B, outputs, H, W)."""
         if self.training and spectral.pays(x, self.weight):
-            return spectral.convolve(x, self.masked) + self.constant.view(-1, 1, 1)
+            y = spectral.convolve(x, self.masked)
+            return y if self.bias is None else y + self.bias.view(-1, 1, 1)
         if self.training and self._is_large() and chains.pays(x, self.weight):
             return chains.chain(x, [self.taps], [self.seen], [self.constant], rectified=False)
         reach = self.side // 2
