@@ -19,7 +19,7 @@ import torch
 
 from nextpixel.native.compiling import compiled
 from nextpixel.native.convs import before
-from nextpixel.native.grids import convolve, correlate, image_of, zeros_like
+from nextpixel.native.grids import convolve, correlate, image_of
 from nextpixel.native.tiles import TILE
 from nextpixel.nn.compiled import convs
 
@@ -29,9 +29,9 @@ SIZES = {"128 to 64": (128, 64, ((0, 0),)), "64 to 64, 3x3": (64, 64, BELOW)}
 
 
 @compiled
-def convolve_often(source, stretches, weights, target, nothing):
+def convolve_often(source, stretches, weights, target):
     for _ in range(TIMES):
-        convolve(source, stretches, weights, target, nothing, nothing)
+        convolve(source, stretches, weights, target)
 
 
 @compiled
@@ -56,9 +56,7 @@ def ways(inputs: int, outputs: int, taps: tuple[tuple[int, int], ...]) -> dict[s
             torch.mm(x[: SIDE**2], w, out=y[: SIDE**2])
 
     return {
-        "convolve": lambda: convolve_often(
-            source, conv.window.seen, weights, target, zeros_like(target)
-        ),
+        "convolve": lambda: convolve_often(source, conv.window.seen, weights, target),
         "correlate": lambda: correlate_often(source, conv.window.seen, target, sums),
         "image": image,
         "batch": lambda: torch.mm(x, w, out=y),

@@ -18,7 +18,7 @@ from nextpixel.native.tiles import (
     correlate_1,
     correlate_tile,
 )
-from nextpixel.native.vectors import WIDTH, copy16
+from nextpixel.native.vectors import WIDTH, add16, copy16
 
 Floats = NDArray[np.float32]
 Numbers = NDArray[np.int64]
@@ -110,66 +110,34 @@ def copy(source, target):
 
 
 @compiled
-def convolve(source, stretches, weights, target, base, bias):
-    """Write to a target a base, a bias, and what its places see in a source times weights.
+def begin(target, base, bias):
+    """Let a target begin as the sum of a base and a bias."""
+    for row in range(target.height):
+        for column in range(target.width):
+            to = place(target, row, column)
+            here, also = place(base, row, column), place(bias, row, column)
+            for f in range(0, target.features, WIDTH):
+                add16(target.data, to + f, base.data, here + f, bias.data, also + f)
 
-    Weights lie in panels. The bias is the same at every place; the base may be the target itself.
-    """
-    x, y, z, t_step, b_step, q_step = (
-        source.data,
-        target.data,
-        base.data,
-        target.step,
-        base.step,
-        source.step,
-    )
+
+@compiled
+def convolve(source, stretches, weights, target):
+    """Add to a target the products of panels of weights with what its places see in a source."""
+    x, y, q_step, t_step = source.data, target.data, source.step, target.step
     begins, lengths, inputs = stretches
     tiled, fours = target.width // TILE * TILE, target.width // 4 * 4
     for row in range(target.height):
         for f in range(0, target.features, WIDTH):
-            q, t, b = place(source, row, 0), place(target, row, 0) + f, place(base, row, 0) + f
-            c, w = bias.start + f, f * inputs
-            for k in range(0, tiled, TILE):
-                to, of, at = t + k * t_step, b + k * b_step, q + k * q_step
-                convolve_tile(
-                    y,
-                    to,
-                    t_step,
-                    z,
-                    of,
-                    b_step,
-                    bias.data,
-                    c,
-                    x,
-                    at,
-                    q_step,
-                    begins,
-                    lengths,
-                    weights,
-                    w,
-                )
-            for k in range(tiled, fours, 4):
-                to, of, at = t + k * t_step, b + k * b_step, q + k * q_step
-                convolve_4(
-                    y,
-                    to,
-                    t_step,
-                    z,
-                    of,
-                    b_step,
-                    bias.data,
-                    c,
-                    x,
-                    at,
-                    q_step,
-                    begins,
-                    lengths,
-                    weights,
-                    w,
-                )
-            for k in range(fours, target.width):
-                to, of, at = t + k * t_step, b + k * b_step, q + k * q_step
-                convolve_1(y, to, 0, z, of, 0, bias.data, c, x, at, 0, begins, lengths, weights, w)
+            q, t, w = place(source, row, 0), place(target, row, 0) + f, f * inputs
+            for c in range(0, tiled, TILE):
+                to, at = t + c * t_step, q + c * q_step
+                convolve_tile(y, to, t_step, x, at, q_step, begins, lengths, weights, w)
+            for c in range(tiled, fours, 4):
+                to, at = t + c * t_step, q + c * q_step
+                convolve_4(y, to, t_step, x, at, q_step, begins, lengths, weights, w)
+            for c in range(fours, target.width):
+                to, at = t + c * t_step, q + c * q_step
+                convolve_1(y, to, 0, x, at, 0, begins, lengths, weights, w)
 
 
 @compiled

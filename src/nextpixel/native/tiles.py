@@ -43,38 +43,19 @@ def _add_product(builder: Any, total: Any, x: Any, weights: Any) -> None:
 def convolved(places: int) -> Any:
     """Compile a convolution of some places, for 16 outputs.
 
-    In compiled code, f(target, t, t_step, base, b, b_step, bias, c, source, q, q_step, begins,
-    lengths, weights, w) makes target[t:t + 16], for place m at t + m * t_step, the sum of
-    base[b:b + 16], at b + m * b_step, of bias[c:c + 16], and of the products of its inputs with
-    weights. The inputs are stretches of `lengths` floats that begin at q + m * q_step + `begins`.
-    Their weights lie from w on, 16 for each input.
+    In compiled code, f(target, t, t_step, source, q, q_step, begins, lengths, weights, w) adds to
+    target[t:t + 16], for place m at t + m * t_step, the products of its inputs with weights. The
+    inputs are stretches of `lengths` floats that begin at q + m * q_step + `begins`. Their weights
+    lie from w on, 16 for each input.
     """
 
-    def typing(
-        context,
-        target,
-        t,
-        t_step,
-        base,
-        b,
-        b_step,
-        bias,
-        c,
-        source,
-        q,
-        q_step,
-        begins,
-        lengths,
-        weights,
-        w,
-    ):
+    def typing(context, target, t, t_step, source, q, q_step, begins, lengths, weights, w):
         at = types.int64
-        made, read = (target, at, at, base, at, at, bias, at), (source, at, at)
-        signature = types.void(*made, *read, begins, lengths, weights, at)
+        signature = types.void(target, at, at, source, at, at, begins, lengths, weights, at)
 
         def generate(context, builder, signature, given):
             arrays = {k: pointer(context, builder, signature.args[k], given[k]) for k in _ARRAYS}
-            count = context.make_array(signature.args[11])(context, builder, given[11]).nitems
+            count = context.make_array(signature.args[6])(context, builder, given[6]).nitems
             _convolve(builder, [arrays.get(k, one) for k, one in enumerate(given)], count, places)
             return context.get_dummy_value()
 
@@ -83,18 +64,13 @@ def convolved(places: int) -> Any:
     return intrinsic(typing)
 
 
-_ARRAYS = (0, 3, 6, 8, 11, 12, 13)
+_ARRAYS = (0, 3, 6, 7, 8)
 
 
 def _convolve(builder: Any, given: Any, count: Any, places: int) -> None:
-    target, t, t_step, base, b, b_step, bias, c, *rest = given
-    source, q, q_step, begins, lengths, weights, w = rest
+    target, t, t_step, source, q, q_step, begins, lengths, weights, w = given
     outputs = [_far(builder, t, t_step, m) for m in range(places)]
-    first, also = [_far(builder, b, b_step, m) for m in range(places)], load(builder, bias, c)
-    sums = [
-        cgutils.alloca_once_value(builder, builder.fadd(load(builder, base, at), also))
-        for at in first
-    ]
+    sums = [cgutils.alloca_once_value(builder, load(builder, target, at)) for at in outputs]
     reached = cgutils.alloca_once_value(builder, builder.gep(weights, [w]))
     with cgutils.for_range(builder, count) as stretch:
         begin = builder.add(q, builder.load(builder.gep(begins, [stretch.index])))

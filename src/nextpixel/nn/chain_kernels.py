@@ -11,6 +11,7 @@ import numpy as np
 from nextpixel.native.compiling import compiled
 from nextpixel.native.convs import Conv, before, behind, panels, panels_back, told, turn
 from nextpixel.native.grids import (
+    begin,
     convolve,
     copy,
     correlate,
@@ -95,14 +96,14 @@ def forward(chain, weights, biases, x, kept, made):
         for number in range(last):
             conv, target = convs[number], read[number + 1]
             bias = told(biases, conv.biases, image, chain.biases, target)
-            nothing = zeros_like(target)
-            convolve(read[number], conv.window.seen, given[number], target, nothing, bias)
+            begin(target, zeros_like(target), bias)
+            convolve(read[number], conv.window.seen, given[number], target)
             rectify(target, target)
             copy(target, image_of(kept[number], image, height, width, conv.outputs))
         new = image_of(made, image, height, width, convs[last].outputs)
         base = heard if chain.residual else zeros_like(new)
-        bias = told(biases, convs[last].biases, image, chain.biases, new)
-        convolve(read[last], convs[last].window.seen, given[last], new, base, bias)
+        begin(new, base, told(biases, convs[last].biases, image, chain.biases, new))
+        convolve(read[last], convs[last].window.seen, given[last], new)
 
 
 @compiled
@@ -130,19 +131,19 @@ def backward(chain, weights, x, kept, back, made, of_weights, of_biases):
         for number in range(last, 0, -1):
             conv, target = convs[number], returned[number - 1]
             copy(image_of(kept[number - 1], image, height, width, conv.inputs), read[number])
-            nothing = zeros_like(target)
-            convolve(returned[number], conv.window.back, given[number], target, nothing, nothing)
-            shut(read[number], target, nothing)
+            begin(target, zeros_like(target), zeros_like(target))
+            convolve(returned[number], conv.window.back, given[number], target)
+            shut(read[number], target, zeros_like(target))
         hear(chain, image_of(x, image, height, width, convs[0].inputs), read[0])
         if len(made):
             gone = image_of(made, image, height, width, convs[0].inputs)
-            nothing, window = zeros_like(gone), convs[0].window
-            base = came if chain.residual else nothing
+            base = came if chain.residual else zeros_like(gone)
+            begin(gone, zeros_like(gone), zeros_like(gone))
+            convolve(returned[0], convs[0].window.back, given[0], gone)
             if chain.rectified:
-                convolve(returned[0], window.back, given[0], gone, nothing, nothing)
                 shut(read[0], gone, base)
             else:
-                convolve(returned[0], window.back, given[0], gone, base, nothing)
+                begin(gone, gone, base)
         for number in range(last + 1):
             conv = convs[number]
             correlate(read[number], conv.window.seen, returned[number], sums, conv.weights)

@@ -13,6 +13,7 @@ from nextpixel.native.compiling import compiled
 from nextpixel.native.convs import Conv, before, behind, panels, panels_back, told, turn
 from nextpixel.native.gates import gate_back16
 from nextpixel.native.grids import (
+    begin,
     convolve,
     copy,
     correlate,
@@ -110,17 +111,17 @@ def forward(layer, weights, biases, stacks, kept, made):
         copy(v, read_v)
         copy(h, read_h)
         nothing = zeros_like(above)
-        bias_v = told(biases, vertical.biases, image, layer.biases, above)
-        bias_h = told(biases, horizontal.biases, image, layer.biases, row)
-        convolve(read_v, vertical.window.seen, given_v, above, nothing, bias_v)
-        convolve(read_h, horizontal.window.seen, given_h, row, nothing, bias_h)
-        convolve(above, link.window.seen, given_l, row, row, nothing)
+        begin(above, nothing, told(biases, vertical.biases, image, layer.biases, above))
+        begin(row, nothing, told(biases, horizontal.biases, image, layer.biases, row))
+        convolve(read_v, vertical.window.seen, given_v, above)
+        convolve(read_h, horizontal.window.seen, given_h, row)
+        convolve(above, link.window.seen, given_l, row)
         gate(above, told(biases, layer.opened, image, layer.biases, above), new_v)
         if layer.mixes:
             gate(row, nothing, read_o)
             base = h if layer.residual else zeros_like(new_h)
-            bias = told(biases, out.biases, image, layer.biases, new_h)
-            convolve(read_o, out.window.seen, given_o, new_h, base, bias)
+            begin(new_h, base, told(biases, out.biases, image, layer.biases, new_h))
+            convolve(read_o, out.window.seen, given_o, new_h)
         else:
             gate(row, nothing, new_h)
 
@@ -160,11 +161,12 @@ def backward(layer, weights, biases, stacks, kept, back, made, of_weights, of_bi
             gate(row, nothing, gates)
             correlate(gates, out.window.seen, came_h, sums, out.weights)
             gather(came_h, of_biases, at + out.biases)
-            convolve(came_h, out.window.back, given_o, gates, nothing, nothing)
+            begin(gates, nothing, nothing)
+            convolve(came_h, out.window.back, given_o, gates)
             came = gates
         gate_back(row, nothing, came, back_h)
         gather(back_h, of_biases, at + horizontal.biases)
-        convolve(back_h, link.window.back, given_l, back_v, back_v, nothing)
+        convolve(back_h, link.window.back, given_l, back_v)
         gather(back_v, of_biases, at + vertical.biases)
         copy(v, read_v)
         copy(h, read_h)
@@ -173,12 +175,12 @@ def backward(layer, weights, biases, stacks, kept, back, made, of_weights, of_bi
         correlate(above, link.window.seen, back_h, sums, link.weights)
         if len(made[0]):
             gone = image_of(made[0], image, height, width, vertical.inputs)
-            base = zeros_like(gone)
-            convolve(back_v, vertical.window.back, given_v, gone, base, zeros_like(gone))
+            begin(gone, zeros_like(gone), zeros_like(gone))
+            convolve(back_v, vertical.window.back, given_v, gone)
         if len(made[1]):
             gone = image_of(made[1], image, height, width, horizontal.inputs)
-            base = came_h if layer.residual else zeros_like(gone)
-            convolve(back_h, horizontal.window.back, given_h, gone, base, zeros_like(gone))
+            begin(gone, came_h if layer.residual else zeros_like(gone), zeros_like(gone))
+            convolve(back_h, horizontal.window.back, given_h, gone)
     for conv in (vertical, horizontal, link):
         turn(conv, sums, of_weights)
     if layer.mixes:
