@@ -215,6 +215,25 @@ def test_where_torch_has_several_threads_it_uses_them(monkeypatch):
     assert not blocks.pays(x, layers, given)
 
 
+def test_a_convolution_that_sees_nothing_gives_its_bias():
+    conv = MaskedConv2d(16, 64, 1, sees_self=False).train()
+    torch.nn.init.normal_(conv.bias)
+    made = conv(torch.randn(2, 16, 3, 3))
+    torch.testing.assert_close(made, conv.bias.view(1, -1, 1, 1).expand(made.shape))
+
+
+def test_another_default_type_changes_nothing():
+    model, x, given = model_of("bottleneck")
+    expected = outcome(model, x, given)
+    torch.set_default_dtype(torch.float64)
+    try:
+        found = outcome(model, x, given)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    for one, other in zip(found, expected, strict=True):
+        assert torch.equal(one, other)
+
+
 def test_without_numba_training_stays_with_torch(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     monkeypatch.setattr(chains, "chain", None)

@@ -48,7 +48,8 @@ def inner(x: Tensor) -> Tensor:
 
 def empty(x: Tensor, features: int) -> Tensor:
     """Room for a map of as many places, (B, F, H, W), with features innermost in memory."""
-    return torch.empty(len(x), features, *x.shape[2:], memory_format=torch.channels_last)
+    size = (len(x), features, *x.shape[2:])
+    return torch.empty(size, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
 
 
 def flat(tensors: Iterable[Tensor]) -> tuple[Any, ...]:

@@ -91,7 +91,7 @@ class MaskedConv2d(nn.Module):
     def _is_large(self) -> bool:
         """Whether `nn.chains` pays for this one alone, by measurement on a CPU with AVX-512."""
         outputs, inputs = self.weight.shape[:2]
-        return len(self.taps) > 1 or outputs >= 4 * inputs
+        return len(self.taps) > 1 or (len(self.taps) == 1 and outputs >= 4 * inputs)
 
     @property
     def constant(self) -> Tensor:
