@@ -5,7 +5,9 @@ Levels are integers 0..K-1 and the public form everywhere. They meet the two oth
 - 8-bit pixels v: level = min(K - 1, floor(v K / 255)). At K = 2 that is "v at least 128", at K =
   256 it is v itself. `to_pixels` picks, of the pixels that have a level, the one nearest to its
   even share 255 level / (K - 1), so `quantize(to_pixels(level))` is the level again for every K.
-- network scale x = 2 level / (K - 1) - 1, in [-1, 1].
+- network scale: x = 2 level / (K - 1) - 1, in [-1, 1], or level / (K - 1), in [0, 1]. On the
+  first no level is 0 where K is even (for odd K the middle one is); on the second level 0 is, as
+  the zero padding around an image.
 
 All arithmetic on pixels is in integers: truncated floats are a well known source of levels that
     are one too low.
@@ -13,6 +15,10 @@ All arithmetic on pixels is in integers: truncated floats are a well known sourc
 
 import torch
 from torch import Tensor
+
+
+SCALES = ("symmetric", "unit")
+"""Scales of the network: -1 to 1, and 0 to 1."""
 
 
 def check_levels(levels: int) -> None:
@@ -73,6 +79,10 @@ def to_pixels(images: Tensor, levels: int) -> Tensor:
     return table.to(images.device)[images.long()]
 
 
-def to_network(images: Tensor, levels: int, dtype: torch.dtype) -> Tensor:
-    """Map levels 0..K-1 onto the network's scale [-1, 1]; same shape, given dtype."""
+def to_network(
+    images: Tensor, levels: int, dtype: torch.dtype, scale: str = "symmetric"
+) -> Tensor:
+    """Map levels 0..K-1 onto a scale of the network; same shape, given dtype."""
+    if scale == "unit":
+        return images.to(dtype) * (1 / (levels - 1))
     return images.to(dtype) * (2 / (levels - 1)) - 1

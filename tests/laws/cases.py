@@ -94,6 +94,26 @@ CASES = {
 }
 
 
+CASES |= {
+    f"{name}-class-{form}-all": Case(
+        model, {**options, "condition_all": True, "condition": [{"classes": 3, "form": form}]}
+    )
+    for name, model, options, form in (
+        ("plain", "pixelcnn", PLAIN, "bias"),
+        ("residual", "residual-pixelcnn", RESIDUAL, "input"),
+        ("gated", "gated-pixelcnn", GATED, "bias"),
+        ("gated-skip", "gated-pixelcnn", {**GATED, "skip": True}, "input"),
+    )
+} | {
+    "plain-unit-scale": Case("pixelcnn", {**PLAIN, "scale": "unit", "edge": False}, levels=3),
+    "residual-post-activation": Case(
+        "residual-pixelcnn",
+        {**RESIDUAL, "block": "post-activation", "batch_norm": True, "head_features": 0},
+        colors=3,
+    ),
+}
+
+
 def told(model: PixelModel, count: int, seed: int = 7) -> Value | None:
     """A condition that is the same for `count` images; None where the model takes none."""
     value = model.conditioner.example(1, torch.Generator().manual_seed(seed))

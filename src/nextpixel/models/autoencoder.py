@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from nextpixel.heads import Distribution
-from nextpixel.images import to_network
 from nextpixel.models.gated import GatedPixelCNN, GatedPixelCNNConfig
 from nextpixel.models.options import check_counts
 from nextpixel.nn import Given, Value, VectorCondition
@@ -75,7 +74,7 @@ class PixelAutoencoder(GatedPixelCNN):
             ValueError: If their shape or range is not the model's.
         """
         self.check(levels)
-        codes: Tensor = self.encoder(to_network(levels, self.levels, next(self.parameters()).dtype))
+        codes: Tensor = self.encoder(self.scaled(levels, next(self.parameters()).dtype))
         return codes
 
     def forward(self, levels: Tensor, condition: Value | None = None) -> Distribution:

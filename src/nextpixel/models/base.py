@@ -9,13 +9,14 @@ A model knows shapes and levels; it does not know data sets, training or samplin
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from nextpixel.heads import Distribution, head_for
 from nextpixel.images import check_levels, to_network
+from nextpixel.models.options import ModelConfig, color_groups
 from nextpixel.nn import (
     NOTHING,
     ClassCondition,
@@ -27,7 +28,7 @@ from nextpixel.nn import (
     Value,
     take,
 )
-from nextpixel.nn.program import Program
+from nextpixel.nn.program import Map, Program
 from nextpixel.order import Shape
 
 MODE_MATTERS = (nn.BatchNorm2d, nn.Dropout, nn.Dropout2d)
@@ -46,26 +47,26 @@ class PixelModel(nn.Module, ABC):
     Args:
         shape: (C, H, W) of the images.
         levels: K, 2 to 256.
-        conditions: What the model can be told beside the past; see `nextpixel.nn.condition`.
-        edge: Whether the network's input has, beside each color, a plane of ones: it tells the zero
-            padding around the image from a level that happens to map to zero.
+        config: The model's options.
+        conditions: What the model can be told beside the past; None: those of `config`.
 
     Raises:
         ValueError: If `shape` or `levels` cannot be meant.
     """
 
     name: ClassVar[str]
-    Config: ClassVar[type]
-    config: Any
+    Config: ClassVar[type[ModelConfig]]
+    config: ModelConfig
     last: MaskedConv2d
+    ADDED: ClassVar[tuple[str, ...]] = ("bias", "map")
+    """Forms of a condition that are added behind a convolution."""
 
     def __init__(
         self,
         shape: Shape,
         levels: int,
-        *,
-        conditions: Sequence[Condition] = (),
-        edge: bool = True,
+        config: ModelConfig,
+        conditions: Sequence[Condition] | None = None,
     ) -> None:
         super().__init__()
         check_levels(levels)
@@ -73,8 +74,11 @@ class PixelModel(nn.Module, ABC):
             raise ValueError(f"shape must be (colors, height, width), each at least 1, got {shape}")
         self.shape: Shape = shape
         self.levels = levels
-        self.edge = edge
+        self.config = config
+        self.edge = config.edge
+        self.groups = color_groups(config.colors, shape[0])
         self.head = head_for(levels)
+        conditions = config.condition if conditions is None else conditions
         self.conditioner = Conditioner(conditions, shape)
 
     @property
@@ -91,6 +95,28 @@ class PixelModel(nn.Module, ABC):
     def outputs(self) -> int:
         """Output planes of the network: the head's parameters, color by color."""
         return self.colors * self.head.size
+
+    def add_last(self, inputs: int) -> None:
+        """Add the convolution that gives the outputs, as `last`, and where it hears conditions.
+
+        Its weights are zeros: training starts from the uniform distribution.
+        """
+        self.last = MaskedConv2d(inputs, self.outputs, 1, groups=self.groups, sees_self=True)
+        nn.init.zeros_(self.last.weight)
+        widths = self.conditioner.widths
+        hears = self.config.condition_all
+        self.last_before = Injection(widths("input") if hears else [], inputs)
+        self.last_after = Injection(widths(*self.ADDED) if hears else [], self.outputs)
+
+    def read_out(self, x: Tensor, given: Given) -> Tensor:
+        """`last` on features (B, inputs, h, w), with what it hears of conditions."""
+        outputs: Tensor = self.last_after(self.last(self.last_before(x, given)), given)
+        return outputs
+
+    def lower_last(self, program: Program, x: Map) -> None:
+        """`read_out` as operations that end the program."""
+        made = self.last.lower(program, program.told(x, self.last_before))
+        program.output = program.told(made, self.last_after)
 
     def kernels(self) -> list[nn.Parameter]:
         """Weights that an optimiser may read as matrices: kernels of hidden convolutions."""
@@ -128,10 +154,14 @@ class PixelModel(nn.Module, ABC):
 
     def encode(self, levels: Tensor) -> Tensor:
         """Levels (B, C, H, W) -> network input (B, inputs, H, W), in the dtype of the weights."""
-        x = to_network(levels, self.levels, next(self.parameters()).dtype)
+        x = self.scaled(levels, next(self.parameters()).dtype)
         if not self.edge:
             return x
         return torch.stack([x, torch.ones_like(x)], 2).flatten(1, 2)
+
+    def scaled(self, levels: Tensor, dtype: torch.dtype) -> Tensor:
+        """Levels of any shape on the network's scale."""
+        return to_network(levels, self.levels, dtype, self.config.scale)
 
     def forward(self, levels: Tensor, condition: Value | None = None) -> Distribution:
         """Predict every sub-pixel from its past.

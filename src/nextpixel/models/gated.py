@@ -21,19 +21,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nextpixel.models.base import PixelModel
-from nextpixel.models.options import check_counts, color_groups
+from nextpixel.models.options import ModelConfig, check_counts
 from nextpixel.nn import (
     NOTHING,
-    ClassCondition,
     Condition,
     Conditioner,
     Given,
     HorizontalConv2d,
     Injection,
-    MapCondition,
     MaskedConv2d,
     PositionMap,
-    VectorCondition,
     VerticalConv2d,
     blocks,
     gate,
@@ -45,7 +42,7 @@ from nextpixel.order import Shape
 
 
 @dataclass(frozen=True, kw_only=True)
-class GatedPixelCNNConfig:
+class GatedPixelCNNConfig(ModelConfig):
     """Options of `GatedPixelCNN`.
 
     Attributes:
@@ -60,9 +57,6 @@ class GatedPixelCNNConfig:
         dropout: Share of gate outputs set to zero in training.
         position: Whether a learned map is added to both stacks behind the first layer; the model
             then takes images of one size only.
-        colors: "dependent" (G sees R of its pixel) or "independent".
-        condition: What the model is told beside the past: labels, vectors, maps.
-        edge: See `PixelModel`.
     """
 
     features: int = 32
@@ -74,12 +68,10 @@ class GatedPixelCNNConfig:
     head_features: int = 32
     dropout: float = 0.0
     position: bool = False
-    colors: str = "dependent"
-    condition: tuple[ClassCondition | VectorCondition | MapCondition, ...] = ()
-    edge: bool = True
 
     def __post_init__(self) -> None:
         """Check the sizes and shares."""
+        super().__post_init__()
         check_counts(self, "features", "side", "head_features")
         check_counts(self, "layers", least=0)
         check_counts(self, "first_side", least=3)
@@ -119,6 +111,39 @@ class Hearing(nn.Module):
         return program.told(heard, self.behind, order)
 
 
+class Around(nn.Module):
+    """Where a 1x1 convolution hears conditions: before it ("input") and behind it ("bias").
+
+    Args:
+        conditioner: What can be given, and in which form.
+        inputs: Features that the convolution reads.
+        outputs: Features that it gives.
+        hears: Whether it hears anything.
+    """
+
+    def __init__(
+        self, conditioner: Conditioner, inputs: int, outputs: int, *, hears: bool
+    ) -> None:
+        super().__init__()
+        self.before = Injection(conditioner.widths("input") if hears else [], inputs)
+        self.behind = Injection(conditioner.widths("bias") if hears else [], outputs)
+
+    def forward(self, conv: nn.Module, x: Tensor, given: Given) -> Tensor:
+        """`conv` of x, (B, inputs, H, W) -> (B, outputs, H, W)."""
+        heard: Tensor = self.behind(conv(self.before(x, given)), given)
+        return heard
+
+    def lower(
+        self,
+        program: Program,
+        conv: Callable[[Program, Map], Map],
+        x: Map,
+        order: Tensor | None = None,
+    ) -> Map:
+        """`forward` as operations, the outputs of `conv` in `order`."""
+        return program.told(conv(program, program.told(x, self.before)), self.behind, order)
+
+
 class GatedLayer(nn.Module):
     """One layer of both stacks.
 
@@ -150,6 +175,7 @@ class GatedLayer(nn.Module):
         super().__init__()
         both = 2 * config.features
         self.first, self.features, self.drops = first, config.features, config.dropout > 0
+        self.hears_all = config.condition_all
         self.vertical = VerticalConv2d(inputs, both, side, first=first, dilation=dilation)
         self.horizontal = HorizontalConv2d(
             inputs, both, side, groups=groups, sees_self=not first, sets=2, dilation=dilation
@@ -160,6 +186,13 @@ class GatedLayer(nn.Module):
         self.out = None if ends else narrow(features, features)
         self.skip = narrow(features, config.head_features) if config.skip else None
         self.dropout = nn.Dropout(config.dropout) if config.dropout else nn.Identity()
+        self.hears_link = Around(conditioner, both, both, hears=config.condition_all)
+        self.hears_out = Around(
+            conditioner, features, features, hears=config.condition_all and not ends
+        )
+        self.hears_skip = Around(
+            conditioner, features, config.head_features, hears=config.condition_all and config.skip
+        )
         self.hears_v = Hearing(conditioner, inputs, both, gated=not final)
         self.hears_h = Hearing(conditioner, inputs, both)
 
@@ -169,16 +202,24 @@ class GatedLayer(nn.Module):
         plain, order = torch.arange(2 * features), grouped(features, groups)
         above = self.hears_v.lower(program, self.vertical.lower, v, plain)
         left = functools.partial(self.horizontal.lower, order=order)
-        link = self.link.weight[order].flatten(2)
+        link = functools.partial(self._lower_link, order=order)
         row = program.add(
             self.hears_h.lower(program, left, h, order),
-            program.conv(above, link, [(0, 0)], self._link_bias[order], known=ROW),
+            self.hears_link.lower(program, link, above, order),
         )
         opened = program.gate(program.told(row, self.hears_h.gate, order), groups)
-        skip = None if self.skip is None else self.skip.lower(program, opened)
-        change = opened if self.out is None else self.out.lower(program, opened)
+        skip = change = opened
+        if self.skip is not None:
+            skip = self.hears_skip.lower(program, self.skip.lower, opened)
+        if self.out is not None:
+            change = self.hears_out.lower(program, self.out.lower, opened)
         v = program.gate(program.told(above, self.hears_v.gate))
-        return v, change if self.first else program.add(h, change), skip
+        h = change if self.first else program.add(h, change)
+        return v, h, None if self.skip is None else skip
+
+    def _lower_link(self, program: Program, x: Map, order: Tensor) -> Map:
+        weight = self.link.weight[order].flatten(2)
+        return program.conv(x, weight, [(0, 0)], self._link_bias[order], known=ROW)
 
     @property
     def _link_bias(self) -> Tensor:
@@ -189,19 +230,20 @@ class GatedLayer(nn.Module):
         """Two stacks (B, inputs, H, W) -> two stacks (B, features, H, W), and the skip if any."""
         heard = self.hears_v.before(v, given), self.hears_h.before(h, given)
         at_once = self.training and given.everywhere and stacks.pays(heard, self.features)
+        at_once = at_once and not self.hears_all
         plain = self.skip is None and not self.drops and heard[1] is h
         if at_once and plain and self.out is not None:
             return *self._at_once(*heard, given, self.out), None
         v, opened = self._at_once(*heard, given) if at_once else self._gates(*heard, given)
         opened = self.dropout(opened)
-        skip = None if self.skip is None else self.skip(opened)
-        change = opened if self.out is None else self.out(opened)
+        skip = None if self.skip is None else self.hears_skip(self.skip, opened, given)
+        change = opened if self.out is None else self.hears_out(self.out, opened, given)
         return v, change if self.first else h + change, skip
 
     def _gates(self, v: Tensor, h: Tensor, given: Given) -> tuple[Tensor, Tensor]:
         """The vertical stack, and the gates of the horizontal one."""
         above = self.hears_v.behind(self.vertical(v), given)
-        row = self.hears_h.behind(self.horizontal(h), given) + self.link(above)
+        row = self.hears_h.behind(self.horizontal(h), given) + self.hears_link(self.link, above, given)
         return gate(self.hears_v.gate(above, given)), gate(self.hears_h.gate(row, given))
 
     def _at_once(
@@ -236,6 +278,7 @@ class GatedPixelCNN(PixelModel):
     """
 
     name = "gated-pixelcnn"
+    ADDED = ("bias",)
     Config = GatedPixelCNNConfig
     config: GatedPixelCNNConfig
 
@@ -246,11 +289,8 @@ class GatedPixelCNN(PixelModel):
         config: GatedPixelCNNConfig,
         conditions: Sequence[Condition] | None = None,
     ) -> None:
-        conditions = config.condition if conditions is None else conditions
-        super().__init__(shape, levels, conditions=conditions, edge=config.edge)
-        self.config = config
-        groups = self.groups = color_groups(config.colors, shape[0])
-        features = config.features
+        super().__init__(shape, levels, config, conditions)
+        groups, features = self.groups, config.features
         self.first = GatedLayer(
             config,
             self.conditioner,
@@ -276,10 +316,10 @@ class GatedPixelCNN(PixelModel):
         self.position_h = PositionMap(features, shape) if config.position else None
         read = config.head_features if config.skip else features
         self.squash = MaskedConv2d(read, config.head_features, 1, groups=groups, sees_self=True)
-        self.last: MaskedConv2d = MaskedConv2d(
-            config.head_features, self.outputs, 1, groups=groups, sees_self=True
+        self.hears_squash = Around(
+            self.conditioner, read, config.head_features, hears=config.condition_all
         )
-        nn.init.zeros_(self.last.weight)  # training starts from the uniform distribution
+        self.add_last(config.head_features)
 
     @property
     def reach(self) -> int:
@@ -298,8 +338,8 @@ class GatedPixelCNN(PixelModel):
             assert isinstance(layer, GatedLayer)
             v, h, skip = layer.lower(program, v, h, self.groups)
             total = None if skip is None or total is None else program.add(total, skip)
-        x = self.squash.lower(program, h if total is None else program.relu(total))
-        program.output = self.last.lower(program, program.relu(x))
+        x = h if total is None else program.relu(total)
+        self.lower_last(program, program.relu(self.hears_squash.lower(program, self.squash.lower, x)))
         return program
 
     def network(self, x: Tensor, given: Given, corner: tuple[int, int] = (0, 0)) -> Tensor:
@@ -312,7 +352,7 @@ class GatedPixelCNN(PixelModel):
             total = None if skip is None else total + skip
         x, rectified = (h, False) if total is None else (total, True)
         head = [self.squash, self.last]
-        if blocks.pays(x, head, NOTHING):
+        if blocks.pays(x, head, NOTHING) and not self.config.condition_all:
             return blocks.block(x, head, NOTHING, rectified=rectified)
-        outputs: Tensor = self.last(F.relu_(self.squash(F.relu(x) if rectified else x)))
-        return outputs
+        x = F.relu(x) if rectified else x
+        return self.read_out(F.relu_(self.hears_squash(self.squash, x, given)), given)

@@ -1,6 +1,42 @@
-"""Choices that several models offer."""
+"""Options that all models share, and checks of their values."""
+
+from dataclasses import dataclass
+
+from nextpixel.images import SCALES
+from nextpixel.nn import ClassCondition, MapCondition, VectorCondition
 
 COLOR_MODES = ("dependent", "independent")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """Options of every model; a subclass adds its own.
+
+    Attributes:
+        colors: "dependent" (G sees R of its pixel) or "independent".
+        condition: What the model is told beside the past: labels, vectors, maps.
+        condition_all: Whether every convolution of the network hears the condition, the last one
+            included (seed 004), or only those of its hidden features (the papers).
+        edge: Whether the network's input has, beside each color, a plane of ones: it tells the zero
+            padding around the image from a level that happens to map to zero.
+        scale: What levels become for the network: "symmetric", -1 to 1, or "unit", 0 to 1, on which
+            level 0 equals the padding (`nextpixel.images`).
+    """
+
+    colors: str = "dependent"
+    condition: tuple[ClassCondition | VectorCondition | MapCondition, ...] = ()
+    condition_all: bool = False
+    edge: bool = True
+    scale: str = "symmetric"
+
+    def __post_init__(self) -> None:
+        """Check the choices.
+
+        Raises:
+            ValueError: Naming the option.
+        """
+        check_choice("colors", self.colors, COLOR_MODES)
+        check_choice("scale", self.scale, SCALES)
 
 
 def color_groups(mode: str, colors: int) -> int:

@@ -16,22 +16,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nextpixel.models.base import PixelModel
-from nextpixel.models.options import check_counts, color_groups
+from nextpixel.models.options import ModelConfig, check_counts
 from nextpixel.nn import (
-    ClassCondition,
     ConditionalConv2d,
     Conditioner,
     Given,
-    MapCondition,
     MaskedConv2d,
-    VectorCondition,
 )
 from nextpixel.nn.program import Map, Program
 from nextpixel.order import Shape
 
 
 @dataclass(frozen=True, kw_only=True)
-class PixelCNNConfig:
+class PixelCNNConfig(ModelConfig):
     """Options of `PixelCNN`.
 
     Attributes:
@@ -42,9 +39,6 @@ class PixelCNNConfig:
         batch_norm: Batch norm after each hidden convolution. In training mode it lets pixels see
             their future and the other images of the batch; in evaluation mode it is causal.
         bias: Whether hidden convolutions have a constant; a batch norm has its own.
-        colors: "dependent" (G sees R of its pixel) or "independent".
-        condition: What the model is told beside the past: labels, vectors, maps.
-        edge: See `PixelModel`.
     """
 
     features: int = 64
@@ -53,12 +47,10 @@ class PixelCNNConfig:
     pointwise: int = 1
     batch_norm: bool = False
     bias: bool = True
-    colors: str = "dependent"
-    condition: tuple[ClassCondition | VectorCondition | MapCondition, ...] = ()
-    edge: bool = True
 
     def __post_init__(self) -> None:
         """Check the sizes."""
+        super().__post_init__()
         check_counts(self, "features", "layers", "side")
         check_counts(self, "pointwise", least=0)
 
@@ -77,17 +69,12 @@ class PixelCNN(PixelModel):
     config: PixelCNNConfig
 
     def __init__(self, shape: Shape, levels: int, config: PixelCNNConfig) -> None:
-        super().__init__(shape, levels, conditions=config.condition, edge=config.edge)
-        self.config = config
-        self.groups = color_groups(config.colors, shape[0])
+        super().__init__(shape, levels, config)
         first = self._layer(self.inputs, config.side, sees_self=False)
         wide = [self._layer(config.features, config.side) for _ in range(config.layers - 1)]
         narrow = [self._layer(config.features, 1) for _ in range(config.pointwise)]
         self.hidden = nn.ModuleList([first, *wide, *narrow])
-        self.last: MaskedConv2d = MaskedConv2d(
-            config.features, self.outputs, 1, groups=self.groups, sees_self=True
-        )
-        nn.init.zeros_(self.last.weight)  # training starts from the uniform distribution
+        self.add_last(config.features)
 
     def _layer(self, inputs: int, side: int, *, sees_self: bool = True) -> "Layer":
         conv = MaskedConv2d(
@@ -112,7 +99,7 @@ class PixelCNN(PixelModel):
         for layer in self.hidden:
             assert isinstance(layer, Layer)
             x = layer.lower(program, x)
-        program.output = self.last.lower(program, x)
+        self.lower_last(program, x)
         return program
 
     def network(self, x: Tensor, given: Given, corner: tuple[int, int] = (0, 0)) -> Tensor:
@@ -122,8 +109,12 @@ class PixelCNN(PixelModel):
             x = layer(x, given)
         if self.training:  # many outputs come back as their softmax reads them: levels innermost
             x = x.contiguous(memory_format=torch.channels_last)
-        outputs: Tensor = self.last(x)
-        return outputs
+        return self.read_out(x, given)
+
+
+def make_norm(features: int, *, batch_norm: bool) -> nn.Module:
+    """A batch norm, or nothing."""
+    return nn.BatchNorm2d(features) if batch_norm else nn.Identity()
 
 
 def lower_norm(program: Program, norm: nn.Module, x: Map) -> Map:
@@ -149,7 +140,7 @@ class Layer(nn.Module):
     def __init__(self, conv: MaskedConv2d, conditioner: Conditioner, *, batch_norm: bool) -> None:
         super().__init__()
         self.conv = ConditionalConv2d(conv, conditioner)
-        self.norm = nn.BatchNorm2d(conv.weight.shape[0]) if batch_norm else nn.Identity()
+        self.norm = make_norm(conv.weight.shape[0], batch_norm=batch_norm)
 
     def lower(self, program: Program, x: Map) -> Map:
         """`forward` as operations."""

@@ -15,27 +15,24 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nextpixel.models.base import PixelModel
-from nextpixel.models.options import check_choice, check_counts, color_groups
-from nextpixel.models.pixelcnn import lower_norm
+from nextpixel.models.options import ModelConfig, check_choice, check_counts
+from nextpixel.models.pixelcnn import lower_norm, make_norm
 from nextpixel.nn import (
-    ClassCondition,
     ConditionalConv2d,
     Conditioner,
     Given,
-    MapCondition,
     MaskedConv2d,
     PositionMap,
-    VectorCondition,
     blocks,
 )
 from nextpixel.nn.program import Map, Program
 from nextpixel.order import Shape
 
-BLOCKS = ("bottleneck", "single")
+BLOCKS = ("bottleneck", "single", "post-activation")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ResidualPixelCNNConfig:
+class ResidualPixelCNNConfig(ModelConfig):
     """Options of `ResidualPixelCNN`.
 
     Attributes:
@@ -44,15 +41,16 @@ class ResidualPixelCNNConfig:
         blocks: Residual blocks.
         first_side: Width of the first kernel, which has mask A; odd.
         side: Width of the kernels in the blocks; odd.
-        block: Convolutions of a block: "bottleneck" is the paper's 1x1, k x k, 1x1; "single" is one
-            k x k convolution from `features` to `features`, faster on CPUs for its size.
-        head_features: Features between the two last 1x1 convolutions.
+        block: "bottleneck" is the paper's x + conv(ReLU(...)) of 1x1, k x k, 1x1; "single" has one
+            k x k convolution from `features` to `features`, faster on CPUs for its size;
+            "post-activation" is the published code of seed 004, ReLU(norm(x + ReLU(conv(...)))) of
+            the bottleneck's convolutions, with ReLU(norm) behind the first layer too.
+        head_features: Features between the two last 1x1 convolutions; 0: there is one alone.
         position: Whether a learned map (features, H, W) is added after the first layer. It is the
             same for all images, so it leaks nothing; the model then takes images of one size only.
-        batch_norm: Batch norm after each convolution but the last; see `PixelCNNConfig`.
-        colors: "dependent" (G sees R of its pixel) or "independent".
-        condition: What the model is told beside the past: labels, vectors, maps.
-        edge: See `PixelModel`.
+        batch_norm: Batch norm before each ReLU in the blocks and before the head, none between the
+            two convolutions of the head; in "post-activation" nets where `block` says. In training
+            mode it is not causal; see `PixelCNNConfig`.
     """
 
     features: int = 128
@@ -64,13 +62,12 @@ class ResidualPixelCNNConfig:
     head_features: int = 128
     position: bool = False
     batch_norm: bool = False
-    colors: str = "dependent"
-    condition: tuple[ClassCondition | VectorCondition | MapCondition, ...] = ()
-    edge: bool = True
 
     def __post_init__(self) -> None:
         """Check the sizes and choices."""
-        check_counts(self, "features", "inner", "blocks", "first_side", "side", "head_features")
+        super().__post_init__()
+        check_counts(self, "features", "inner", "blocks", "first_side", "side")
+        check_counts(self, "head_features", least=0)
         check_choice("block", self.block, BLOCKS)
 
 
@@ -96,15 +93,14 @@ class ResidualBlock(nn.Module):
         self.layers = nn.ModuleList(ConditionalConv2d(conv, conditioner) for conv in convs)
         self.normed = config.batch_norm
         self.norms = nn.ModuleList(
-            nn.BatchNorm2d(conv.weight.shape[1]) if config.batch_norm else nn.Identity()
-            for conv in convs
+            make_norm(conv.weight.shape[1], batch_norm=config.batch_norm) for conv in convs
         )
 
     @staticmethod
     def sizes(config: ResidualPixelCNNConfig) -> list[tuple[int, int, int]]:
         """Inputs, outputs and side of each convolution."""
         features, inner, side = config.features, config.inner, config.side
-        if config.block == "bottleneck":
+        if config.block != "single":
             return [(features, inner, 1), (inner, inner, side), (inner, features, 1)]
         return [(features, features, side)]
 
@@ -129,6 +125,43 @@ class ResidualBlock(nn.Module):
         return change.add_(x)
 
 
+class PostActivationBlock(nn.Module):
+    """ReLU(norm(x + ReLU(conv(...)))): every convolution is followed by a ReLU, and so is the sum.
+
+    Args:
+        config: Sizes of the block.
+        groups: Color groups of its features.
+        conditioner: What its convolutions hear.
+    """
+
+    def __init__(
+        self, config: ResidualPixelCNNConfig, groups: int, conditioner: Conditioner
+    ) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            ConditionalConv2d(
+                MaskedConv2d(inputs, outputs, side, groups=groups, sees_self=True), conditioner
+            )
+            for inputs, outputs, side in ResidualBlock.sizes(config)
+        )
+        self.norm = make_norm(config.features, batch_norm=config.batch_norm)
+
+    def lower(self, program: Program, x: Map) -> Map:
+        """`forward` as operations."""
+        change = x
+        for layer in self.layers:
+            assert isinstance(layer, ConditionalConv2d)
+            change = program.relu(layer.lower(program, change))
+        return program.relu(lower_norm(program, self.norm, program.add(x, change)))
+
+    def forward(self, x: Tensor, given: Given) -> Tensor:
+        """(B, features, H, W) -> the same."""
+        change = x
+        for layer in self.layers:
+            change = F.relu(layer(change, given))
+        return F.relu(self.norm(x + change))
+
+
 class ResidualPixelCNN(PixelModel):
     """A masked k x k convolution, residual blocks, and two 1x1 convolutions.
 
@@ -143,25 +176,27 @@ class ResidualPixelCNN(PixelModel):
     config: ResidualPixelCNNConfig
 
     def __init__(self, shape: Shape, levels: int, config: ResidualPixelCNNConfig) -> None:
-        super().__init__(shape, levels, conditions=config.condition, edge=config.edge)
-        self.config = config
-        groups = self.groups = color_groups(config.colors, shape[0])
-        features = config.features
+        super().__init__(shape, levels, config)
+        groups, features = self.groups, config.features
         first = MaskedConv2d(
             self.inputs, features, config.first_side, groups=groups, sees_self=False
         )
         self.first = ConditionalConv2d(first, self.conditioner)
         self.position = PositionMap(features, shape) if config.position else None
+        self.post = config.block == "post-activation"
+        block = PostActivationBlock if self.post else ResidualBlock
         self.blocks = nn.ModuleList(
-            ResidualBlock(config, groups, self.conditioner) for _ in range(config.blocks)
+            block(config, groups, self.conditioner) for _ in range(config.blocks)
         )
-        squash = MaskedConv2d(features, config.head_features, 1, groups=groups, sees_self=True)
-        self.squash = ConditionalConv2d(squash, self.conditioner)
-        self.norm = nn.BatchNorm2d(features) if config.batch_norm else nn.Identity()
-        self.last: MaskedConv2d = MaskedConv2d(
-            config.head_features, self.outputs, 1, groups=groups, sees_self=True
+        self.squash = None if not config.head_features else self._squash(config)
+        self.norm = make_norm(features, batch_norm=config.batch_norm)
+        self.add_last(config.head_features or features)
+
+    def _squash(self, config: ResidualPixelCNNConfig) -> ConditionalConv2d:
+        conv = MaskedConv2d(
+            config.features, config.head_features, 1, groups=self.groups, sees_self=True
         )
-        nn.init.zeros_(self.last.weight)  # training starts from the uniform distribution
+        return ConditionalConv2d(conv, self.conditioner)
 
     @property
     def reach(self) -> int:
@@ -174,11 +209,16 @@ class ResidualPixelCNN(PixelModel):
         x = self.first.lower(program, program.image)
         if self.position is not None:
             x = program.told(x, self.position.map.unsqueeze(0))
+        if self.post:
+            x = program.relu(lower_norm(program, self.norm, x))
         for block in self.blocks:
-            assert isinstance(block, ResidualBlock)
+            assert isinstance(block, ResidualBlock | PostActivationBlock)
             x = block.lower(program, x)
-        x = self.squash.lower(program, program.relu(lower_norm(program, self.norm, x)))
-        program.output = self.last.lower(program, program.relu(x))
+        if not self.post:
+            x = program.relu(lower_norm(program, self.norm, x))
+        if self.squash is not None:
+            x = program.relu(self.squash.lower(program, x))
+        self.lower_last(program, x)
         return program
 
     def network(self, x: Tensor, given: Given, corner: tuple[int, int] = (0, 0)) -> Tensor:
@@ -186,10 +226,24 @@ class ResidualPixelCNN(PixelModel):
         x = self.first(x, given)
         if self.position is not None:
             x = self.position(x, corner)
+        if self.post:
+            x = F.relu(self.norm(x))
         for block in self.blocks:
             x = block(x, given)
-        head: list[ConditionalConv2d | MaskedConv2d] = [self.squash, self.last]
-        if not self.config.batch_norm and blocks.pays(x, head, given):
-            return blocks.block(x, head, given)
-        outputs: Tensor = self.last(F.relu_(self.squash(F.relu(self.norm(x)), given)))
-        return outputs
+        if self._head_at_once(x, given):
+            return blocks.block(x, self._head, given)
+        if not self.post:
+            x = F.relu(self.norm(x))
+        if self.squash is not None:
+            x = F.relu_(self.squash(x, given))
+        return self.read_out(x, given)
+
+    @property
+    def _head(self) -> list[ConditionalConv2d | MaskedConv2d]:
+        assert self.squash is not None
+        return [self.squash, self.last]
+
+    def _head_at_once(self, x: Tensor, given: Given) -> bool:
+        if self.squash is None or self.config.batch_norm or self.config.condition_all or self.post:
+            return False
+        return blocks.pays(x, self._head, given)

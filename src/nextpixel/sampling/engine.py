@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nextpixel.heads.sharpness import Sharpness
-from nextpixel.images import to_network
 from nextpixel.lanes import Lanes
 from nextpixel.memory import require
 from nextpixel.models import PixelModel
@@ -186,7 +185,7 @@ def _plan(
         weights=layout.weights,
         bias=layout.bias,
         size=layout.size,
-        scale=to_network(every, model.levels, torch.float32).numpy(),
+        scale=model.scaled(every, torch.float32).numpy(),
         shape=(model.colors, *size),
         groups=program.groups,
         head=(model.head.size, place.padded if place.parts > 1 else model.head.size),
