@@ -19,9 +19,9 @@ from numba import njit
 from sampling import drawing, nets, seconds
 
 import nextpixel as npx
-from nextpixel.nn import NOTHING
-from nextpixel.sampling import engine, kernels
-from nextpixel.sampling.layout import KIND, KINDS, Phase
+from nextpixel.engine import engine, kernels
+from nextpixel.engine.layout import KIND, KINDS, Phase
+from nextpixel.nn import NO_EMBEDDING
 
 PARTS = ("row", "pixel", "choose", "write")
 PLAIN = (1.0, 2**30, 1.0)
@@ -29,7 +29,7 @@ PLAIN = (1.0, 2**30, 1.0)
 
 
 @njit(nogil=True)
-def scan(plan, block, sharpness, parts):  # noqa: ANN001, ANN201 - numba infers the types
+def scan(plan, block, truncation, parts):  # noqa: ANN001, ANN201 - numba infers the types
     """The first so many parts of `kernels.scan_rows`, for all rows."""
     last = len(block.levels)
     for row in range(plan.shape[1]):
@@ -39,7 +39,7 @@ def scan(plan, block, sharpness, parts):  # noqa: ANN001, ANN201 - numba infers 
             for color in range(plan.shape[0]):
                 kernels.predict(plan, block, 0, last, row, column, color)
                 if parts > 2:
-                    kernels.choose(plan, block, sharpness, 0, last, row, column, color)
+                    kernels.choose(plan, block, truncation, 0, last, row, column, color)
                 if parts > 3:
                     kernels.write(plan, block, 0, last, row, column, color)
 
@@ -58,7 +58,7 @@ def open_block(model: npx.models.PixelModel, made: engine.Prepared, count: int) 
     levels = torch.zeros(count, *model.shape, dtype=torch.int64)
     uniforms = torch.rand(levels.shape, generator=torch.Generator().manual_seed(0)).double()
     arrays = (levels.numpy(), levels.bool().numpy(), uniforms.numpy())
-    (block,) = engine.open_blocks(made, *arrays, NOTHING, 1)
+    (block,) = engine.open_blocks(made, *arrays, NO_EMBEDDING, 1)
     return block
 
 

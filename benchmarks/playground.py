@@ -141,30 +141,30 @@ class _Client:
         return status
 
     def sample(self) -> int:
-        model, _, label = self.told()
+        model, _, label = self.inject()
         asked = {"model": model, "count": self.chance.randint(1, 16), **label}
         return self.drawn("/api/sample", {**asked, "seed": self.chance.randrange(2**32)})
 
     def complete(self) -> int:
-        model, image, label = self.told()
+        model, image, label = self.inject()
         _, height, width = image["shape"]
         known = base64.b64encode(bytes([1] * (height // 2 * width)).ljust(height * width, b"\0"))
         asked = {"model": model, "image": image, "known": known.decode(), "count": 4, **label}
         return self.drawn("/api/complete", asked)
 
     def score(self) -> int:
-        model, image, label = self.told()
+        model, image, label = self.inject()
         return self.post("/api/score", {"model": model, "image": image, **label})[0]
 
     def look(self) -> int:
-        model, image, label = self.told()
+        model, image, label = self.inject()
         _, height, width = image["shape"]
         place = {"row": self.chance.randrange(height), "column": self.chance.randrange(width)}
         return self.post("/api/look", {"models": [model], "image": image, **place, **label})[0]
 
     def leave(self) -> int:
         """Go away in the middle of a stream."""
-        model, _, label = self.told()
+        model, _, label = self.inject()
         asked = json.dumps({"model": model, "count": 32, **label}).encode()
         connection, answer = begin(self.home, "POST", "/api/sample", asked, "application/json")
         if answer.status == 200:

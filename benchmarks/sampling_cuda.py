@@ -30,14 +30,14 @@ from sampling import GATED, nets
 from torch import Tensor
 
 import nextpixel as npx
+from nextpixel.engine import torch_engine
+from nextpixel.engine.torch_scan import Scan
 from nextpixel.heads import Distribution
 from nextpixel.models import PixelModel
-from nextpixel.nn import NOTHING
-from nextpixel.nn.program import PIXEL, ROW
-from nextpixel.sampling import torch_engine
+from nextpixel.nn import NO_EMBEDDING
+from nextpixel.program.program import PIXEL, ROW
+from nextpixel.program.schedule import Task
 from nextpixel.sampling.draw import draw_uniforms
-from nextpixel.sampling.schedule import Task
-from nextpixel.sampling.torch_scan import Scan
 
 LONGEST = 60.0
 """Seconds that recompute may take by estimate; else it is left out."""
@@ -117,7 +117,7 @@ def _bytes(scan: Scan, task: Task, columns: int, *, when: int) -> int:
 
 
 def new_scan(model: PixelModel, count: int) -> Scan:
-    return Scan(model, NOTHING, count, Distribution.draw)
+    return Scan(model, NO_EMBEDDING, count, Distribution.draw)
 
 
 def prepare(model: PixelModel, count: int, *, graph: bool) -> tuple[Scan, Callable[[], None]]:

@@ -22,7 +22,7 @@ BATCH = 16
 def steps(model: npx.models.PixelModel) -> dict[str, Callable[[torch.Tensor], float]]:
     """A function for each way."""
     torch.set_num_threads(2)
-    lanes = Gradient(model)
+    threads = Gradient(model)
     torch.set_num_threads(1)
     whole = Gradient(model)
 
@@ -33,7 +33,7 @@ def steps(model: npx.models.PixelModel) -> dict[str, Callable[[torch.Tensor], fl
 
         return step
 
-    return {"one": with_threads(1), "torch": with_threads(2), "lanes": lanes.set}
+    return {"one": with_threads(1), "torch": with_threads(2), "lanes": threads.set}
 
 
 def main() -> None:

@@ -17,11 +17,11 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from nextpixel.native.compiling import compiled
-from nextpixel.native.convs import before
-from nextpixel.native.grids import convolve, correlate, image_of
-from nextpixel.native.tiles import TILE
-from nextpixel.nn.compiled import convs
+from nextpixel.accelerate.compiled import convs
+from nextpixel.accelerate.convs import before
+from nextpixel.accelerate.grids import convolve, correlate, image_of
+from nextpixel.accelerate.tiles import TILE
+from nextpixel.runtime.compiling import compiled
 
 SIDE, TIMES = 28, 8
 BELOW = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 0))

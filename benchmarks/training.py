@@ -130,7 +130,7 @@ def our_step(name: str, levels: Tensor, threads: int) -> tuple[PixelModel, Step]
     optimizers, gradient = make_optimizers(model, read(name).train), Gradient(model)
 
     def step() -> None:
-        with gradient.lanes.alone():
+        with gradient.threads.alone():
             gradient.set(levels)
             for optimizer in optimizers:
                 optimizer.step()

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from nextpixel import build
+from nextpixel.accelerate import blocks, chains, compiled
 from nextpixel.models import ResidualPixelCNN
-from nextpixel.nn import NOTHING, Given, MaskedConv2d, blocks, chains, compiled
+from nextpixel.nn import NO_EMBEDDING, Embedding, MaskedConv2d
 from tests.laws.cases import disturb
 from tests.test_stacks import as_double
 
@@ -25,7 +26,7 @@ LEFT_TO_TORCH = {
 }
 
 
-def model_of(name: str) -> tuple[ResidualPixelCNN, torch.Tensor, Given]:
+def model_of(name: str) -> tuple[ResidualPixelCNN, torch.Tensor, Embedding]:
     """A net in training mode, float32; what its first block reads; what that is told."""
     colors = 3 if "colors" in name else 1
     options = {
@@ -43,12 +44,12 @@ def model_of(name: str) -> tuple[ResidualPixelCNN, torch.Tensor, Given]:
 
 
 def outcome(
-    model: ResidualPixelCNN, x: torch.Tensor, given: Given, back: torch.Tensor | None = None
+    model: ResidualPixelCNN, x: torch.Tensor, embedding: Embedding, back: torch.Tensor | None = None
 ) -> list[torch.Tensor]:
     """What blocks make, and gradients of their input and weights for what comes back."""
     made = x
     for block in model.blocks:
-        made = block(made, given)
+        made = block(made, embedding)
     back = torch.ones_like(made) if back is None else back.to(made.dtype)
     asked = [x, *model.blocks.parameters()]
     return [made, *torch.autograd.grad(made, asked, back)]
@@ -56,17 +57,17 @@ def outcome(
 
 @pytest.mark.parametrize("name", CASES)
 def test_values_and_gradients_are_those_of_torch_in_float64(name, monkeypatch):
-    model, x, given = model_of(name)
+    model, x, embedding = model_of(name)
     calls, chain = [], chains.chain
     monkeypatch.setattr(
-        chains, "chain", lambda *given, **how: calls.append(1) or chain(*given, **how)
+        chains, "chain", lambda *embedding, **how: calls.append(1) or chain(*embedding, **how)
     )
     back = torch.randn(x.shape, generator=torch.Generator().manual_seed(2))
-    found = outcome(model, x, given, back)
+    found = outcome(model, x, embedding, back)
     assert len(calls) == len(model.blocks)
     calls.clear()
-    given = Given(tuple(as_double(list(given.parts))))
-    expected = outcome(model.double(), *as_double([x]), given, back)
+    embedding = Embedding(tuple(as_double(list(embedding.parts))))
+    expected = outcome(model.double(), *as_double([x]), embedding, back)
     assert not calls
     for one, other in zip(found, expected, strict=True):
         scale = max(1.0, other.abs().max().item())
@@ -76,8 +77,8 @@ def test_values_and_gradients_are_those_of_torch_in_float64(name, monkeypatch):
 @pytest.mark.parametrize("name", LEFT_TO_TORCH)
 def test_what_comes_between_convolutions_splits_a_block(name, monkeypatch):
     monkeypatch.setattr(blocks, "block", None)
-    model, x, given = model_of(name)
-    outcome(model, x, given)
+    model, x, embedding = model_of(name)
+    outcome(model, x, embedding)
 
 
 @pytest.mark.parametrize("name", ["single", "bottleneck", "class"])
@@ -94,13 +95,13 @@ def test_the_whole_net_has_the_gradients_of_float64(name):
 
 
 def test_masked_weights_change_nothing_and_get_no_gradient():
-    model, x, given = model_of("colors")
+    model, x, embedding = model_of("colors")
     layers = [layer.conv for layer in model.blocks[0].layers]
-    before = outcome(model, x, given)
+    before = outcome(model, x, embedding)
     with torch.no_grad():
         for conv in layers:
             conv.weight.add_(~conv.mask * 3.0)
-    after = outcome(model, x, given)
+    after = outcome(model, x, embedding)
     for one, other in zip(before, after, strict=True):
         assert torch.equal(one, other)
     for conv, gradient in zip(layers, after[2:7:2], strict=True):
@@ -113,38 +114,38 @@ def test_a_relu_that_is_off_lets_no_gradient_through():
     x = torch.where(x < 0, x, -x).detach()
     x[0, 0, 0, 0] = 0.0
     x.requires_grad_()
-    made = blocks.block(x, model.blocks[0].layers, NOTHING, residual=False)
+    made = blocks.block(x, model.blocks[0].layers, NO_EMBEDDING, residual=False)
     (back,) = torch.autograd.grad(made.sum(), x)
     assert not back.any()
 
 
 def test_an_image_has_the_same_bits_in_any_batch():
-    model, x, given = model_of("bottleneck")
-    whole = model.blocks[0](x, given)
+    model, x, embedding = model_of("bottleneck")
+    whole = model.blocks[0](x, embedding)
     for image in range(3):
-        assert torch.equal(model.blocks[0](x[image : image + 1], given)[0], whole[image])
+        assert torch.equal(model.blocks[0](x[image : image + 1], embedding)[0], whole[image])
 
 
 def test_maps_of_any_layout_are_read():
-    model, x, given = model_of("bottleneck")
+    model, x, embedding = model_of("bottleneck")
     strided = x.detach().contiguous(memory_format=torch.channels_last).requires_grad_()
     back = torch.randn(x.shape, generator=torch.Generator().manual_seed(2))
     turned = back.contiguous(memory_format=torch.channels_last)
-    expected = outcome(model, x, given, back)
-    for one, other in zip(outcome(model, strided, given, turned), expected, strict=True):
+    expected = outcome(model, x, embedding, back)
+    for one, other in zip(outcome(model, strided, embedding, turned), expected, strict=True):
         assert torch.equal(one, other)
 
 
 def test_evaluation_and_other_precisions_never_go_that_way(monkeypatch):
     monkeypatch.setattr(chains, "chain", None)
-    model, x, given = model_of("bottleneck")
+    model, x, embedding = model_of("bottleneck")
     block = model.blocks[0]
-    block.eval()(x, given)
+    block.eval()(x, embedding)
     with torch.no_grad():
-        block.train()(x, given)
+        block.train()(x, embedding)
     with torch.autocast("cpu", torch.bfloat16):
-        block(x, given)
-    block.double()(x.double(), given)
+        block(x, embedding)
+    block.double()(x.double(), embedding)
 
 
 def test_features_that_fill_no_vectors_or_are_too_many_stay_with_torch():
@@ -153,7 +154,7 @@ def test_features_that_fill_no_vectors_or_are_too_many_stay_with_torch():
             "residual-pixelcnn", shape=(1, 5, 5), levels=2, features=features, inner=16, **options
         ).train()
         x = torch.empty(8, features, 5, 5)
-        return blocks.pays(x, model.blocks[0].layers, NOTHING)
+        return blocks.pays(x, model.blocks[0].layers, NO_EMBEDDING)
 
     assert asked(32)
     assert not asked(24)
@@ -182,7 +183,7 @@ def test_a_lone_convolution_has_values_and_gradients_of_float64(name, asked, mon
     back = torch.randn(2, outputs, 9, 5)
     calls, chain = [], chains.chain
     monkeypatch.setattr(
-        chains, "chain", lambda *given, **how: calls.append(1) or chain(*given, **how)
+        chains, "chain", lambda *embedding, **how: calls.append(1) or chain(*embedding, **how)
     )
 
     def found(x: torch.Tensor) -> list[torch.Tensor]:
@@ -208,11 +209,11 @@ def test_images_small_convolutions_and_odd_features_stay_with_torch(sizes, monke
 
 
 def test_where_torch_has_several_threads_it_uses_them(monkeypatch):
-    model, x, given = model_of("bottleneck")
+    model, x, embedding = model_of("bottleneck")
     layers = model.blocks[0].layers
-    assert blocks.pays(x, layers, given)
+    assert blocks.pays(x, layers, embedding)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
-    assert not blocks.pays(x, layers, given)
+    assert not blocks.pays(x, layers, embedding)
 
 
 def test_a_convolution_that_sees_nothing_gives_its_bias():
@@ -223,11 +224,11 @@ def test_a_convolution_that_sees_nothing_gives_its_bias():
 
 
 def test_another_default_type_changes_nothing():
-    model, x, given = model_of("bottleneck")
-    expected = outcome(model, x, given)
+    model, x, embedding = model_of("bottleneck")
+    expected = outcome(model, x, embedding)
     torch.set_default_dtype(torch.float64)
     try:
-        found = outcome(model, x, given)
+        found = outcome(model, x, embedding)
     finally:
         torch.set_default_dtype(torch.float32)
     for one, other in zip(found, expected, strict=True):
@@ -238,6 +239,6 @@ def test_without_numba_training_stays_with_torch(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     monkeypatch.setattr(chains, "chain", None)
     compiled.has_numba.cache_clear()
-    model, x, given = model_of("bottleneck")
-    model.blocks[0](x, given)
+    model, x, embedding = model_of("bottleneck")
+    model.blocks[0](x, embedding)
     compiled.has_numba.cache_clear()

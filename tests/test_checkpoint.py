@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 import nextpixel as npx
 from nextpixel import checkpoint
 from nextpixel.checkpoint import replace_file, replace_files
-from tests.laws.cases import CASES, told
+from tests.laws.cases import CASES, condition_for
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
@@ -49,9 +49,9 @@ def test_a_loaded_model_gives_the_same_log_probs(tmp_path, case, dtype):
     model = case.build(5, 6).to(dtype)
     rng = torch.Generator().manual_seed(2)
     levels = torch.randint(model.levels, (3, *model.shape), generator=rng)
-    expected = model.log_prob(levels, told(model, 3))
+    expected = model.log_prob(levels, condition_for(model, 3))
     npx.save(model, tmp_path)
-    found = npx.load(tmp_path).log_prob(levels, told(model, 3))
+    found = npx.load(tmp_path).log_prob(levels, condition_for(model, 3))
     assert found.dtype == expected.dtype == dtype
     assert torch.equal(found, expected)
 

@@ -12,7 +12,7 @@ import nextpixel as npx
 from nextpixel.cli.app import main
 from nextpixel.cli.evaluate import listening
 from nextpixel.nn import Injection
-from nextpixel.ranks import Ranks
+from nextpixel.runtime.distributed import Ranks
 from tests.commands import caller
 
 RECIPE = """

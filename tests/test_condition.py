@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from nextpixel import ClassCondition, MapCondition, VectorCondition, build
-from nextpixel.nn import Conditioner, Given, Injection, MaskedConv2d
+from nextpixel.nn import Conditioner, Embedding, Injection, MaskedConv2d
 from nextpixel.nn.conditioner import MapMaker
 from nextpixel.nn.conv import ConditionalConv2d
 
@@ -16,15 +16,15 @@ def conditioner(*conditions):
     return Conditioner(conditions, SHAPE).double()
 
 
-def told(condition, label):
+def condition_for(condition, label):
     """What a layer in float64 hears of one label."""
-    given = conditioner(condition)(torch.tensor([label]), 1)
-    return Given(tuple(part.double() for part in given.parts))
+    embedding = conditioner(condition)(torch.tensor([label]), 1)
+    return Embedding(tuple(part.double() for part in embedding.parts))
 
 
 def test_a_label_is_heard_as_a_one_hot_vector():
-    given = conditioner(ClassCondition(3))(torch.tensor([2, 0]), 2)
-    assert given.parts[0].squeeze().tolist() == [[0, 0, 1], [1, 0, 0]]
+    embedding = conditioner(ClassCondition(3))(torch.tensor([2, 0]), 2)
+    assert embedding.parts[0].squeeze().tolist() == [[0, 0, 1], [1, 0, 0]]
 
 
 def test_an_unknown_label_is_heard_as_nothing():
@@ -34,21 +34,21 @@ def test_an_unknown_label_is_heard_as_nothing():
 
 
 def test_a_map_is_widened_to_the_image_by_repeating():
-    given = conditioner(MapCondition(1))(torch.tensor([[[[1.0, 2.0]]]]), 1)
-    assert given.parts[0][0, 0].tolist() == [[1, 1, 1, 2, 2, 2]] * 4
+    embedding = conditioner(MapCondition(1))(torch.tensor([[[[1.0, 2.0]]]]), 1)
+    assert embedding.parts[0][0, 0].tolist() == [[1, 1, 1, 2, 2, 2]] * 4
 
 
 def test_a_window_cuts_maps_and_leaves_vectors():
-    given = Given((torch.ones(1, 2, 1, 1), torch.arange(24.0).view(1, 1, 4, 6)))
-    vector, cut = given.window((1, 2), 2, 3).parts
+    embedding = Embedding((torch.ones(1, 2, 1, 1), torch.arange(24.0).view(1, 1, 4, 6)))
+    vector, cut = embedding.window((1, 2), 2, 3).parts
     assert vector.shape == (1, 2, 1, 1)
     assert cut[0, 0].tolist() == [[8, 9, 10], [14, 15, 16]]
 
 
 def test_several_conditions_are_given_in_a_tuple():
     both = conditioner(ClassCondition(3), VectorCondition(2))
-    given = both((torch.tensor([1]), torch.tensor([[5.0, 6.0]])), 1)
-    assert [part.flatten().tolist() for part in given.parts] == [[0, 1, 0], [5, 6]]
+    embedding = both((torch.tensor([1]), torch.tensor([[5.0, 6.0]])), 1)
+    assert [part.flatten().tolist() for part in embedding.parts] == [[0, 1, 0], [5, 6]]
 
 
 @pytest.mark.parametrize("shape", [(1, 4, 6), (1, 28, 28), (3, 5, 7), (1, 1, 2)])
@@ -65,7 +65,7 @@ def test_input_form_computes_w_of_x_plus_w_h():
     conv = MaskedConv2d(2, 4, 3, sees_self=True).double()
     layer = ConditionalConv2d(conv, conditioner(ClassCondition(3, form="input"))).double()
     x = torch.randn(1, 2, 4, 6).double()
-    heard = layer(x, told(ClassCondition(3, form="input"), 1))
+    heard = layer(x, condition_for(ClassCondition(3, form="input"), 1))
     weights = layer.before.layers["0"].weight[:, 1, 0, 0]
     torch.testing.assert_close(heard, conv(x + weights.view(1, 2, 1, 1)))
 
@@ -75,7 +75,7 @@ def test_bias_form_computes_w_x_plus_b_plus_v_y():
     conv = MaskedConv2d(2, 4, 3, sees_self=True).double()
     layer = ConditionalConv2d(conv, conditioner(ClassCondition(3))).double()
     x = torch.randn(1, 2, 4, 6).double()
-    heard = layer(x, told(ClassCondition(3), 2))
+    heard = layer(x, condition_for(ClassCondition(3), 2))
     bias = layer.behind.layers["0"].weight[:, 2, 0, 0]
     torch.testing.assert_close(heard, conv(x) + bias.view(1, 4, 1, 1))
 
@@ -87,22 +87,22 @@ def test_gate_form_adds_v_h_inside_both_halves_behind_the_link():
         condition=ClassCondition(3, form="gate"),
     ).double()  # fmt: skip
     layer, x = model.first, torch.randn(1, 2, 4, 6).double()
-    given = model.condition(torch.tensor([1]), 1)
+    embedding = model.condition(torch.tensor([1]), 1)
     inside = layer.horizontal(x) + layer.link(layer.vertical(x))
     heard = layer.hears_h.gate.layers["0"].weight[:, 1, 0, 0].view(1, 6, 1, 1)
     f, g = (inside + heard).chunk(2, 1)
     expected = layer.out(torch.tanh(f) * torch.sigmoid(g))
-    torch.testing.assert_close(layer(x, x, given)[1], expected)
+    torch.testing.assert_close(layer(x, x, embedding)[1], expected)
 
 
 def test_an_injection_adds_the_sum_of_what_it_hears():
     layer = Injection([2, 0, 1], 3).double()
     parts = (torch.randn(1, 2, 1, 1), torch.randn(1, 9, 1, 1), torch.randn(1, 1, 4, 6))
-    given = Given(tuple(part.double() for part in parts))
+    embedding = Embedding(tuple(part.double() for part in parts))
     x = torch.zeros(1, 3, 4, 6).double()
     first, third = layer.layers["0"].weight, layer.layers["2"].weight
-    expected = F.conv2d(given.parts[0], first) + F.conv2d(given.parts[2], third)
-    torch.testing.assert_close(layer(x, given), expected)
+    expected = F.conv2d(embedding.parts[0], first) + F.conv2d(embedding.parts[2], third)
+    torch.testing.assert_close(layer(x, embedding), expected)
 
 
 def test_hidden_labels_are_the_share_that_was_asked_for():

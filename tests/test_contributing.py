@@ -41,5 +41,5 @@ def test_its_probabilities_of_all_tiny_images_sum_to_one(names):
 def test_its_program_gives_what_its_network_gives(names):
     model = build(names, 3, 5, 4, levels=4)
     x = model.encode(torch.randint(0, 4, (2, 3, 5, 4), generator=torch.Generator().manual_seed(0)))
-    given = model.condition(None, 2)
-    torch.testing.assert_close(model.lower().run(x, given), model.network(x, given))
+    embedding = model.condition(None, 2)
+    torch.testing.assert_close(model.lower().run(x, embedding), model.network(x, embedding))

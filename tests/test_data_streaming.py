@@ -12,7 +12,7 @@ import nextpixel as npx
 from nextpixel.data import Stream, from_datasets, load_data
 from nextpixel.data.feed import feed_of
 from nextpixel.data.seeds import rng_of
-from nextpixel.ranks import Ranks
+from nextpixel.runtime.distributed import Ranks
 from tests import runs, worlds
 
 datasets = pytest.importorskip("datasets")

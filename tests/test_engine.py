@@ -11,12 +11,12 @@ import pytest
 import torch
 from numba import njit
 
-from nextpixel import build, memory, sample
+from nextpixel import build, sample
 from nextpixel.codec import kernels as coding
+from nextpixel.engine import choosing, engine, kernels
 from nextpixel.errors import NextPixelError
 from nextpixel.models import PixelModel
-from nextpixel.native import compiling, vectors
-from nextpixel.sampling import choosing, engine, kernels
+from nextpixel.runtime import compiling, memory, vectors
 
 
 def rng() -> torch.Generator:
@@ -209,14 +209,14 @@ SCRIPT = """
 import hashlib, sys, torch
 torch.set_num_threads(int(sys.argv[1]))
 from tests.test_engine import tiny
-from nextpixel.heads.sharpness import PLAIN
+from nextpixel.heads.truncation import PLAIN
 from nextpixel.nn import NOTHING
-from nextpixel.sampling import engine
+from nextpixel.engine import engine
 count = int(sys.argv[2])
 levels = torch.randint(0, 3, (16, 1, 6, 6), generator=torch.Generator().manual_seed(1))
 known, uniforms = torch.ones_like(levels).bool(), torch.zeros(levels.shape).double()
 parts = [
-    engine.fill(tiny(), part, part == part, part * 0.0, NOTHING, sharpness=PLAIN, on_row=None)[1]
+    engine.fill(tiny(), part, part == part, part * 0.0, NOTHING, truncation=PLAIN, on_row=None)[1]
     for part in levels.split(count)
 ]
 print(hashlib.sha256(torch.cat(parts).numpy().tobytes()).hexdigest())

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from nextpixel.heads import Bernoulli, BernoulliHead, Categorical, CategoricalHead, head_for
-from nextpixel.heads.sharpness import Sharpness
+from nextpixel.heads.truncation import Truncation
 
 EXTREME = torch.tensor([-1e4, -90.0, -1.0, 0.0, 1e-8, 40.0, 1e4], dtype=torch.float64)
 
@@ -70,7 +70,9 @@ def test_a_level_of_probability_zero_is_never_drawn():
 def test_temperature_sharpens_and_flattens():
     logits = torch.tensor([[0.0, 2.0]]).double().expand(1000, 2)
     uniforms = torch.linspace(0, 1 - 1e-9, 1000).double()
-    ones = [Categorical(logits).draw(uniforms, Sharpness(t)).sum().item() for t in (0.25, 1.0, 4.0)]
+    ones = [
+        Categorical(logits).draw(uniforms, Truncation(t)).sum().item() for t in (0.25, 1.0, 4.0)
+    ]
     expected = [1000 * torch.sigmoid(torch.tensor(2.0 / t)).item() for t in (0.25, 1.0, 4.0)]
     assert ones == pytest.approx(expected, abs=1.5)
 
@@ -79,22 +81,22 @@ UNEQUAL = torch.tensor([0.1, 0.4, 0.05, 0.3, 0.15]).double()
 
 
 @pytest.mark.parametrize(
-    ("sharpness", "kept"),
+    ("truncation", "kept"),
     [
-        (Sharpness(top_k=1), [1]),
-        (Sharpness(top_k=2), [1, 3]),
-        (Sharpness(top_k=99), [0, 1, 2, 3, 4]),
-        (Sharpness(top_p=1e-9), [1]),
-        (Sharpness(top_p=0.39), [1]),
-        (Sharpness(top_p=0.41), [1, 3]),
-        (Sharpness(top_p=1.0), [0, 1, 2, 3, 4]),
-        (Sharpness(top_k=2, top_p=0.58), [1, 3]),  # 0.4 / 0.7 is 0.571
-        (Sharpness(top_k=2, top_p=0.57), [1]),
+        (Truncation(top_k=1), [1]),
+        (Truncation(top_k=2), [1, 3]),
+        (Truncation(top_k=99), [0, 1, 2, 3, 4]),
+        (Truncation(top_p=1e-9), [1]),
+        (Truncation(top_p=0.39), [1]),
+        (Truncation(top_p=0.41), [1, 3]),
+        (Truncation(top_p=1.0), [0, 1, 2, 3, 4]),
+        (Truncation(top_k=2, top_p=0.58), [1, 3]),  # 0.4 / 0.7 is 0.571
+        (Truncation(top_k=2, top_p=0.57), [1]),
     ],
 )
-def test_levels_are_left_out_and_the_rest_keep_their_ratios(sharpness, kept):
+def test_levels_are_left_out_and_the_rest_keep_their_ratios(truncation, kept):
     uniforms = (torch.arange(10_000).double() + 0.5) / 10_000
-    drawn = Categorical(UNEQUAL.log().expand(10_000, 5)).draw(uniforms, sharpness)
+    drawn = Categorical(UNEQUAL.log().expand(10_000, 5)).draw(uniforms, truncation)
     shares = drawn.bincount(minlength=5) / 10_000
     expected = torch.zeros(5)
     expected[kept] = (UNEQUAL[kept] / UNEQUAL[kept].sum()).float()
@@ -103,24 +105,24 @@ def test_levels_are_left_out_and_the_rest_keep_their_ratios(sharpness, kept):
 
 def test_of_equally_likely_levels_the_lower_is_kept():
     drawn = Categorical(torch.zeros(50, 4).double()).draw(
-        torch.linspace(0, 0.999, 50).double(), Sharpness(top_k=2)
+        torch.linspace(0, 0.999, 50).double(), Truncation(top_k=2)
     )
     assert sorted(set(drawn.tolist())) == [0, 1]
 
 
 @pytest.mark.parametrize(
-    ("sharpness", "message"),
+    ("truncation", "message"),
     [
-        (Sharpness(0.0), "temperature must be above 0 and finite, got 0.0"),
-        (Sharpness(math.nan), "temperature must be above 0 and finite, got nan"),
-        (Sharpness(top_k=0), "top_k must be at least 1, got 0"),
-        (Sharpness(top_p=0.0), "top_p must be above 0 and at most 1, got 0.0"),
-        (Sharpness(top_p=1.5), "top_p must be above 0 and at most 1, got 1.5"),
+        (Truncation(0.0), "temperature must be above 0 and finite, got 0.0"),
+        (Truncation(math.nan), "temperature must be above 0 and finite, got nan"),
+        (Truncation(top_k=0), "top_k must be at least 1, got 0"),
+        (Truncation(top_p=0.0), "top_p must be above 0 and at most 1, got 0.0"),
+        (Truncation(top_p=1.5), "top_p must be above 0 and at most 1, got 1.5"),
     ],
 )
-def test_numbers_out_of_range_are_refused(sharpness, message):
+def test_numbers_out_of_range_are_refused(truncation, message):
     with pytest.raises(ValueError, match=message):
-        Categorical(torch.zeros(1, 2)).draw(torch.zeros(1).double(), sharpness)
+        Categorical(torch.zeros(1, 2)).draw(torch.zeros(1).double(), truncation)
 
 
 def test_outputs_are_read_color_by_color():

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from nextpixel import launcher
+from nextpixel.runtime import launcher
 from nextpixel.training.surroundings import surroundings
 
 

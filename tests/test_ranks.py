@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import nextpixel as npx
-from nextpixel.ranks import Ranks
+from nextpixel.runtime.distributed import Ranks
 from nextpixel.training.gradient import Gradient
 from tests import runs, worlds
 from tests.test_lanes import levels, tiny

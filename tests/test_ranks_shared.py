@@ -6,10 +6,10 @@ import pytest
 import torch
 
 import nextpixel as npx
-from nextpixel import device
 from nextpixel.cli import app, complaints
-from nextpixel.errors import TOLD_TO_ALL, LostTouch, told_to_all
-from nextpixel.ranks import Ranks, backend_for
+from nextpixel.errors import TOLD_TO_ALL, LostTouch, shared_with_all
+from nextpixel.runtime import device
+from nextpixel.runtime.distributed import Ranks, backend_for
 from tests import worlds
 
 WORLD = 3
@@ -92,8 +92,8 @@ LOST = [f"lost touch with the other processes (port {port})" for port in (1, 2)]
         ([LostTouch(LOST[0]), LostTouch(LOST[1])], [f"error: {LOST[0]}"]),
         ([None, LostTouch(LOST[1])], [f"error in process 1: {LOST[1]}"]),
         ([KeyboardInterrupt(), KeyboardInterrupt()], ["interrupted"]),
-        ([told_to_all(npx.NextPixelError("all"))] * 2, ["error: all"]),
-        ([None, told_to_all(npx.NextPixelError("all"))], []),
+        ([shared_with_all(npx.NextPixelError("all"))] * 2, ["error: all"]),
+        ([None, shared_with_all(npx.NextPixelError("all"))], []),
     ],
 )
 def test_an_error_that_several_processes_meet_is_said_once(

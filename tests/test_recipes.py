@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 import nextpixel as npx
-from nextpixel import recipes, settings
+from nextpixel import recipes
+from nextpixel.config import read_file
 from nextpixel.recipes import Layer
 
 FROM_THE_SEEDS = [
@@ -100,7 +101,7 @@ WRONG = [
 
 @pytest.mark.parametrize(("change", "text"), WRONG, ids=str)
 def test_a_wrong_recipe_names_file_and_key(tiny, change, text):
-    tiny.write_text(yaml.safe_dump(settings.read_file(tiny) | change))
+    tiny.write_text(yaml.safe_dump(read_file(tiny) | change))
     with pytest.raises(ValueError, match=text):
         recipes.read(tiny)
 

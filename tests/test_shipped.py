@@ -5,10 +5,10 @@ import torch
 
 import nextpixel as npx
 from nextpixel.checkpoint import SHIPPED, read_config, shipped_names
+from nextpixel.config import build
 from nextpixel.data import load_config
 from nextpixel.data.config import DataConfig
 from nextpixel.recipes.results import Results
-from nextpixel.settings import build
 
 MIB = 2**20
 NAMES = shipped_names()

@@ -4,7 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from nextpixel.nn import MaskedConv2d, spectral
+from nextpixel.accelerate import spectral
+from nextpixel.nn import MaskedConv2d
 
 
 def draw(*shape):

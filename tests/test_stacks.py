@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from nextpixel import build
+from nextpixel.accelerate import compiled, stacks
 from nextpixel.models.gated import GatedLayer
-from nextpixel.nn import NOTHING, Given, compiled, stacks
+from nextpixel.nn import NO_EMBEDDING, Embedding
 from tests.laws.cases import disturb
 
 CASES = {
@@ -25,7 +26,7 @@ CASES = {
 PLACES = {"first": 0, "inner": 1, "final": 2}
 
 
-def layer_of(name: str, place: str) -> tuple[GatedLayer, list[torch.Tensor], Given]:
+def layer_of(name: str, place: str) -> tuple[GatedLayer, list[torch.Tensor], Embedding]:
     """A layer in training mode, float32; the stacks that it reads; what it is told."""
     colors = 3 if name == "colors" else 1
     options = {"features": 16, "layers": 2, "first_side": 5, **CASES[name]}
@@ -48,9 +49,11 @@ def as_double(tensors: list[torch.Tensor]) -> list[torch.Tensor]:
     return [tensor.detach().double().requires_grad_(tensor.requires_grad) for tensor in tensors]
 
 
-def outcome(layer: GatedLayer, read: list[torch.Tensor], given: Given) -> list[torch.Tensor]:
+def outcome(
+    layer: GatedLayer, read: list[torch.Tensor], embedding: Embedding
+) -> list[torch.Tensor]:
     """What a layer makes, and gradients of its inputs and weights for fixed ones that come back."""
-    made = [one for one in layer(*read, given) if one is not None]
+    made = [one for one in layer(*read, embedding) if one is not None]
     rng = torch.Generator().manual_seed(2)
     back = [torch.randn(one.shape, generator=rng).to(one.dtype) for one in made]
     asked = [x for x in (*read, *layer.parameters()) if x.requires_grad]
@@ -61,15 +64,17 @@ def outcome(layer: GatedLayer, read: list[torch.Tensor], given: Given) -> list[t
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("name", CASES)
 def test_values_and_gradients_are_those_of_torch_in_float64(name, place, monkeypatch):
-    layer, read, given = layer_of(name, place)
+    layer, read, embedding = layer_of(name, place)
     calls, at_once = [], stacks.both_stacks
     monkeypatch.setattr(
-        stacks, "both_stacks", lambda *given, **how: calls.append(1) or at_once(*given, **how)
+        stacks,
+        "both_stacks",
+        lambda *embedding, **how: calls.append(1) or at_once(*embedding, **how),
     )
-    found = outcome(layer, read, given)
+    found = outcome(layer, read, embedding)
     assert len(calls) == (0 if (name, place) == ("class as input", "first") else 1)
-    given = Given(tuple(as_double(list(given.parts))))
-    expected = outcome(layer.double(), as_double(read), given)
+    embedding = Embedding(tuple(as_double(list(embedding.parts))))
+    expected = outcome(layer.double(), as_double(read), embedding)
     assert len(calls) < 2
     for one, other in zip(found, expected, strict=True):
         scale = max(1.0, other.abs().max().item())
@@ -78,21 +83,21 @@ def test_values_and_gradients_are_those_of_torch_in_float64(name, place, monkeyp
 
 def test_an_image_has_the_same_bits_in_any_batch():
     layer, read, _ = layer_of("plain", "inner")
-    whole = layer(*read, NOTHING)[:2]
+    whole = layer(*read, NO_EMBEDDING)[:2]
     for image in range(3):
-        alone = layer(*(stack[image : image + 1] for stack in read), NOTHING)[:2]
+        alone = layer(*(stack[image : image + 1] for stack in read), NO_EMBEDDING)[:2]
         for one, many in zip(alone, whole, strict=True):
             assert torch.equal(one[0], many[image])
 
 
 def test_maps_of_any_layout_are_read():
     layer, read, _ = layer_of("plain", "inner")
-    expected = outcome(layer, read, NOTHING)
+    expected = outcome(layer, read, NO_EMBEDDING)
     strided = [
         stack.detach().contiguous(memory_format=torch.channels_last).requires_grad_()
         for stack in read
     ]
-    for one, other in zip(outcome(layer, strided, NOTHING), expected, strict=True):
+    for one, other in zip(outcome(layer, strided, NO_EMBEDDING), expected, strict=True):
         assert torch.equal(one, other)
 
 
@@ -104,12 +109,12 @@ def changed(**how: object) -> tuple[GatedLayer, list[torch.Tensor]]:
 def test_evaluation_and_float64_never_go_that_way(monkeypatch):
     monkeypatch.setattr(stacks, "both_stacks", None)
     layer, read = changed()
-    layer.eval()(*read, NOTHING)
+    layer.eval()(*read, NO_EMBEDDING)
     with torch.no_grad():
-        layer.train()(*read, NOTHING)
+        layer.train()(*read, NO_EMBEDDING)
     with torch.autocast("cpu", torch.bfloat16):
-        layer(*read, NOTHING)
-    layer.double()(*(stack.double() for stack in read), NOTHING)
+        layer(*read, NO_EMBEDDING)
+    layer.double()(*(stack.double() for stack in read), NO_EMBEDDING)
 
 
 def test_features_that_fill_no_vectors_or_are_too_many_stay_with_torch():
@@ -127,7 +132,7 @@ def test_without_numba_training_stays_with_torch(monkeypatch):
     compiled.has_numba.cache_clear()
     layer, read, _ = layer_of("plain", "inner")
     assert not stacks.pays(tuple(read), 16)
-    layer(*read, NOTHING)
+    layer(*read, NO_EMBEDDING)
     compiled.has_numba.cache_clear()
 
 

@@ -29,7 +29,7 @@ def run(code: list[str], name: str, features: str, folder: str) -> str:
 @pytest.mark.parametrize("kind", KINDS)
 def test_kernels_are_right_in_code_for_other_processors(kind, tmp_path):
     name, features, tile = KINDS[kind]
-    code = "from nextpixel.native.tiles import TILE; print(TILE)"
+    code = "from nextpixel.accelerate.tiles import TILE; print(TILE)"
     assert int(run(["-c", code], name, features, str(tmp_path))) == tile
     tests = ["tests/test_chains.py", "tests/test_stacks.py", "-k", "float64 and (single or plain)"]
     said = run(["-m", "pytest", "-p", "no:cacheprovider", *tests], name, features, str(tmp_path))

@@ -8,7 +8,7 @@ import torch.distributed as dist
 
 import nextpixel as npx
 from nextpixel.data import Dataset
-from nextpixel.ranks import Ranks
+from nextpixel.runtime.distributed import Ranks
 from tests import runs
 
 GATED = {"features": 4, "layers": 1, "first_side": 3, "side": 3, "head_features": 4, "dropout": 0.3}

@@ -192,8 +192,8 @@ def redraw(model: nn.Module, rng: torch.Generator) -> None:
 
 def _outputs(model: PixelModel, levels: Tensor, rng: torch.Generator) -> Tensor:
     """One number for each step, shape (steps,): a random combination of its log-probabilities."""
-    given = model.condition(model.conditioner.example(len(levels), rng), len(levels))
-    log_p = model.predict(levels, given).log_probabilities()
+    embedding = model.condition(model.conditioner.example(len(levels), rng), len(levels))
+    log_p = model.predict(levels, embedding).log_probabilities()
     weights = torch.randn(log_p.shape, generator=rng, dtype=log_p.dtype)
     return to_sequence((log_p * weights).sum(-1))[0]
 

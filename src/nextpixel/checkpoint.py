@@ -18,10 +18,10 @@ from safetensors.torch import load as tensors_from
 from safetensors.torch import save as tensors_to
 from torch import Tensor
 
+from nextpixel.config import check_keys
 from nextpixel.errors import NextPixelError
 from nextpixel.models import PixelModel
 from nextpixel.models.registry import build_from
-from nextpixel.settings import check_keys
 
 FORMAT = 1
 WEIGHTS, CONFIG = "model.safetensors", "config.json"

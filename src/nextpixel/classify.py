@@ -13,7 +13,7 @@ from torch import Tensor
 from nextpixel.likelihood import log_probs
 from nextpixel.models import PixelModel
 from nextpixel.nn import ClassCondition
-from nextpixel.ranks import Ranks
+from nextpixel.runtime.distributed import Ranks
 
 
 def classify(

@@ -22,7 +22,7 @@ class LostTouch(NextPixelError):
     """Another process of the run is gone."""
 
 
-def told_to_all(error: Failure) -> Failure:
+def shared_with_all(error: Failure) -> Failure:
     """Note on an error that every process of the run raises it."""
     error.add_note(TOLD_TO_ALL)
     return error

@@ -15,7 +15,7 @@ from nextpixel.data.seeds import rng_of
 from nextpixel.likelihood import evaluation_mode, log_probs
 from nextpixel.models import PixelModel
 from nextpixel.nn import ClassCondition, Value, VectorCondition
-from nextpixel.ranks import Ranks
+from nextpixel.runtime.distributed import Ranks
 
 LEAST_GAIN = 0.5
 """Nats per image below which a condition counts as ignored."""

@@ -16,7 +16,6 @@ All arithmetic on pixels is in integers: truncated floats are a well known sourc
 import torch
 from torch import Tensor
 
-
 SCALES = ("symmetric", "unit")
 """Scales of the network: -1 to 1, and 0 to 1."""
 
@@ -79,9 +78,7 @@ def to_pixels(images: Tensor, levels: int) -> Tensor:
     return table.to(images.device)[images.long()]
 
 
-def to_network(
-    images: Tensor, levels: int, dtype: torch.dtype, scale: str = "symmetric"
-) -> Tensor:
+def to_network(images: Tensor, levels: int, dtype: torch.dtype, scale: str = "symmetric") -> Tensor:
     """Map levels 0..K-1 onto a scale of the network; same shape, given dtype."""
     if scale == "unit":
         return images.to(dtype) * (1 / (levels - 1))

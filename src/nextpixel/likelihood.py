@@ -15,10 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from nextpixel.data import Split
-from nextpixel.lanes import Lanes
 from nextpixel.models import PixelModel
 from nextpixel.nn import Value, take
-from nextpixel.ranks import Ranks
+from nextpixel.runtime.distributed import Ranks
+from nextpixel.runtime.threads import Threads
 
 _PIECE = 16 * 2**20  # sub-pixels of images that are read as needed, at a time
 
@@ -100,7 +100,7 @@ def evaluate(
         n=n,
         protocol=images.protocol if isinstance(images, Split) else "levels",
         data=images.name if isinstance(images, Split) else "levels given",
-        given=model.given_in_words,
+        given=model.condition_in_words,
     )
 
 
@@ -137,9 +137,9 @@ def log_probs(
 
     def score_own() -> Tensor:
         found = torch.zeros(len(levels), dtype=torch.float64)
-        lanes = Lanes(1 if device.type == "cuda" else None)
+        threads = Threads(1 if device.type == "cuda" else None)
         with evaluation_mode(model):
-            for first, part in zip(own, lanes.map(score, own), strict=True):
+            for first, part in zip(own, threads.map(score, own), strict=True):
                 done = first + len(part)
                 found[first:done] = part
                 if on_progress is not None:

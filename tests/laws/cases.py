@@ -114,7 +114,7 @@ CASES |= {
 }
 
 
-def told(model: PixelModel, count: int, seed: int = 7) -> Value | None:
+def condition_for(model: PixelModel, count: int, seed: int = 7) -> Value | None:
     """A condition that is the same for `count` images; None where the model takes none."""
     value = model.conditioner.example(1, torch.Generator().manual_seed(seed))
     if value is None:

@@ -6,11 +6,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from nextpixel.heads.sharpness import PLAIN
+from nextpixel.engine import engine
+from nextpixel.heads.truncation import PLAIN
 from nextpixel.models import PixelModel
-from nextpixel.sampling import complete, engine, sample
+from nextpixel.sampling import complete, sample
 from nextpixel.sampling.draw import draw_uniforms
-from tests.laws.cases import CASES, Case, told
+from tests.laws.cases import CASES, Case, condition_for
 from tests.laws.test_exactness import random_levels
 
 IMAGES = 200
@@ -33,8 +34,8 @@ def score(model: PixelModel, levels: Tensor) -> Tensor:
     count = len(levels)
     known = torch.ones(levels.shape, dtype=torch.bool)
     uniforms = torch.zeros(levels.shape, dtype=torch.float64)
-    given = model.condition(told(model, count), count)
-    _, log_p = engine.fill(model, levels, known, uniforms, given, sharpness=PLAIN, on_row=None)
+    embedding = model.condition(condition_for(model, count), count)
+    _, log_p = engine.fill(model, levels, known, uniforms, embedding, truncation=PLAIN, on_row=None)
     return log_p
 
 
@@ -42,7 +43,7 @@ def test_the_log_prob_along_the_scan_is_that_of_one_pass(single):
     levels = random_levels(single, 20)
     found = score(single, levels)
     with torch.inference_mode():
-        exact = single.double().log_prob(levels, told(single, 20))
+        exact = single.double().log_prob(levels, condition_for(single, 20))
     torch.testing.assert_close(found, exact, rtol=0, atol=1e-4)
 
 
@@ -51,9 +52,9 @@ def test_the_engine_draws_the_oracles_levels(single):
 
     the uniform must lie within rounding of a boundary between two levels.
     """
-    drawn = sample(single, IMAGES, rng=rng(), condition=told(single, IMAGES))
+    drawn = sample(single, IMAGES, rng=rng(), condition=condition_for(single, IMAGES))
     model = single.double()
-    condition = told(model, IMAGES)
+    condition = condition_for(model, IMAGES)
     oracle = sample(model, IMAGES, rng=rng(), condition=condition, method="recompute")
     differing = (drawn != oracle).flatten(1).any(1)
     assert differing.double().mean() < 0.02
@@ -66,7 +67,7 @@ def assert_on_a_boundary(
 ) -> None:
     uniforms = draw_uniforms(IMAGES, model.shape, rng())
     with torch.inference_mode():
-        log_p = model(oracle, told(model, IMAGES)).log_probabilities()
+        log_p = model(oracle, condition_for(model, IMAGES)).log_probabilities()
     bounds = log_p.double().softmax(-1).cumsum(-1)
     near = (bounds - uniforms.unsqueeze(-1)).abs().min(-1).values < 1e-5
     for image in differing.nonzero().flatten():
@@ -82,7 +83,7 @@ SHARP = [{"temperature": 0.6}, {"top_p": 0.5}, {"temperature": 0.7, "top_k": 2, 
 @pytest.mark.parametrize("name", ["plain-map", "residual-colors-class", "gated-class-map"])
 def test_sharpened_drawing_is_that_of_the_oracle(name, options):
     single = CASES[name].build(HEIGHT, WIDTH).float()
-    condition = told(single, 40)
+    condition = condition_for(single, 40)
     fast = sample(single, 40, rng=rng(), condition=condition, **options)
     slow = sample(single, 40, rng=rng(), condition=condition, method="recompute", **options)
     assert (fast != slow).flatten(1).any(1).double().mean() < 0.05
@@ -91,7 +92,7 @@ def test_sharpened_drawing_is_that_of_the_oracle(name, options):
 
 
 def test_every_model_takes_a_temperature(single):
-    condition = told(single, 10)
+    condition = condition_for(single, 10)
     fast = sample(single, 10, rng=rng(), condition=condition, temperature=0.5)
     slow = sample(single, 10, rng=rng(), condition=condition, temperature=0.5, method="recompute")
     assert (fast != slow).flatten(1).any(1).double().mean() <= 0.1
@@ -100,7 +101,7 @@ def test_every_model_takes_a_temperature(single):
 def test_completion_by_the_engine_is_that_of_the_oracle(single):
     levels = random_levels(single, 30, seed=1)
     known = torch.rand(levels.shape, generator=torch.Generator().manual_seed(2)) < 0.4
-    condition = told(single, 30)
+    condition = condition_for(single, 30)
     options = {"condition": condition, "temperature": 0.7}
     fast = complete(single, levels, known, rng=rng(), **options)
     slow = complete(single.double(), levels, known, rng=rng(), method="recompute", **options)

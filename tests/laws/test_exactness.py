@@ -11,7 +11,7 @@ from nextpixel.audit import audit
 from nextpixel.models import PixelModel
 from nextpixel.nn import MaskedConv2d
 from nextpixel.order import Step, index_of
-from tests.laws.cases import CASES, Case, disturb, told
+from tests.laws.cases import CASES, Case, condition_for, disturb
 
 
 def all_images(model: PixelModel) -> Tensor:
@@ -60,8 +60,8 @@ def test_later_levels_never_change_an_earlier_prediction(model):
     mixed[:, step.color, step.row, step.column] = others[:, step.color, step.row, step.column]
     here = (slice(None), slice(None), step.row, step.column)
     torch.testing.assert_close(
-        model(mixed, told(model, 2))[here].log_probabilities(),
-        model(levels, told(model, 2))[here].log_probabilities(),
+        model(mixed, condition_for(model, 2))[here].log_probabilities(),
+        model(levels, condition_for(model, 2))[here].log_probabilities(),
         rtol=0,
         atol=1e-12,
     )
@@ -69,10 +69,12 @@ def test_later_levels_never_change_an_earlier_prediction(model):
 
 def test_probabilities_of_all_tiny_images_sum_to_one(tiny_model):
     images = all_images(tiny_model)
-    conditions = [told(tiny_model, len(images), seed) for seed in range(3)]
+    conditions = [condition_for(tiny_model, len(images), seed) for seed in range(3)]
     if conditions[0] is None:
         conditions = [None]
-    log_total = torch.stack([tiny_model.log_prob(images, told).logsumexp(0) for told in conditions])
+    log_total = torch.stack(
+        [tiny_model.log_prob(images, condition_for).logsumexp(0) for condition_for in conditions]
+    )
     torch.testing.assert_close(log_total, torch.zeros_like(log_total), rtol=0, atol=1e-10)
 
 
@@ -172,14 +174,14 @@ def test_a_plain_stack_has_the_known_blind_spot(layers):
 
 def test_levels_map_to_the_same_prediction_in_any_integer_type(model):
     levels = random_levels(model, 2)
-    expected = model.log_prob(levels, told(model, 2))
+    expected = model.log_prob(levels, condition_for(model, 2))
     for dtype in (torch.uint8, torch.int32):
-        found = model.log_prob(levels.to(dtype), told(model, 2))
+        found = model.log_prob(levels.to(dtype), condition_for(model, 2))
         torch.testing.assert_close(found, expected, rtol=0, atol=0)
 
 
 def test_case_builds_are_not_trivial(case: Case):
     """Predictions differ between images: else the laws above would hold of nothing."""
     model = case.build(5, 6)
-    log_p = model.log_prob(random_levels(model, 4), told(model, 4))
+    log_p = model.log_prob(random_levels(model, 4), condition_for(model, 4))
     assert log_p.std() > 0.1

@@ -2,7 +2,7 @@
 
 import torch
 
-from tests.laws.cases import CASES, told
+from tests.laws.cases import CASES, condition_for
 from tests.laws.test_exactness import random_levels
 
 
@@ -10,10 +10,10 @@ from tests.laws.test_exactness import random_levels
 def test_the_program_gives_what_the_network_gives(case):
     model = case.build(7, 8)
     levels = random_levels(model, 2)
-    given = model.condition(told(model, 2), 2)
+    embedding = model.condition(condition_for(model, 2), 2)
     x = model.encode(levels)
     torch.testing.assert_close(
-        model.lower().run(x, given), model.network(x, given), rtol=0, atol=1e-10
+        model.lower().run(x, embedding), model.network(x, embedding), rtol=0, atol=1e-10
     )
 
 
@@ -21,12 +21,12 @@ def test_the_program_gives_what_the_network_gives(case):
 def test_what_nothing_reads_can_be_left_out(case):
     model = case.build(7, 8)
     levels = random_levels(model, 2)
-    given, x = model.condition(told(model, 2), 2), model.encode(levels)
+    embedding, x = model.condition(condition_for(model, 2), 2), model.encode(levels)
     whole, pruned = model.lower(), model.lower().pruned()
     assert len(pruned.ops) <= len(whole.ops)
     read = {known.number for op in pruned.ops for known in op.inputs} | {pruned.output.number}
     assert all(op.output.number in read for op in pruned.ops)
-    torch.testing.assert_close(pruned.run(x, given), whole.run(x, given), rtol=0, atol=0)
+    torch.testing.assert_close(pruned.run(x, embedding), whole.run(x, embedding), rtol=0, atol=0)
 
 
 def test_the_last_gate_of_the_vertical_stack_is_left_out():

@@ -12,7 +12,7 @@ from nextpixel.models import PixelModel
 from nextpixel.order import steps
 from nextpixel.sampling import Recompute, complete, sample, scan
 from nextpixel.sampling.draw import draw_uniforms
-from tests.laws.cases import CASES, told
+from tests.laws.cases import CASES, condition_for
 from tests.laws.test_exactness import all_images, random_levels
 
 
@@ -21,11 +21,11 @@ def rng(seed: int = 0) -> torch.Generator:
 
 
 def draw(model: PixelModel, count: int, **options: Any) -> Tensor:
-    return sample(model, count, condition=told(model, count), **options)
+    return sample(model, count, condition=condition_for(model, count), **options)
 
 
 def finish(model: PixelModel, levels: Tensor, known: Tensor, **options: Any) -> Tensor:
-    return complete(model, levels, known, condition=told(model, len(levels)), **options)
+    return complete(model, levels, known, condition=condition_for(model, len(levels)), **options)
 
 
 @torch.inference_mode()
@@ -35,15 +35,17 @@ def test_log_prob_along_the_scan_equals_the_one_pass_log_prob(case):
     total = torch.zeros(3, dtype=torch.float64)
 
     def choose(step, predict):
-        given = levels[:, step.color, step.row, step.column]
-        total.add_(predict().log_prob(given))
-        return given
+        embedding = levels[:, step.color, step.row, step.column]
+        total.add_(predict().log_prob(embedding))
+        return embedding
 
-    given = model.condition(told(model, 3), 3)
-    state = Recompute(model, torch.zeros_like(levels), given)
+    embedding = model.condition(condition_for(model, 3), 3)
+    state = Recompute(model, torch.zeros_like(levels), embedding)
     written = scan(state, choose)
     assert torch.equal(written, levels)
-    torch.testing.assert_close(total, model.log_prob(levels, told(model, 3)), rtol=0, atol=1e-10)
+    torch.testing.assert_close(
+        total, model.log_prob(levels, condition_for(model, 3)), rtol=0, atol=1e-10
+    )
 
 
 @torch.inference_mode()
@@ -51,8 +53,8 @@ def test_a_window_gives_what_the_whole_image_gives(case):
     """Wider than the reach in every direction, so that the window has all four kinds of border."""
     model = case.build(3 + 2 * 3, 3 + 4 * 3)
     levels = random_levels(model, 2)
-    whole = model(levels, told(model, 2)).log_probabilities()
-    state = Recompute(model, levels, model.condition(told(model, 2), 2))
+    whole = model(levels, condition_for(model, 2)).log_probabilities()
+    state = Recompute(model, levels, model.condition(condition_for(model, 2), 2))
     for step in steps(model.shape):
         here = state.predict(step).log_probabilities()
         torch.testing.assert_close(
@@ -66,7 +68,7 @@ def test_sampled_frequencies_fit_the_probabilities(gray_case):
     count = 4000
     images = all_images(model)
     drawn = draw(model, count, rng=rng(3), batch_size=count)
-    expected = count * model.log_prob(images, told(model, len(images))).exp().detach()
+    expected = count * model.log_prob(images, condition_for(model, len(images))).exp().detach()
     index = (drawn.flatten(1).long() * torch.tensor([8, 4, 2, 1])).sum(1)
     observed = torch.bincount(index, minlength=16).double()
     statistic = ((observed - expected) ** 2 / expected).sum()
@@ -78,7 +80,7 @@ def test_colors_are_sampled_from_their_own_probabilities(case):
     model = case.build(3, 3)
     drawn = draw(model, 1500, rng=rng(4), batch_size=1500)
     with torch.inference_mode():
-        distribution = model(drawn, told(model, len(drawn)))
+        distribution = model(drawn, condition_for(model, len(drawn)))
         log_p = distribution.log_prob(drawn).flatten(1).sum(1)
         gap = log_p + distribution.entropy().flatten(1).sum(1)
     assert gap.mean().abs() < 5 * gap.std() / len(gap) ** 0.5
@@ -121,14 +123,16 @@ def test_completing_all_known_changes_nothing(model):
 def test_low_temperature_takes_the_likeliest_level(model):
     drawn = draw(model, 2, rng=rng(), temperature=1e-6)
     with torch.inference_mode():
-        likeliest = model(drawn, told(model, len(drawn))).log_probabilities().argmax(-1)
+        likeliest = model(drawn, condition_for(model, len(drawn))).log_probabilities().argmax(-1)
     assert torch.equal(drawn.long(), likeliest)
 
 
 def test_temperature_is_applied_to_each_conditional(tiny_model):
     """The first sub-pixel's frequencies follow its tempered probabilities."""
     drawn = draw(tiny_model, 6000, rng=rng(1), temperature=2.0, batch_size=6000)
-    log_p = tiny_model(drawn[:1], told(tiny_model, 1)).log_probabilities()[0, 0, 0, 0].detach()
+    log_p = (
+        tiny_model(drawn[:1], condition_for(tiny_model, 1)).log_probabilities()[0, 0, 0, 0].detach()
+    )
     expected = (log_p / 2).softmax(-1)[1].item()
     frequency = (drawn[:, 0, 0, 0] == 1).double().mean().item()
     assert abs(frequency - expected) < 5 * (expected * (1 - expected) / 6000) ** 0.5

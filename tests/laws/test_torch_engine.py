@@ -12,18 +12,19 @@ import torch
 from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from nextpixel import memory
+from nextpixel.engine import torch_engine
+from nextpixel.engine.ring import Ring
+from nextpixel.engine.torch_scan import Scan
 from nextpixel.errors import NextPixelError
 from nextpixel.heads import Distribution
-from nextpixel.heads.sharpness import PLAIN, Sharpness
+from nextpixel.heads.truncation import PLAIN, Truncation
 from nextpixel.models import PixelModel
-from nextpixel.nn import NOTHING
-from nextpixel.sampling import complete, sample, torch_engine
+from nextpixel.nn import NO_EMBEDDING
+from nextpixel.program.schedule import Schedule
+from nextpixel.runtime import memory
+from nextpixel.sampling import complete, sample
 from nextpixel.sampling.draw import draw_uniforms
-from nextpixel.sampling.ring import Ring
-from nextpixel.sampling.schedule import Schedule
-from nextpixel.sampling.torch_scan import Scan
-from tests.laws.cases import CASES, Case, told
+from tests.laws.cases import CASES, Case, condition_for
 from tests.laws.test_engine import spoil
 from tests.laws.test_exactness import random_levels
 
@@ -45,14 +46,14 @@ def uniforms(model: PixelModel, count: int = IMAGES) -> Tensor:
 
 
 def fill(
-    model: PixelModel, levels: Tensor, known: Tensor, sharpness: Sharpness = PLAIN, **options
+    model: PixelModel, levels: Tensor, known: Tensor, truncation: Truncation = PLAIN, **options
 ) -> tuple[Tensor, Tensor]:
     """By the torch engine, with the condition of the laws."""
     count = len(levels)
     with torch.inference_mode():
-        given = model.condition(told(model, count), count)
-    options = {"sharpness": sharpness, "on_row": None, **options}
-    return torch_engine.fill(model, levels, known, uniforms(model, count), given, **options)
+        embedding = model.condition(condition_for(model, count), count)
+    options = {"truncation": truncation, "on_row": None, **options}
+    return torch_engine.fill(model, levels, known, uniforms(model, count), embedding, **options)
 
 
 def draw(model: PixelModel, count: int = IMAGES, **options) -> tuple[Tensor, Tensor]:
@@ -68,7 +69,7 @@ def score(model: PixelModel, levels: Tensor, **options) -> Tensor:
 def exact(model: PixelModel, levels: Tensor) -> Tensor:
     """Log-probability of one pass in float64, on the CPU."""
     model = model.cpu().double()
-    return model.log_prob(levels, told(model, len(levels)))
+    return model.log_prob(levels, condition_for(model, len(levels)))
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -84,7 +85,7 @@ def test_the_log_prob_along_the_scan_is_that_of_one_pass(case, device):
 def test_it_draws_the_oracles_levels_and_scores_them(case, device):
     model = build(case, device)
     drawn, log_p = draw(model)
-    rng, condition = torch.Generator().manual_seed(0), told(model, IMAGES)
+    rng, condition = torch.Generator().manual_seed(0), condition_for(model, IMAGES)
     oracle = sample(model.cpu(), IMAGES, rng=rng, condition=condition, method="recompute")
     assert torch.equal(drawn, oracle.long())
     torch.testing.assert_close(log_p, exact(model, drawn), rtol=0, atol=1e-9)
@@ -95,9 +96,13 @@ def test_its_completions_are_the_oracles(case, device):
     model = build(case, device)
     levels = random_levels(model, IMAGES, seed=1)
     known = torch.rand(levels.shape, generator=torch.Generator().manual_seed(2)) < 0.4
-    sharpness = Sharpness(temperature=0.7, top_k=2, top_p=0.8)
-    drawn, _ = fill(model, levels, known, sharpness)
-    options = {"condition": told(model, IMAGES), "method": "recompute", **sharpness._asdict()}
+    truncation = Truncation(temperature=0.7, top_k=2, top_p=0.8)
+    drawn, _ = fill(model, levels, known, truncation)
+    options = {
+        "condition": condition_for(model, IMAGES),
+        "method": "recompute",
+        **truncation._asdict(),
+    }
     rng = torch.Generator().manual_seed(0)
     oracle = complete(model.cpu(), levels, known, rng=rng, **options)
     assert torch.equal(drawn[known], levels[known])
@@ -125,7 +130,7 @@ def test_a_trace_of_rows_that_change_their_address_is_seen(monkeypatch):
 
 def score_by_trace(model: PixelModel, levels: Tensor) -> Tensor:
     scan = new_scan(model)
-    scan.draw = lambda pixel, u: pixel.draw(u, Sharpness(0.7, top_k=2, top_p=0.8))
+    scan.draw = lambda pixel, u: pixel.draw(u, Truncation(0.7, top_k=2, top_p=0.8))
     advance = trace(scan)
     scan.start(levels, torch.ones_like(levels).bool(), uniforms(model))
     for _ in range(HEIGHT):
@@ -141,8 +146,8 @@ def trace(scan: Scan) -> Callable[[], object]:
 
 @torch.no_grad()
 def new_scan(model: PixelModel, count: int = IMAGES) -> Scan:
-    given = model.condition(told(model, count), count)
-    return Scan(model, given, count, Distribution.draw)
+    embedding = model.condition(condition_for(model, count), count)
+    return Scan(model, embedding, count, Distribution.draw)
 
 
 def test_a_row_that_asks_the_device_for_a_value_is_seen():
@@ -206,13 +211,16 @@ def test_a_start_that_keeps_the_rows_of_other_images_is_seen(monkeypatch):
 def test_batches_of_one_size_share_a_recording_and_have_their_own_conditions(name, device):
     model = build(CASES[name], device)
     engine, levels = torch_engine.TorchEngine(model), random_levels(model, IMAGES)
-    known, conditions = torch.ones_like(levels).bool(), [told(model, IMAGES, n) for n in (7, 8, 8)]
+    known, conditions = (
+        torch.ones_like(levels).bool(),
+        [condition_for(model, IMAGES, n) for n in (7, 8, 8)],
+    )
     scans, found = set(), []
     for condition, count in zip(conditions, (IMAGES, IMAGES, 1), strict=True):
         with torch.inference_mode():
-            given = model.condition(condition, IMAGES).part(slice(0, count))
+            embedding = model.condition(condition, IMAGES).part(slice(0, count))
         part = levels[:count]
-        found.append(engine.fill(part, known[:count], uniforms(model, count), given)[1])
+        found.append(engine.fill(part, known[:count], uniforms(model, count), embedding)[1])
         scans.add(engine._ready[0])
     assert len(scans) == 2
     model = model.cpu()
@@ -278,9 +286,9 @@ def test_predictions_that_overflow_are_refused(device):
 def test_other_devices_are_refused():
     model = build(CASES["plain"], "meta")
     nothing = torch.zeros(1, *model.shape).long()
-    arguments = (nothing, nothing.bool(), nothing.double(), NOTHING)
+    arguments = (nothing, nothing.bool(), nothing.double(), NO_EMBEDDING)
     with pytest.raises(NextPixelError, match="the step engine runs on cpu or cuda, not on meta"):
-        torch_engine.fill(model, *arguments, sharpness=PLAIN, on_row=None)
+        torch_engine.fill(model, *arguments, truncation=PLAIN, on_row=None)
 
 
 def test_a_model_elsewhere_than_on_the_cpu_is_sampled_by_it(monkeypatch, recwarn):
@@ -293,7 +301,7 @@ def test_a_model_elsewhere_than_on_the_cpu_is_sampled_by_it(monkeypatch, recwarn
 
 def test_batches_of_a_model_elsewhere_are_sampled_as_on_the_cpu(monkeypatch):
     model = build(CASES["gated-label-and-map"], "cpu")
-    options = {"condition": told(model, 5), "batch_size": 2}
+    options = {"condition": condition_for(model, 5), "batch_size": 2}
     rng, method = torch.Generator().manual_seed(0), "recompute"
     expected = sample(model, 5, rng=rng, method=method, **options)
     monkeypatch.setattr("nextpixel.sampling.draw._on_cpu", lambda model: False)
@@ -305,7 +313,7 @@ def test_batches_of_a_model_elsewhere_are_sampled_as_on_the_cpu(monkeypatch):
 @CUDA
 def test_sampling_on_a_gpu_takes_the_graph_and_draws_what_the_cpu_draws(case):
     model = build(case, "cuda")
-    options = {"condition": told(model, IMAGES)}
+    options = {"condition": condition_for(model, IMAGES)}
     there = sample(model, IMAGES, rng=torch.Generator().manual_seed(0), **options)
     options["method"] = "recompute"
     here = sample(model.cpu(), IMAGES, rng=torch.Generator().manual_seed(0), **options)
@@ -315,11 +323,11 @@ def test_sampling_on_a_gpu_takes_the_graph_and_draws_what_the_cpu_draws(case):
 @pytest.mark.gpu
 @CUDA
 @pytest.mark.parametrize("use_graph", [False, True])
-@pytest.mark.parametrize("sharpness", [PLAIN, Sharpness(0.7, top_k=2, top_p=0.8)])
-def test_nothing_in_a_scan_waits_for_the_device(case, use_graph, sharpness):
+@pytest.mark.parametrize("truncation", [PLAIN, Truncation(0.7, top_k=2, top_p=0.8)])
+def test_nothing_in_a_scan_waits_for_the_device(case, use_graph, truncation):
     model = build(case, "cuda")
     scan = new_scan(model)
-    scan.draw = lambda pixel, u: pixel.draw(u, sharpness)
+    scan.draw = lambda pixel, u: pixel.draw(u, truncation)
     with torch.no_grad():
         advance = torch_engine.record(scan) if use_graph else scan.row
         nothing = torch.zeros_like(scan.levels)
@@ -330,7 +338,7 @@ def test_nothing_in_a_scan_waits_for_the_device(case, use_graph, sharpness):
                 advance()
         finally:
             torch.cuda.set_sync_debug_mode("default")
-    assert torch.equal(scan.levels.cpu(), draw(model, sharpness=sharpness)[0])
+    assert torch.equal(scan.levels.cpu(), draw(model, truncation=truncation)[0])
 
 
 @pytest.mark.gpu

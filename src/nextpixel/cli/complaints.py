@@ -12,8 +12,8 @@ import time
 
 from cyclopts import CycloptsError
 
-from nextpixel import launcher
 from nextpixel.errors import TOLD_TO_ALL, LostTouch, NextPixelError
+from nextpixel.runtime import launcher
 
 _BROKEN_PIPE = 128 + 13  # a number, since not every system has the signal
 _COURTESY = 10.0

@@ -9,11 +9,11 @@ from torch import Tensor
 
 import nextpixel as npx
 from nextpixel import gallery
+from nextpixel.cli.inject import codes_its_images, codes_of, labels_for, own_labels, refuse_labels
 from nextpixel.cli.inputs import check_out, read_images, read_known, warn_of_cost, write_array
 from nextpixel.cli.options import Device
 from nextpixel.cli.processes import team
 from nextpixel.cli.progress import counting
-from nextpixel.cli.told import codes_its_images, codes_of, labels_for, own_labels, refuse_labels
 from nextpixel.models import PixelModel
 from nextpixel.nn import Value
 

@@ -16,7 +16,7 @@ from nextpixel.cli.progress import counting
 from nextpixel.data import Split
 from nextpixel.models import PixelModel
 from nextpixel.nn import ClassCondition
-from nextpixel.ranks import Ranks
+from nextpixel.runtime.distributed import Ranks
 
 HEALTH_IMAGES = 1000
 """Images on which a conditional model is asked whether it listens."""

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nextpixel import checkpoint, settings
+from nextpixel import checkpoint
+from nextpixel.config import build as build_config
 from nextpixel.data import Dataset, load_config
 from nextpixel.data.config import DataConfig
 from nextpixel.data.folder import list_pictures
@@ -91,7 +92,7 @@ def _data_config(folder: str, model: PixelModel, name: str | None) -> DataConfig
         raise ValueError(f"data must be given, since {path} does not say what it was trained on")
     known = {field.name for field in fields(DataConfig)}
     kept = {key: value for key, value in trained.items() if key in known}
-    config = settings.build(DataConfig, kept, f"{path / checkpoint.CONFIG}: data")
+    config = build_config(DataConfig, kept, f"{path / checkpoint.CONFIG}: data")
     return replace(config, limit=None, levels=model.levels)
 
 

@@ -11,15 +11,15 @@ from PIL import Image
 
 import nextpixel as npx
 from nextpixel import checkpoint, gallery
+from nextpixel.cli.inject import codes_its_images, codes_of, labels_for
 from nextpixel.cli.inputs import check_folder
 from nextpixel.cli.processes import team
 from nextpixel.cli.progress import counting, training
-from nextpixel.cli.told import codes_its_images, codes_of, labels_for
 from nextpixel.data import Dataset, load_config
 from nextpixel.likelihood import Evaluation
 from nextpixel.models import PixelModel
-from nextpixel.ranks import Ranks
 from nextpixel.recipes import Recipe, model_of
+from nextpixel.runtime.distributed import Ranks
 from nextpixel.training import Progress, Result
 from nextpixel.training.run import holds_run
 

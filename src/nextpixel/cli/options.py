@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 from cyclopts import Parameter, Token
 
-from nextpixel import settings
-from nextpixel.settings.convert import describe
+from nextpixel.config import check_keys, read_file
+from nextpixel.config import convert as convert_value
+from nextpixel.config import section as read_section
+from nextpixel.config.convert import describe
 
 if TYPE_CHECKING:
     from cyclopts import App, Argument, ArgumentCollection
@@ -43,7 +45,7 @@ class OptionFile:
         Raises:
             ValueError: If it is missing or malformed.
         """
-        return cls() if path is None else cls(str(path), settings.read_file(path))
+        return cls() if path is None else cls(str(path), read_file(path))
 
     def __call__(
         self, app: "App", commands: tuple[str, ...], arguments: "ArgumentCollection"
@@ -60,17 +62,17 @@ class OptionFile:
         options = {name: argument for name, argument in known.items() if argument.parse}
         given = {str(key).replace("-", "_"): key for key in self.content}
         rest = {name: self.content[key] for name, key in given.items() if name not in self.sections}
-        settings.check_keys(rest, options, self.where)
+        check_keys(rest, options, self.where)
         for name, value in rest.items():
             hint = options[name].hint
-            converted = settings.convert(value, hint, f"{self.where}: {name}")
+            converted = convert_value(value, hint, f"{self.where}: {name}")
             if not options[name].tokens:
                 token = Token(keyword=name, source=self.where, implicit_value=converted)
                 options[name].append(token)
 
     def _take_sections(self) -> dict[str, Any]:
         found = [key for key in SECTIONS if key in self.content]
-        return {key: settings.section(self.content, key, self.where) for key in found}
+        return {key: read_section(self.content, key, self.where) for key in found}
 
 
 def _check_sections(arguments: "ArgumentCollection") -> None:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 
 import nextpixel as npx
-from nextpixel.device import choose_device
 from nextpixel.models import PixelModel
-from nextpixel.ranks import Ranks, joined
+from nextpixel.runtime.device import choose_device
+from nextpixel.runtime.distributed import Ranks, joined
 
 
 @dataclass(frozen=True)

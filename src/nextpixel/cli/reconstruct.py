@@ -6,9 +6,9 @@ import torch
 
 import nextpixel as npx
 from nextpixel import gallery
+from nextpixel.cli.inject import codes_its_images, codes_of
 from nextpixel.cli.inputs import check_out, read_images, warn_of_cost, write_array
 from nextpixel.cli.progress import counting
-from nextpixel.cli.told import codes_its_images, codes_of
 
 
 def reconstruct(

@@ -11,11 +11,11 @@ from torch import Tensor
 
 import nextpixel as npx
 from nextpixel import gallery
+from nextpixel.cli.inject import told_for
 from nextpixel.cli.inputs import check_out, warn_of_cost, write_array
 from nextpixel.cli.options import Device
 from nextpixel.cli.processes import team
 from nextpixel.cli.progress import counting
-from nextpixel.cli.told import told_for
 from nextpixel.models import PixelModel
 
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from nextpixel.cli.options import Device, OptionFile, given, words_of
+from nextpixel.config import dotted
 from nextpixel.data.config import DataConfig
 from nextpixel.recipes import Layer, check_model, read
-from nextpixel.settings import dotted
 from nextpixel.training.config import TrainConfig
 
 if TYPE_CHECKING:

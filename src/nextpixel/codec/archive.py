@@ -14,11 +14,11 @@ from nextpixel.codec.container import Archive, write_archive
 from nextpixel.codec.header import MOST_VALUES, Header
 from nextpixel.codec.identity import fingerprint
 from nextpixel.codec.tiles import Size, Tiles
+from nextpixel.engine.engine import prepared, tied_to_size
 from nextpixel.errors import NextPixelError
-from nextpixel.lanes import Lanes
 from nextpixel.models import PixelModel
 from nextpixel.nn import Value, take
-from nextpixel.sampling.engine import prepared, tied_to_size
+from nextpixel.runtime.threads import Threads
 
 PER_CHUNK = 256
 """Images in a chunk, unless they are large."""
@@ -159,10 +159,10 @@ def _sizes_as_metadata(source: Source, tile: Size) -> dict[str, Any]:
 
 def _in_turns(job: Callable[[range], Chunk], header: Header) -> Iterator[Chunk]:
     """Chunks in order, as many at a time as there are threads."""
-    lanes = Lanes()
-    with lanes.alone():
+    threads = Threads()
+    with threads.alone():
         parts = map(header.images_in, range(header.chunks))
-        yield from lanes.in_turns(job, parts)
+        yield from threads.in_turns(job, parts)
 
 
 def _encode(coder: ChunkCoder, source: Source, tiles: Tiles, part: range) -> Chunk:
@@ -285,10 +285,10 @@ class Reader:
     ) -> Iterator[tuple[Image, int | None]]:
         per_chunk = self.archive.header.per_chunk
         numbers = range(start // per_chunk, -(-stop // per_chunk)) if stop > start else range(0)
-        lanes = Lanes()
+        threads = Threads()
         payloads = ((number, self.archive.payload(number)) for number in numbers)
-        with lanes.alone():
-            decoded = lanes.in_turns(self._decode, payloads)
+        with threads.alone():
+            decoded = threads.in_turns(self._decode, payloads)
             for number, (levels, told) in zip(numbers, decoded, strict=True):
                 part = self.archive.header.images_in(number)
                 for at in range(max(start, part.start), min(stop, part.stop)):

@@ -14,13 +14,13 @@ from nextpixel.codec import kernels
 from nextpixel.codec.coder import Decoder, Encoder
 from nextpixel.codec.container import pixels_crc
 from nextpixel.codec.frequency import frequencies
+from nextpixel.engine.engine import open_blocks, prepared
+from nextpixel.engine.finite import check_predictions
+from nextpixel.engine.kernels import Block, Plan
 from nextpixel.likelihood import evaluation_mode
 from nextpixel.models import PixelModel
 from nextpixel.nn import ClassCondition, Value
 from nextpixel.order import steps
-from nextpixel.sampling.engine import open_blocks, prepared
-from nextpixel.sampling.finite import check_predictions
-from nextpixel.sampling.kernels import Block, Plan
 
 Levels = NDArray[np.int64]
 _LN2 = float(np.log(2.0))
@@ -102,9 +102,9 @@ class ChunkCoder:
         self, levels: Levels, needless: NDArray[np.bool_], condition: Value | None
     ) -> tuple[Plan, Block]:
         with evaluation_mode(self.model), torch.inference_mode():
-            given = self.model.condition(condition, len(levels))
+            embedding = self.model.condition(condition, len(levels))
             nothing = np.zeros((len(levels), 1, 1, 1))
-            blocks = open_blocks(self.made, levels, needless, nothing, given, 1)
+            blocks = open_blocks(self.made, levels, needless, nothing, embedding, 1)
         return self.made.plan, blocks[0]
 
     def _spans(self, plan: Plan, block: Block) -> tuple[Levels, Levels]:

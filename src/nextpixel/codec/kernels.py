@@ -7,10 +7,10 @@ takes them: float64, each number of parts less one.
 
 import numpy as np
 
-from nextpixel.native.compiling import compiled, inlined
-from nextpixel.sampling.choosing import log64, read, weigh
-from nextpixel.sampling.kernels import SHARED, begin_row, predict, turn_to, write
-from nextpixel.sampling.layout import STEP
+from nextpixel.engine.choosing import log64, read, weigh
+from nextpixel.engine.kernels import SHARED, begin_row, predict, turn_to, write
+from nextpixel.engine.layout import STEP
+from nextpixel.runtime.compiling import compiled, inlined
 
 PARTS = 1 << 24
 

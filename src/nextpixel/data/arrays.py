@@ -25,7 +25,7 @@ from nextpixel.data.config import DataConfig
 from nextpixel.data.parts import Images, Parts, number_names, split_images
 from nextpixel.data.rows import Indices, Joined, Reader, Rows, checksum
 from nextpixel.errors import NextPixelError
-from nextpixel.memory import require
+from nextpixel.runtime.memory import require
 
 __all__ = ["colors_first", "labels_beside", "load_array", "load_arrays", "read_array"]
 

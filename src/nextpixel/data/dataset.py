@@ -17,8 +17,8 @@ from nextpixel.data.protocols import to_levels
 from nextpixel.data.rows import Pixels, checksum
 from nextpixel.data.seeds import rng_of
 from nextpixel.data.stream import Stream
-from nextpixel.memory import require
 from nextpixel.order import Shape
+from nextpixel.runtime.memory import require
 
 _CHUNK = 4096  # images converted at a time, so that integers wider than a byte stay few
 

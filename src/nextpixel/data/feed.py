@@ -14,7 +14,7 @@ from nextpixel.data.batches import Batches
 from nextpixel.data.dataset import Split
 from nextpixel.data.stream import Stream
 from nextpixel.data.stream_feed import StreamFeed
-from nextpixel.ranks import Ranks
+from nextpixel.runtime.distributed import Ranks
 
 
 class Feed(Protocol):

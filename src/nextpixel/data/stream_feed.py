@@ -24,7 +24,7 @@ from nextpixel.data.seeds import rng_of
 from nextpixel.data.shards import Row, ShardReader
 from nextpixel.data.stream import Stream
 from nextpixel.errors import NextPixelError
-from nextpixel.ranks import Ranks
+from nextpixel.runtime.distributed import Ranks
 
 
 class Buffer:

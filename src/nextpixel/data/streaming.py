@@ -18,7 +18,7 @@ from nextpixel.data.flow import Flow
 from nextpixel.data.parts import Images, StreamParts, number_names
 from nextpixel.data.shards import Row, RowStream, read_row
 from nextpixel.errors import NextPixelError
-from nextpixel.memory import require
+from nextpixel.runtime.memory import require
 
 HELD = 1000
 """Images taken for validation, and as many for the test, where nothing is said."""

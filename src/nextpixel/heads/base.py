@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nextpixel.heads.sharpness import PLAIN, Sharpness
+from nextpixel.heads.truncation import PLAIN, Truncation
 
 
 class Distribution(ABC):
@@ -42,7 +42,7 @@ class Distribution(ABC):
         entropy: Tensor = torch.special.entr(log_p.exp()).sum(-1)
         return entropy
 
-    def draw(self, uniforms: Tensor, sharpness: Sharpness = PLAIN) -> Tensor:
+    def draw(self, uniforms: Tensor, truncation: Truncation = PLAIN) -> Tensor:
         """Pick levels by the inverse of the cumulative distribution.
 
         The level is the number of cumulative probabilities that do not exceed the uniform,
@@ -50,15 +50,15 @@ class Distribution(ABC):
 
         Args:
             uniforms: In [0, 1), float64, shape S.
-            sharpness: How to depart from the distribution.
+            truncation: How to depart from the distribution.
 
         Returns:
             Levels, int64, shape S.
 
         Raises:
-            ValueError: If a number of `sharpness` is out of its range.
+            ValueError: If a number of `truncation` is out of its range.
         """
-        weights = sharpness.checked().weights(self.log_probabilities())
+        weights = truncation.checked().weights(self.log_probabilities())
         reached = weights.cumsum(-1)
         last = self.level_count - 1 - (weights > 0).flip(-1).int().argmax(-1)
         drawn = (reached <= uniforms.unsqueeze(-1) * reached[..., -1:]).sum(-1)

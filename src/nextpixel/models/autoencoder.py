@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from nextpixel.heads import Distribution
 from nextpixel.models.gated import GatedPixelCNN, GatedPixelCNNConfig
 from nextpixel.models.options import check_counts
-from nextpixel.nn import Given, Value, VectorCondition
+from nextpixel.nn import Embedding, Value, VectorCondition
 from nextpixel.order import Shape
 
 
@@ -89,7 +89,7 @@ class PixelAutoencoder(GatedPixelCNN):
         """
         return super().forward(levels, self.codes(levels) if condition is None else condition)
 
-    def condition(self, condition: Value | None, count: int) -> Given:
+    def condition(self, condition: Value | None, count: int) -> Embedding:
         """Check codes for `count` images, and embed them.
 
         Raises:
@@ -113,6 +113,6 @@ class PixelAutoencoder(GatedPixelCNN):
         return None
 
     @property
-    def given_in_words(self) -> str:
+    def condition_in_words(self) -> str:
         """What a likelihood of this model is conditioned on."""
         return f"a code of {self.config.code} numbers made from the image itself"

@@ -18,18 +18,18 @@ from nextpixel.heads import Distribution, head_for
 from nextpixel.images import check_levels, to_network
 from nextpixel.models.options import ModelConfig, color_groups
 from nextpixel.nn import (
-    NOTHING,
+    NO_EMBEDDING,
     ClassCondition,
     Condition,
     Conditioner,
-    Given,
+    Embedding,
     Injection,
     MaskedConv2d,
     Value,
     take,
 )
-from nextpixel.nn.program import Map, Program
 from nextpixel.order import Shape
+from nextpixel.program.program import Map, Program
 
 MODE_MATTERS = (nn.BatchNorm2d, nn.Dropout, nn.Dropout2d)
 """Layers that compute something else in training mode."""
@@ -108,15 +108,15 @@ class PixelModel(nn.Module, ABC):
         self.last_before = Injection(widths("input") if hears else [], inputs)
         self.last_after = Injection(widths(*self.ADDED) if hears else [], self.outputs)
 
-    def read_out(self, x: Tensor, given: Given) -> Tensor:
+    def read_out(self, x: Tensor, embedding: Embedding) -> Tensor:
         """`last` on features (B, inputs, h, w), with what it hears of conditions."""
-        outputs: Tensor = self.last_after(self.last(self.last_before(x, given)), given)
+        outputs: Tensor = self.last_after(self.last(self.last_before(x, embedding)), embedding)
         return outputs
 
     def lower_last(self, program: Program, x: Map) -> None:
         """`read_out` as operations that end the program."""
-        made = self.last.lower(program, program.told(x, self.last_before))
-        program.output = program.told(made, self.last_after)
+        made = self.last.lower(program, program.inject(x, self.last_before))
+        program.output = program.inject(made, self.last_after)
 
     def kernels(self) -> list[nn.Parameter]:
         """Weights that an optimiser may read as matrices: kernels of hidden convolutions."""
@@ -132,12 +132,12 @@ class PixelModel(nn.Module, ABC):
         """Rows above, and columns to either side, that a step can depend on at most."""
 
     @abstractmethod
-    def network(self, x: Tensor, given: Given, corner: tuple[int, int] = (0, 0)) -> Tensor:
+    def network(self, x: Tensor, embedding: Embedding, corner: tuple[int, int] = (0, 0)) -> Tensor:
         """The network proper, on an image or on a window of one.
 
         Args:
             x: What `encode` made, or a window of it, shape (B, inputs, h, w).
-            given: Conditions, for the same window.
+            embedding: Conditions, for the same window.
             corner: Row and column in the image of the window's first pixel.
 
         Returns:
@@ -182,22 +182,22 @@ class PixelModel(nn.Module, ABC):
         self.check(levels)
         return self.predict(levels, self.condition(condition, len(levels)))
 
-    def condition(self, condition: Value | None, count: int) -> Given:
+    def condition(self, condition: Value | None, count: int) -> Embedding:
         """Check a condition for `count` images, and embed it; errors as in `forward`."""
         weight = next(self.parameters())
-        given: Given = self.conditioner(take(condition, slice(None), weight.device), count)
-        return Given(tuple(part.to(weight) for part in given.parts))
+        embedding: Embedding = self.conditioner(take(condition, slice(None), weight.device), count)
+        return Embedding(tuple(part.to(weight) for part in embedding.parts))
 
-    def predict(self, levels: Tensor, given: Given = NOTHING) -> Distribution:
+    def predict(self, levels: Tensor, embedding: Embedding = NO_EMBEDDING) -> Distribution:
         """`forward` without its checks; differentiable where `levels` are floats.
 
         The head reads numbers of the weights' type, also where the network ran in a shorter one.
         """
         x = self.encode(levels)
-        return self.head(self.network(x, given).to(x.dtype), self.colors)
+        return self.head(self.network(x, embedding).to(x.dtype), self.colors)
 
     @property
-    def given_in_words(self) -> str:
+    def condition_in_words(self) -> str:
         """What a likelihood of this model is conditioned on."""
         conditions = self.conditioner.conditions
         return self.conditioner.describe() if conditions else "nothing"

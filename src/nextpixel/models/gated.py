@@ -20,25 +20,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nextpixel.accelerate import blocks, stacks
 from nextpixel.models.base import PixelModel
 from nextpixel.models.options import ModelConfig, check_counts
 from nextpixel.nn import (
-    NOTHING,
+    NO_EMBEDDING,
     Condition,
     Conditioner,
-    Given,
+    Embedding,
     HorizontalConv2d,
     Injection,
     MaskedConv2d,
     PositionMap,
     VerticalConv2d,
-    blocks,
     gate,
-    stacks,
 )
 from nextpixel.nn.gated import grouped
-from nextpixel.nn.program import ROW, Map, Program
 from nextpixel.order import Shape
+from nextpixel.program.program import ROW, Map, Program
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,8 +106,8 @@ class Hearing(nn.Module):
         self, program: Program, conv: Callable[[Program, Map], Map], x: Map, order: Tensor
     ) -> Map:
         """`conv` as operations, its outputs in `order`."""
-        heard = conv(program, program.told(x, self.before))
-        return program.told(heard, self.behind, order)
+        heard = conv(program, program.inject(x, self.before))
+        return program.inject(heard, self.behind, order)
 
 
 class Around(nn.Module):
@@ -121,16 +120,14 @@ class Around(nn.Module):
         hears: Whether it hears anything.
     """
 
-    def __init__(
-        self, conditioner: Conditioner, inputs: int, outputs: int, *, hears: bool
-    ) -> None:
+    def __init__(self, conditioner: Conditioner, inputs: int, outputs: int, *, hears: bool) -> None:
         super().__init__()
         self.before = Injection(conditioner.widths("input") if hears else [], inputs)
         self.behind = Injection(conditioner.widths("bias") if hears else [], outputs)
 
-    def forward(self, conv: nn.Module, x: Tensor, given: Given) -> Tensor:
+    def forward(self, conv: nn.Module, x: Tensor, embedding: Embedding) -> Tensor:
         """`conv` of x, (B, inputs, H, W) -> (B, outputs, H, W)."""
-        heard: Tensor = self.behind(conv(self.before(x, given)), given)
+        heard: Tensor = self.behind(conv(self.before(x, embedding)), embedding)
         return heard
 
     def lower(
@@ -141,7 +138,7 @@ class Around(nn.Module):
         order: Tensor | None = None,
     ) -> Map:
         """`forward` as operations, the outputs of `conv` in `order`."""
-        return program.told(conv(program, program.told(x, self.before)), self.behind, order)
+        return program.inject(conv(program, program.inject(x, self.before)), self.behind, order)
 
 
 class GatedLayer(nn.Module):
@@ -207,13 +204,13 @@ class GatedLayer(nn.Module):
             self.hears_h.lower(program, left, h, order),
             self.hears_link.lower(program, link, above, order),
         )
-        opened = program.gate(program.told(row, self.hears_h.gate, order), groups)
+        opened = program.gate(program.inject(row, self.hears_h.gate, order), groups)
         skip = change = opened
         if self.skip is not None:
             skip = self.hears_skip.lower(program, self.skip.lower, opened)
         if self.out is not None:
             change = self.hears_out.lower(program, self.out.lower, opened)
-        v = program.gate(program.told(above, self.hears_v.gate))
+        v = program.gate(program.inject(above, self.hears_v.gate))
         h = change if self.first else program.add(h, change)
         return v, h, None if self.skip is None else skip
 
@@ -226,34 +223,40 @@ class GatedLayer(nn.Module):
         assert self.link.bias is not None
         return self.link.bias
 
-    def forward(self, v: Tensor, h: Tensor, given: Given) -> tuple[Tensor, Tensor, Tensor | None]:
+    def forward(
+        self, v: Tensor, h: Tensor, embedding: Embedding
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Two stacks (B, inputs, H, W) -> two stacks (B, features, H, W), and the skip if any."""
-        heard = self.hears_v.before(v, given), self.hears_h.before(h, given)
-        at_once = self.training and given.everywhere and stacks.pays(heard, self.features)
+        heard = self.hears_v.before(v, embedding), self.hears_h.before(h, embedding)
+        at_once = self.training and embedding.everywhere and stacks.pays(heard, self.features)
         at_once = at_once and not self.hears_all
         plain = self.skip is None and not self.drops and heard[1] is h
         if at_once and plain and self.out is not None:
-            return *self._at_once(*heard, given, self.out), None
-        v, opened = self._at_once(*heard, given) if at_once else self._gates(*heard, given)
+            return *self._at_once(*heard, embedding, self.out), None
+        v, opened = self._at_once(*heard, embedding) if at_once else self._gates(*heard, embedding)
         opened = self.dropout(opened)
-        skip = None if self.skip is None else self.hears_skip(self.skip, opened, given)
-        change = opened if self.out is None else self.hears_out(self.out, opened, given)
+        skip = None if self.skip is None else self.hears_skip(self.skip, opened, embedding)
+        change = opened if self.out is None else self.hears_out(self.out, opened, embedding)
         return v, change if self.first else h + change, skip
 
-    def _gates(self, v: Tensor, h: Tensor, given: Given) -> tuple[Tensor, Tensor]:
+    def _gates(self, v: Tensor, h: Tensor, embedding: Embedding) -> tuple[Tensor, Tensor]:
         """The vertical stack, and the gates of the horizontal one."""
-        above = self.hears_v.behind(self.vertical(v), given)
-        row = self.hears_h.behind(self.horizontal(h), given) + self.hears_link(self.link, above, given)
-        return gate(self.hears_v.gate(above, given)), gate(self.hears_h.gate(row, given))
+        above = self.hears_v.behind(self.vertical(v), embedding)
+        row = self.hears_h.behind(self.horizontal(h), embedding) + self.hears_link(
+            self.link, above, embedding
+        )
+        return gate(self.hears_v.gate(above, embedding)), gate(self.hears_h.gate(row, embedding))
 
     def _at_once(
-        self, v: Tensor, h: Tensor, given: Given, out: MaskedConv2d | None = None
+        self, v: Tensor, h: Tensor, embedding: Embedding, out: MaskedConv2d | None = None
     ) -> tuple[Tensor, Tensor]:
         """As `_gates` in one operation; with `out`, which comes last, both stacks."""
         row_bias = self.horizontal.bias + self._link_bias
-        above = self.hears_v.behind(self.vertical.bias.view(1, -1, 1, 1), given)
-        row = self.hears_h.gate(self.hears_h.behind(row_bias.view(1, -1, 1, 1), given), given)
-        told = self.hears_v.gate(torch.zeros_like(row_bias).view(1, -1, 1, 1), given)
+        above = self.hears_v.behind(self.vertical.bias.view(1, -1, 1, 1), embedding)
+        row = self.hears_h.gate(
+            self.hears_h.behind(row_bias.view(1, -1, 1, 1), embedding), embedding
+        )
+        told = self.hears_v.gate(torch.zeros_like(row_bias).view(1, -1, 1, 1), embedding)
         weights = [self.vertical.weight, self.horizontal.masked, self.link.weight]
         added = [above, row, told]
         if out is not None and out.bias is not None:
@@ -332,27 +335,29 @@ class GatedPixelCNN(PixelModel):
         program = Program(self.inputs, self.groups)
         v, h, total = self.first.lower(program, program.image, program.image, self.groups)
         if self.position_v is not None and self.position_h is not None:
-            v = program.told(v, self.position_v.map.unsqueeze(0))
-            h = program.told(h, self.position_h.map.unsqueeze(0))
+            v = program.inject(v, self.position_v.map.unsqueeze(0))
+            h = program.inject(h, self.position_h.map.unsqueeze(0))
         for layer in self.layers:
             assert isinstance(layer, GatedLayer)
             v, h, skip = layer.lower(program, v, h, self.groups)
             total = None if skip is None or total is None else program.add(total, skip)
         x = h if total is None else program.relu(total)
-        self.lower_last(program, program.relu(self.hears_squash.lower(program, self.squash.lower, x)))
+        self.lower_last(
+            program, program.relu(self.hears_squash.lower(program, self.squash.lower, x))
+        )
         return program
 
-    def network(self, x: Tensor, given: Given, corner: tuple[int, int] = (0, 0)) -> Tensor:
+    def network(self, x: Tensor, embedding: Embedding, corner: tuple[int, int] = (0, 0)) -> Tensor:
         """(B, inputs, h, w) -> (B, outputs, h, w)."""
-        v, h, total = self.first(x, x, given)
+        v, h, total = self.first(x, x, embedding)
         if self.position_v is not None and self.position_h is not None:
             v, h = self.position_v(v, corner), self.position_h(h, corner)
         for layer in self.layers:
-            v, h, skip = layer(v, h, given)
+            v, h, skip = layer(v, h, embedding)
             total = None if skip is None else total + skip
         x, rectified = (h, False) if total is None else (total, True)
         head = [self.squash, self.last]
-        if blocks.pays(x, head, NOTHING) and not self.config.condition_all:
-            return blocks.block(x, head, NOTHING, rectified=rectified)
+        if blocks.pays(x, head, NO_EMBEDDING) and not self.config.condition_all:
+            return blocks.block(x, head, NO_EMBEDDING, rectified=rectified)
         x = F.relu(x) if rectified else x
-        return self.read_out(F.relu_(self.hears_squash(self.squash, x, given)), given)
+        return self.read_out(F.relu_(self.hears_squash(self.squash, x, embedding)), embedding)

@@ -20,11 +20,11 @@ from nextpixel.models.options import ModelConfig, check_counts
 from nextpixel.nn import (
     ConditionalConv2d,
     Conditioner,
-    Given,
+    Embedding,
     MaskedConv2d,
 )
-from nextpixel.nn.program import Map, Program
 from nextpixel.order import Shape
+from nextpixel.program.program import Map, Program
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,14 +102,14 @@ class PixelCNN(PixelModel):
         self.lower_last(program, x)
         return program
 
-    def network(self, x: Tensor, given: Given, corner: tuple[int, int] = (0, 0)) -> Tensor:
+    def network(self, x: Tensor, embedding: Embedding, corner: tuple[int, int] = (0, 0)) -> Tensor:
         """(B, inputs, h, w) -> (B, outputs, h, w); the same at every `corner`."""
         del corner
         for layer in self.hidden:
-            x = layer(x, given)
+            x = layer(x, embedding)
         if self.training:  # many outputs come back as their softmax reads them: levels innermost
             x = x.contiguous(memory_format=torch.channels_last)
-        return self.read_out(x, given)
+        return self.read_out(x, embedding)
 
 
 def make_norm(features: int, *, batch_norm: bool) -> nn.Module:
@@ -146,6 +146,6 @@ class Layer(nn.Module):
         """`forward` as operations."""
         return program.relu(lower_norm(program, self.norm, self.conv.lower(program, x)))
 
-    def forward(self, x: Tensor, given: Given) -> Tensor:
+    def forward(self, x: Tensor, embedding: Embedding) -> Tensor:
         """(B, inputs, H, W) -> (B, features, H, W)."""
-        return F.relu_(self.norm(self.conv(x, given)))
+        return F.relu_(self.norm(self.conv(x, embedding)))

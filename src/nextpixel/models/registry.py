@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from nextpixel.config import build as build_settings
 from nextpixel.errors import nearest
 from nextpixel.models.autoencoder import PixelAutoencoder
 from nextpixel.models.base import PixelModel
@@ -12,7 +13,6 @@ from nextpixel.models.gated import GatedPixelCNN
 from nextpixel.models.pixelcnn import PixelCNN
 from nextpixel.models.residual import ResidualPixelCNN
 from nextpixel.nn import ClassCondition, Condition, MapCondition, VectorCondition
-from nextpixel.settings import build as build_settings
 
 MODELS: tuple[type[PixelModel], ...] = (PixelCNN, ResidualPixelCNN, GatedPixelCNN, PixelAutoencoder)
 

@@ -14,19 +14,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nextpixel.accelerate import blocks
 from nextpixel.models.base import PixelModel
 from nextpixel.models.options import ModelConfig, check_choice, check_counts
 from nextpixel.models.pixelcnn import lower_norm, make_norm
-from nextpixel.nn import (
-    ConditionalConv2d,
-    Conditioner,
-    Given,
-    MaskedConv2d,
-    PositionMap,
-    blocks,
-)
-from nextpixel.nn.program import Map, Program
+from nextpixel.nn import ConditionalConv2d, Conditioner, Embedding, MaskedConv2d, PositionMap
 from nextpixel.order import Shape
+from nextpixel.program.program import Map, Program
 
 BLOCKS = ("bottleneck", "single", "post-activation")
 
@@ -112,16 +106,16 @@ class ResidualBlock(nn.Module):
             change = layer.lower(program, program.relu(lower_norm(program, norm, change)))
         return program.add(x, change)
 
-    def forward(self, x: Tensor, given: Given) -> Tensor:
+    def forward(self, x: Tensor, embedding: Embedding) -> Tensor:
         """(B, features, H, W) -> the same."""
         layers = cast("Sequence[ConditionalConv2d]", self.layers)
-        if not self.normed and blocks.pays(x, layers, given):
-            return blocks.block(x, layers, given, residual=True)
+        if not self.normed and blocks.pays(x, layers, embedding):
+            return blocks.block(x, layers, embedding, residual=True)
         change = x
         for norm, layer in zip(self.norms, self.layers, strict=True):
             # In place: what a convolution or a norm gave is needed by nobody else, but x is.
             heard = norm(change)
-            change = layer(F.relu(heard, inplace=heard is not x), given)
+            change = layer(F.relu(heard, inplace=heard is not x), embedding)
         return change.add_(x)
 
 
@@ -154,11 +148,11 @@ class PostActivationBlock(nn.Module):
             change = program.relu(layer.lower(program, change))
         return program.relu(lower_norm(program, self.norm, program.add(x, change)))
 
-    def forward(self, x: Tensor, given: Given) -> Tensor:
+    def forward(self, x: Tensor, embedding: Embedding) -> Tensor:
         """(B, features, H, W) -> the same."""
         change = x
         for layer in self.layers:
-            change = F.relu(layer(change, given))
+            change = F.relu(layer(change, embedding))
         return F.relu(self.norm(x + change))
 
 
@@ -208,7 +202,7 @@ class ResidualPixelCNN(PixelModel):
         program = Program(self.inputs, self.groups)
         x = self.first.lower(program, program.image)
         if self.position is not None:
-            x = program.told(x, self.position.map.unsqueeze(0))
+            x = program.inject(x, self.position.map.unsqueeze(0))
         if self.post:
             x = program.relu(lower_norm(program, self.norm, x))
         for block in self.blocks:
@@ -221,29 +215,29 @@ class ResidualPixelCNN(PixelModel):
         self.lower_last(program, x)
         return program
 
-    def network(self, x: Tensor, given: Given, corner: tuple[int, int] = (0, 0)) -> Tensor:
+    def network(self, x: Tensor, embedding: Embedding, corner: tuple[int, int] = (0, 0)) -> Tensor:
         """(B, inputs, h, w) -> (B, outputs, h, w)."""
-        x = self.first(x, given)
+        x = self.first(x, embedding)
         if self.position is not None:
             x = self.position(x, corner)
         if self.post:
             x = F.relu(self.norm(x))
         for block in self.blocks:
-            x = block(x, given)
-        if self._head_at_once(x, given):
-            return blocks.block(x, self._head, given)
+            x = block(x, embedding)
+        if self._head_at_once(x, embedding):
+            return blocks.block(x, self._head, embedding)
         if not self.post:
             x = F.relu(self.norm(x))
         if self.squash is not None:
-            x = F.relu_(self.squash(x, given))
-        return self.read_out(x, given)
+            x = F.relu_(self.squash(x, embedding))
+        return self.read_out(x, embedding)
 
     @property
     def _head(self) -> list[ConditionalConv2d | MaskedConv2d]:
         assert self.squash is not None
         return [self.squash, self.last]
 
-    def _head_at_once(self, x: Tensor, given: Given) -> bool:
+    def _head_at_once(self, x: Tensor, embedding: Embedding) -> bool:
         if self.squash is None or self.config.batch_norm or self.config.condition_all or self.post:
             return False
-        return blocks.pays(x, self._head, given)
+        return blocks.pays(x, self._head, embedding)

@@ -8,19 +8,19 @@ from nextpixel.nn.condition import (
     VectorCondition,
     take,
 )
-from nextpixel.nn.conditioner import NOTHING, Conditioner, Given, Injection
+from nextpixel.nn.conditioner import NO_EMBEDDING, Conditioner, Embedding, Injection
 from nextpixel.nn.conv import ConditionalConv2d, MaskedConv2d
 from nextpixel.nn.gated import HorizontalConv2d, VerticalConv2d, gate
 from nextpixel.nn.masks import causal_mask
 from nextpixel.nn.position import PositionMap
 
 __all__ = [
-    "NOTHING",
+    "NO_EMBEDDING",
     "ClassCondition",
     "Condition",
     "ConditionalConv2d",
     "Conditioner",
-    "Given",
+    "Embedding",
     "HorizontalConv2d",
     "Injection",
     "MapCondition",

@@ -18,7 +18,7 @@ from nextpixel.order import Shape
 
 
 @dataclass(frozen=True)
-class Given:
+class Embedding:
     """Conditions of a batch as layers hear them.
 
     Attributes:
@@ -32,7 +32,7 @@ class Given:
         """Whether all parts are vectors: the same at every place."""
         return all(part.shape[2:] == (1, 1) for part in self.parts)
 
-    def window(self, corner: tuple[int, int], height: int, width: int) -> "Given":
+    def window(self, corner: tuple[int, int], height: int, width: int) -> "Embedding":
         """The same for a window of the image; vectors are the same everywhere."""
         row, column = corner
         return replace(
@@ -45,19 +45,19 @@ class Given:
             ),
         )
 
-    def part(self, images: slice) -> "Given":
+    def part(self, images: slice) -> "Embedding":
         """The same for some images of the batch."""
-        return Given(tuple(part[images] for part in self.parts))
+        return Embedding(tuple(part[images] for part in self.parts))
 
-    def share_out(self, count: int) -> list["Given"]:
+    def share_out(self, count: int) -> list["Embedding"]:
         """Split the batch into `count` shares, as `torch.tensor_split` does."""
         if not self.parts:
             return [self] * count
         shares = [torch.tensor_split(part, count) for part in self.parts]
-        return [Given(parts) for parts in zip(*shares, strict=True)]
+        return [Embedding(parts) for parts in zip(*shares, strict=True)]
 
 
-NOTHING = Given()
+NO_EMBEDDING = Embedding()
 """No condition at all."""
 
 
@@ -88,7 +88,7 @@ class Conditioner(nn.Module):
             for condition, maker in zip(self.conditions, self.makers, strict=True)
         ]
 
-    def forward(self, value: Value | None, count: int) -> Given:
+    def forward(self, value: Value | None, count: int) -> Embedding:
         """Turn a condition for `count` images into what layers hear.
 
         Raises:
@@ -99,7 +99,7 @@ class Conditioner(nn.Module):
         parts = []
         for condition, maker, one in zip(self.conditions, self.makers, values, strict=True):
             parts.append(self._widen(maker(condition.embed(one).to(self._like(one)))))
-        return Given(tuple(parts))
+        return Embedding(tuple(parts))
 
     def checked(self, value: Value | None, count: int) -> tuple[Tensor, ...]:
         """One value for each condition, of the right kind and number; errors as in `forward`."""
@@ -228,8 +228,8 @@ class Injection(nn.Module):
             }
         )
 
-    def forward(self, x: Tensor, given: Given) -> Tensor:
+    def forward(self, x: Tensor, embedding: Embedding) -> Tensor:
         """X + what the conditions say, (B, features, H, W) -> the same."""
         for number, layer in self.layers.items():
-            x = x + layer(given.parts[int(number)])
+            x = x + layer(embedding.parts[int(number)])
         return x

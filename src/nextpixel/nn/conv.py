@@ -6,10 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nextpixel.nn import chains, spectral
-from nextpixel.nn.conditioner import Conditioner, Given, Injection
+from nextpixel.accelerate import chains, spectral
+from nextpixel.nn.conditioner import Conditioner, Embedding, Injection
 from nextpixel.nn.masks import causal_mask, spread
-from nextpixel.nn.program import PIXEL, Map, Program
+from nextpixel.program.program import PIXEL, Map, Program
 
 
 class MaskedConv2d(nn.Module):
@@ -129,16 +129,16 @@ class ConditionalConv2d(nn.Module):
         self.before = Injection(conditioner.widths("input"), inputs)
         self.behind = Injection(conditioner.widths("bias", "map"), outputs)
 
-    def told(self, given: Given) -> Tensor:
+    def inject(self, embedding: Embedding) -> Tensor:
         """What is added behind the convolution if conditions are vectors, (B or 1, outputs)."""
-        told: Tensor = self.behind(self.conv.constant.view(1, -1, 1, 1), given)
-        return told.flatten(1)
+        inject: Tensor = self.behind(self.conv.constant.view(1, -1, 1, 1), embedding)
+        return inject.flatten(1)
 
     def lower(self, program: Program, x: Map) -> Map:
         """`forward` as operations."""
-        return program.told(self.conv.lower(program, program.told(x, self.before)), self.behind)
+        return program.inject(self.conv.lower(program, program.inject(x, self.before)), self.behind)
 
-    def forward(self, x: Tensor, given: Given) -> Tensor:
+    def forward(self, x: Tensor, embedding: Embedding) -> Tensor:
         """(B, inputs, H, W) -> (B, outputs, H, W)."""
-        behind: Tensor = self.behind(self.conv(self.before(x, given)), given)
+        behind: Tensor = self.behind(self.conv(self.before(x, embedding)), embedding)
         return behind

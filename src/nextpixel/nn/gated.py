@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nextpixel.nn.masks import causal_mask, spread
-from nextpixel.nn.program import PIXEL, ROW, Map, Program
+from nextpixel.program.program import PIXEL, ROW, Map, Program
 
 
 class VerticalConv2d(nn.Module):

@@ -125,13 +125,13 @@ class Shelf:
 
 
 def _load(section: dict[str, Any], card: Card) -> TestImages:
-    from nextpixel import settings
+    from nextpixel.config import build as build_config
     from nextpixel.data import load_config
     from nextpixel.data.config import DataConfig
 
     known = {field.name for field in fields(DataConfig)}
     kept = {key: value for key, value in section.items() if key in known}
-    config = settings.build(DataConfig, kept, f"{card.name}: data")
+    config = build_config(DataConfig, kept, f"{card.name}: data")
     test = load_config(replace(config, limit=None, levels=card.levels)).test
     return TestImages(test.levels, test.labels)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nextpixel import settings
+from nextpixel.config import check as check_config
 from nextpixel.recipes.recipe import Recipe, read
 
 if TYPE_CHECKING:
@@ -64,4 +64,4 @@ def check_model(recipe: Recipe) -> None:
 
     config = model_class(recipe.model.name).Config
     where = f"{recipe.name}: model"
-    settings.check(config, read_options(recipe.model.options, where), where)
+    check_config(config, read_options(recipe.model.options, where), where)

@@ -7,7 +7,11 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from nextpixel import settings
+from nextpixel.config import build as build_config
+from nextpixel.config import check as check_config
+from nextpixel.config import check_keys, read_file
+from nextpixel.config import merge as merge_sections
+from nextpixel.config import section as read_section
 from nextpixel.data.config import DataConfig
 from nextpixel.errors import nearest
 from nextpixel.training.config import TrainConfig
@@ -104,18 +108,18 @@ def read(name: str | Path, *layers: Layer) -> Recipe:
     """
     path = _find(name)
     where = str(name)
-    content = settings.read_file(path)
-    settings.check_keys(content, (*_NOTES, *_SECTIONS), where)
+    content = read_file(path)
+    check_keys(content, (*_NOTES, *_SECTIONS), where)
     sections: dict[str, Any] = {}
     for layer in (Layer(where, {key: content.get(key) for key in _SECTIONS}), *layers):
         sections = _lay(sections, layer)
     notes = {key: content[key] for key in _NOTES if key in content}
     return Recipe(
         name=path.stem,
-        **settings.check(Recipe, notes, where),
-        data=settings.build(DataConfig, sections["data"], f"{where}: data"),
+        **check_config(Recipe, notes, where),
+        data=build_config(DataConfig, sections["data"], f"{where}: data"),
         model=_model(sections["model"], f"{where}: model"),
-        train=settings.build(TrainConfig, sections["train"], f"{where}: train"),
+        train=build_config(TrainConfig, sections["train"], f"{where}: train"),
     )
 
 
@@ -128,14 +132,14 @@ def _find(name: str | Path) -> Path:
 
 
 def _lay(sections: Mapping[str, Any], layer: Layer) -> dict[str, Any]:
-    settings.check_keys(layer.sections, _SECTIONS, layer.where)
-    new = {key: settings.section(layer.sections, key, layer.where) for key in _SECTIONS}
-    settings.check(DataConfig, new["data"], f"{layer.where}: data")
-    settings.check(TrainConfig, new["train"], f"{layer.where}: train")
+    check_keys(layer.sections, _SECTIONS, layer.where)
+    new = {key: read_section(layer.sections, key, layer.where) for key in _SECTIONS}
+    check_config(DataConfig, new["data"], f"{layer.where}: data")
+    check_config(TrainConfig, new["train"], f"{layer.where}: train")
     old = dict(sections)
     if new["model"].get("name", "") not in ("", old.get("model", {}).get("name")):
         old["model"] = {}  # another model's options mean nothing to this one
-    return settings.merge(old, new)
+    return merge_sections(old, new)
 
 
 def _model(mapping: Mapping[str, Any], where: str) -> ModelChoice:

@@ -2,7 +2,7 @@
 
 from nextpixel.sampling.complete import complete
 from nextpixel.sampling.draw import sample
-from nextpixel.sampling.manner import METHODS
+from nextpixel.sampling.options import METHODS
 from nextpixel.sampling.recompute import Recompute
 from nextpixel.sampling.scan import State, scan
 

@@ -7,12 +7,12 @@ kept, but cannot inform it: the top of a digit shapes its bottom, not the other 
 import torch
 from torch import Tensor
 
-from nextpixel.heads.sharpness import Sharpness
+from nextpixel.heads.truncation import Truncation
 from nextpixel.models import PixelModel
 from nextpixel.nn import Value
-from nextpixel.ranks import Ranks
+from nextpixel.runtime.distributed import Ranks
 from nextpixel.sampling.draw import check_room, draw_uniforms, fill
-from nextpixel.sampling.manner import Manner
+from nextpixel.sampling.options import SamplingOptions
 from nextpixel.sampling.scan import OnRow
 
 
@@ -58,9 +58,9 @@ def complete(
     known = _expanded(known, levels)
     check_room(len(levels), model.shape)
     uniforms = draw_uniforms(len(levels), model.shape, rng)
-    sharpness = Sharpness(temperature, top_k, top_p)
-    manner = Manner(sharpness, method, batch_size, on_row, ranks or Ranks())
-    return fill(model, levels, known, uniforms, condition, manner)
+    truncation = Truncation(temperature, top_k, top_p)
+    options = SamplingOptions(truncation, method, batch_size, on_row, ranks or Ranks())
+    return fill(model, levels, known, uniforms, condition, options)
 
 
 def _expanded(known: Tensor, levels: Tensor) -> Tensor:

@@ -9,17 +9,17 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from nextpixel.heads.sharpness import Sharpness
+from nextpixel.engine.torch_engine import TorchEngine
+from nextpixel.heads.truncation import Truncation
 from nextpixel.likelihood import evaluation_mode
-from nextpixel.memory import require
 from nextpixel.models import PixelModel
-from nextpixel.nn import Given, Value
+from nextpixel.nn import Embedding, Value
 from nextpixel.order import Shape, Step, from_sequence
-from nextpixel.ranks import Ranks
-from nextpixel.sampling.manner import Manner
+from nextpixel.runtime.distributed import Ranks
+from nextpixel.runtime.memory import require
+from nextpixel.sampling.options import SamplingOptions
 from nextpixel.sampling.recompute import Recompute
 from nextpixel.sampling.scan import Choose, OnRow, Predict, scan
-from nextpixel.sampling.torch_engine import TorchEngine
 
 
 class Batch(NamedTuple):
@@ -29,16 +29,16 @@ class Batch(NamedTuple):
         levels: Shape (B, C, H, W), any level where not `known`.
         known: Boolean, of that shape.
         uniforms: In [0, 1), float64, of that shape.
-        given: What the model is told of each.
+        embedding: Conditions of each.
     """
 
     levels: Tensor
     known: Tensor
     uniforms: Tensor
-    given: Given
+    embedding: Embedding
 
 
-Filler = Callable[[PixelModel, Batch, Manner], Tensor]
+Filler = Callable[[PixelModel, Batch, SamplingOptions], Tensor]
 
 
 def sample(
@@ -91,9 +91,9 @@ def sample(
     uniforms = draw_uniforms(count, model.shape, rng)
     start = torch.zeros(count, *model.shape, dtype=torch.int64)
     known = torch.zeros(count, *model.shape, dtype=torch.bool)
-    sharpness = Sharpness(temperature, top_k, top_p)
-    manner = Manner(sharpness, method, batch_size, on_row, ranks or Ranks())
-    return fill(model, start, known, uniforms, condition, manner)
+    truncation = Truncation(temperature, top_k, top_p)
+    options = SamplingOptions(truncation, method, batch_size, on_row, ranks or Ranks())
+    return fill(model, start, known, uniforms, condition, options)
 
 
 def check_room(count: int, shape: Shape) -> None:
@@ -121,7 +121,7 @@ def fill(
     known: Tensor,
     uniforms: Tensor,
     condition: Value | None,
-    manner: Manner,
+    options: SamplingOptions,
 ) -> Tensor:
     """Keep `levels` where `known`, draw the rest by `uniforms`; all of shape (B, C, H, W).
 
@@ -131,31 +131,31 @@ def fill(
         Levels, uint8, shape (B, C, H, W).
 
     Raises:
-        ValueError: If the manner cannot be meant.
+        ValueError: If the options cannot be meant.
     """
-    own = manner.checked().ranks.share(len(levels))
+    own = options.checked().ranks.share(len(levels))
 
     def draw_own() -> Tensor:
         drawn = torch.zeros(levels.shape, dtype=torch.uint8)
-        filler = _filler(model, manner)
+        filler = _filler(model, options)
         with evaluation_mode(model), torch.inference_mode():
-            given = model.condition(condition, len(levels))
-            for part in _parts(own, manner.batch_size):
-                batch = Batch(levels[part], known[part], uniforms[part], given.part(part))
-                drawn[part] = filler(model, batch, manner).to("cpu", torch.uint8)
+            embedding = model.condition(condition, len(levels))
+            for part in _parts(own, options.batch_size):
+                batch = Batch(levels[part], known[part], uniforms[part], embedding.part(part))
+                drawn[part] = filler(model, batch, options).to("cpu", torch.uint8)
         return drawn
 
-    return manner.ranks.sum(manner.ranks.each(draw_own))
+    return options.ranks.sum(options.ranks.each(draw_own))
 
 
-def _filler(model: PixelModel, manner: Manner) -> Filler:
+def _filler(model: PixelModel, options: SamplingOptions) -> Filler:
     """What fills a batch of images."""
-    if manner.method == "recompute" or not _has_program(model):
+    if options.method == "recompute" or not _has_program(model):
         return _fill_by_recompute
     if _on_cpu(model) and _has_numba():
         return _fill_by_engine
-    engine = TorchEngine(model, sharpness=manner.sharpness)  # batches share what it records
-    return lambda _, batch, __: engine.fill(*batch, on_row=manner.on_row)[0]
+    engine = TorchEngine(model, truncation=options.truncation)  # batches share what it records
+    return lambda _, batch, __: engine.fill(*batch, on_row=options.on_row)[0]
 
 
 def _on_cpu(model: PixelModel) -> bool:
@@ -183,18 +183,18 @@ def _has_numba() -> bool:
     return found
 
 
-def _fill_by_engine(model: PixelModel, batch: Batch, manner: Manner) -> Tensor:
+def _fill_by_engine(model: PixelModel, batch: Batch, options: SamplingOptions) -> Tensor:
     from nextpixel.sampling import engine  # compiles: only where it is used
 
-    return engine.fill(model, *batch, sharpness=manner.sharpness, on_row=manner.on_row)[0]
+    return engine.fill(model, *batch, truncation=options.truncation, on_row=options.on_row)[0]
 
 
-def _fill_by_recompute(model: PixelModel, batch: Batch, manner: Manner) -> Tensor:
+def _fill_by_recompute(model: PixelModel, batch: Batch, options: SamplingOptions) -> Tensor:
     device = next(model.parameters()).device
-    state = Recompute(model, batch.levels.to(device), batch.given)
+    state = Recompute(model, batch.levels.to(device), batch.embedding)
     known, uniforms = batch.known.to(device), batch.uniforms.to(device)
-    choose = _chooser(state.levels, known, uniforms, manner.sharpness)
-    return scan(state, choose, manner.on_row)
+    choose = _chooser(state.levels, known, uniforms, options.truncation)
+    return scan(state, choose, options.on_row)
 
 
 def _parts(images: slice, size: int) -> Iterator[slice]:
@@ -202,16 +202,16 @@ def _parts(images: slice, size: int) -> Iterator[slice]:
     return (slice(at, min(at + size, end)) for at in range(first, end, size))
 
 
-def _chooser(levels: Tensor, known: Tensor, uniforms: Tensor, sharpness: Sharpness) -> Choose:
-    given = levels.clone()
+def _chooser(levels: Tensor, known: Tensor, uniforms: Tensor, truncation: Truncation) -> Choose:
+    embedding = levels.clone()
     needed = (~known).any(0)
 
     def choose(step: Step, predict: Predict) -> Tensor:
         row, column, color = step
         here = (slice(None), color, row, column)
         if not needed[color, row, column]:
-            return given[here]
-        drawn = predict().draw(uniforms[here], sharpness)
-        return torch.where(known[here], given[here], drawn)
+            return embedding[here]
+        drawn = predict().draw(uniforms[here], truncation)
+        return torch.where(known[here], embedding[here], drawn)
 
     return choose

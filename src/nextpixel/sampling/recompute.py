@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from nextpixel.heads import Distribution
-from nextpixel.lanes import Lanes
 from nextpixel.models import PixelModel
-from nextpixel.nn import NOTHING, Given
+from nextpixel.nn import NO_EMBEDDING, Embedding
 from nextpixel.order import Step
+from nextpixel.runtime.threads import Threads
 
 
 class Recompute:
@@ -23,12 +23,14 @@ class Recompute:
             may hold any level. It is copied.
     """
 
-    def __init__(self, model: PixelModel, levels: Tensor, given: Given = NOTHING) -> None:
+    def __init__(
+        self, model: PixelModel, levels: Tensor, embedding: Embedding = NO_EMBEDDING
+    ) -> None:
         self.model = model
         self.levels = levels.long().clone()
         self.x = model.encode(self.levels)
-        self.given = given
-        self.lanes = Lanes(1 if self.x.is_cuda else None)
+        self.embedding = embedding
+        self.threads = Threads(1 if self.x.is_cuda else None)
 
     def predict(self, step: Step) -> Distribution:
         """Distribution of a step given all before it, batch shape (B,)."""
@@ -38,15 +40,15 @@ class Recompute:
         column = step.column - left
 
         @torch.inference_mode()
-        def run(share: tuple[Tensor, Given]) -> Tensor:
+        def run(share: tuple[Tensor, Embedding]) -> Tensor:
             outputs = self.model.network(*share, (top, left))
             return outputs[:, :, -1:, column : column + 1]
 
-        given = self.given.window((top, left), *window.shape[2:])
-        count = min(self.lanes.count, len(window))
-        shares = zip(torch.tensor_split(window, count), given.share_out(count), strict=True)
-        with self.lanes.alone():
-            outputs = torch.cat(list(self.lanes.map(run, shares)))
+        embedding = self.embedding.window((top, left), *window.shape[2:])
+        count = min(self.threads.count, len(window))
+        shares = zip(torch.tensor_split(window, count), embedding.share_out(count), strict=True)
+        with self.threads.alone():
+            outputs = torch.cat(list(self.threads.map(run, shares)))
         return self.model.head(outputs, self.model.colors)[:, step.color, 0, 0]
 
     def write(self, step: Step, chosen: Tensor) -> None:

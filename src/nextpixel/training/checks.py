@@ -11,7 +11,7 @@ from nextpixel.errors import NextPixelError
 from nextpixel.likelihood import evaluation_mode
 from nextpixel.models import PixelModel
 from nextpixel.nn import Value
-from nextpixel.ranks import Ranks
+from nextpixel.runtime.distributed import Ranks
 from nextpixel.training.compiling import missing_compiler
 from nextpixel.training.config import TrainConfig
 

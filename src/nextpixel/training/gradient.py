@@ -19,10 +19,10 @@ import torch
 from torch import Tensor
 
 from nextpixel.data.seeds import rng_of
-from nextpixel.lanes import Lanes
 from nextpixel.models import PixelModel
 from nextpixel.nn import Value, take
-from nextpixel.ranks import Ranks
+from nextpixel.runtime.distributed import Ranks
+from nextpixel.runtime.threads import Threads
 from nextpixel.training.compiling import predictor
 
 _Gradients = Sequence[Tensor | None]
@@ -52,7 +52,7 @@ class Gradient:
         self.model, self.ranks, self.passes = model, ranks or Ranks(), passes
         self.parameters = list(model.parameters())
         whole = model.mode_matters or compiled or self.parameters[0].is_cuda
-        self.lanes = Lanes(1 if whole else None)
+        self.threads = Threads(1 if whole else None)
         self.bfloat16 = bfloat16
         self.predict = predictor(model) if compiled else model
 
@@ -92,7 +92,9 @@ class Gradient:
             return self._share(levels[share].to(device), take(condition, share, device), scale)
 
         with seeded(self.model, seed):
-            done = list(self.lanes.map(job, rows.tensor_split(min(self.lanes.count, len(rows)))))
+            done = list(
+                self.threads.map(job, rows.tensor_split(min(self.threads.count, len(rows))))
+            )
         return sum(loss for loss, _ in done), _add([gradients for _, gradients in done])
 
     def _share(

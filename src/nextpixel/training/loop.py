@@ -16,7 +16,7 @@ from typing import Any
 
 from nextpixel.data import Dataset
 from nextpixel.models import PixelModel
-from nextpixel.ranks import Ranks
+from nextpixel.runtime.distributed import Ranks
 from nextpixel.training.checks import ConditionOf, check_compiler, check_data, check_shares
 from nextpixel.training.config import TrainConfig
 from nextpixel.training.looks import Looks

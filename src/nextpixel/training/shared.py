@@ -4,7 +4,7 @@ from nextpixel.data import Split
 from nextpixel.likelihood import log_probs
 from nextpixel.models import PixelModel
 from nextpixel.nn import Value
-from nextpixel.ranks import Ranks
+from nextpixel.runtime.distributed import Ranks
 
 
 def nats_over(ranks: Ranks, model: PixelModel, images: Split, condition: Value | None) -> float:

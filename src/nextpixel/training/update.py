@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from nextpixel.data import Split, Stream
 from nextpixel.data.feed import feed_of
 from nextpixel.data.seeds import rng_of
-from nextpixel.errors import NextPixelError, told_to_all
+from nextpixel.errors import NextPixelError, shared_with_all
 from nextpixel.models import PixelModel
-from nextpixel.ranks import Ranks
+from nextpixel.runtime.distributed import Ranks
 from nextpixel.training.checks import ConditionOf
 from nextpixel.training.config import TrainConfig
 from nextpixel.training.ema import make_average
@@ -85,7 +85,7 @@ class Updates:
             NextPixelError: If the loss or its gradient is not finite; the weights are untouched.
         """
         self.model.train()
-        with self.gradient.lanes.alone():
+        with self.gradient.threads.alone():
             self._make(share)
 
     def _make(self, share: float) -> None:
@@ -135,7 +135,7 @@ class Updates:
         """Stop, on every rank, before numbers that are not finite spoil the weights."""
         row = self.spikes.row
         also = f", nor were the {row} updates before it, which were left out" if row else ""
-        raise told_to_all(
+        raise shared_with_all(
             NextPixelError(
                 f"the {what} is not finite at step {self.step + 1}{also}; the best weights and the "
                 "resume point before it stay. Try a lower learning_rate, a longer warmup or a "

@@ -1,0 +1,1 @@
+"""Fused training kernels for CPUs."""

@@ -1,0 +1,243 @@
+"""The step engine: a pixel costs a pixel.
+
+Every hidden value depends on the past only, so each is computed once and kept. A program's
+operations are sorted by when they can run: for a whole row before its first pixel (the rows above),
+at each pixel (what needs the pixels to its left), and once a pixel is written. Maps are kept in
+rings of as many rows as later operations look back: memory does not grow with the image's height.
+
+Per image the state has, over all maps, sum(rows kept x (width + padding) x features) floats.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nextpixel.engine import kernels
+from nextpixel.engine.finite import check_predictions, check_weights
+from nextpixel.engine.layout import Floats, Layout, Table, aligned, lay_out
+from nextpixel.heads.truncation import Truncation
+from nextpixel.models import PixelModel
+from nextpixel.nn import Embedding
+from nextpixel.program.program import Program, term_of
+from nextpixel.runtime.memory import require
+from nextpixel.runtime.threads import Threads
+
+Number = TypeVar("Number", np.int64, np.float64)
+CALL = 2_000_000_000
+"""Multiplications in one go; between two of them the scan can be stopped."""
+
+
+def fill(
+    model: PixelModel,
+    levels: Tensor,
+    known: Tensor,
+    uniforms: Tensor,
+    embedding: Embedding,
+    *,
+    truncation: Truncation,
+    on_row: Callable[[int, Tensor], None] | None,
+) -> tuple[Tensor, Tensor]:
+    """Keep `levels` where `known`, draw the rest by `uniforms`; all of shape (B, C, H, W).
+
+    Returns:
+        Levels, int64, shape (B, C, H, W), and the log-probability along the scan at temperature 1,
+        nats, float64, shape (B,).
+
+    Raises:
+        NotImplementedError: If this kind of model has no program.
+        NextPixelError: If a weight or a prediction is no finite number, or memory is too small.
+    """
+    out = levels.long().clone().contiguous().numpy()
+    threads = Threads()
+    made = prepared(model)
+    blocks = open_blocks(made, out, known.numpy(), uniforms.numpy(), embedding, threads.count)
+    chosen = _numbers(truncation, model.levels)
+    rows = 1 if on_row else max(1, CALL // (made.layout.work * len(out)))
+    for top in range(0, model.shape[1], rows):
+        bottom = min(model.shape[1], top + rows)
+
+        def scan(block: kernels.Block, top: int = top, bottom: int = bottom) -> None:
+            kernels.scan_rows(made.plan, block, chosen, top, bottom)
+
+        list(threads.map(scan, blocks))
+        if on_row is not None:
+            on_row(bottom, torch.from_numpy(out))
+    log_p = torch.from_numpy(np.concatenate([block.log_p for block in blocks]))
+    check_predictions(model, log_p)
+    return torch.from_numpy(out), log_p
+
+
+def open_blocks(
+    made: "Prepared",
+    levels: NDArray[np.int64],
+    known: NDArray[np.bool_],
+    uniforms: NDArray[np.float64],
+    embedding: Embedding,
+    threads: int,
+) -> list[kernels.Block]:
+    """Images before their scan, all of shape (B, C, H, W), a block for each of some threads.
+
+    Blocks read and write `levels` itself.
+
+    Raises:
+        NextPixelError: If memory is too small.
+    """
+    what = f"the scan of {len(levels)} images of {levels.shape[2]}x{levels.shape[3]} at a time"
+    require(made.memory(len(levels)), what, "make batch_size or the images smaller")
+    blocks = []
+    for part in _parts(len(levels), threads):
+        terms = _terms(made.program, made.layout, embedding.part(part))
+        blocks.append(_block(made.plan, *terms, levels[part], known[part], uniforms[part]))
+    return blocks
+
+
+def _numbers(truncation: Truncation, levels: int) -> tuple[float, int, float]:
+    """A truncation as compiled code takes it: what keeps all levels in place of None."""
+    return float(truncation.temperature), truncation.top_k or levels, float(truncation.top_p or 1.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A model ready to be carried out.
+
+    Attributes:
+        weights: Copies of the weights that it was made from.
+    """
+
+    weights: list[Tensor]
+    program: Program
+    layout: Layout
+    plan: kernels.Plan
+
+    def memory(self, count: int) -> int:
+        """Bytes of what is kept for images on their way: rings of rows of all maps.
+
+        4 * count * sum over maps of rows kept * (width + padding) * features; a map that is read
+        at its own pixel only counts as one column. And the weights once.
+        """
+        layout = self.layout
+        return 4 * (count * layout.size + layout.weights.size + layout.bias.size)
+
+
+PREPARED: WeakKeyDictionary[PixelModel, dict[tuple[int, int], Prepared]] = WeakKeyDictionary()
+
+
+def prepared(model: PixelModel, size: tuple[int, int] | None = None) -> Prepared:
+    """The model laid out for the interpreter; kept until its weights change.
+
+    Args:
+        model: The model.
+        size: Height and width of the images, where they are not the model's own.
+
+    Raises:
+        NotImplementedError: If this kind of model has no program.
+        NextPixelError: If a weight is no finite number.
+        ValueError: If the model is tied to its own size.
+    """
+    size = size or model.shape[1:]
+    weights = _tensors(model)
+    kept = PREPARED.setdefault(model, {})
+    found = kept.get(size)
+    if found is None or not all(map(torch.equal, found.weights, weights)):
+        check_weights(model)
+        program = model.lower().pruned()
+        if size != model.shape[1:] and tied_to_size(model, program):
+            raise ValueError(f"{model.name} takes images of {model.shape[1:]} only, got {size}")
+        layout = lay_out(program, size[1])
+        copies = [weight.detach().clone() for weight in weights]
+        found = Prepared(copies, program, layout, _plan(model, program, layout, size))
+        kept[size] = found
+    return found
+
+
+def _tensors(model: PixelModel) -> list[Tensor]:
+    """All parameters and buffers; torch's own listings take longer than a small net's image."""
+    kept = (part for module in model.modules() for part in (module._parameters, module._buffers))
+    return [value for part in kept for value in part.values() if value is not None]
+
+
+def tied_to_size(model: PixelModel, program: Program) -> bool:
+    """Whether something in a model is a map of its own images' size: positions, or a condition."""
+    maps = [condition.form == "map" for condition in model.conditioner.conditions]
+    terms = [op.term for op in program.ops if isinstance(op.term, Tensor)]
+    return any(maps) or any(tuple(term.shape[2:]) != (1, 1) for term in terms)
+
+
+def _parts(count: int, threads: int) -> list[slice]:
+    size = max(1, -(-count // threads))
+    return [slice(first, min(count, first + size)) for first in range(0, count, size)]
+
+
+def _plan(
+    model: PixelModel, program: Program, layout: Layout, size: tuple[int, int]
+) -> kernels.Plan:
+    every = torch.arange(model.levels)
+    image, place = layout.places[program.image.number], layout.places[program.output.number]
+    return kernels.Plan(
+        *layout.phases,
+        maps=layout.maps,
+        weights=layout.weights,
+        bias=layout.bias,
+        size=layout.size,
+        scale=model.scaled(every, torch.float32).numpy(),
+        shape=(model.colors, *size),
+        groups=program.groups,
+        head=(model.head.size, place.padded if place.parts > 1 else model.head.size),
+        planes=image.padded if image.parts > 1 else 1 + model.edge,
+        edge=model.edge,
+        output=program.output.number,
+    )
+
+
+def _block(
+    plan: kernels.Plan,
+    terms: Floats,
+    places: Table,
+    levels: NDArray[np.int64],
+    known: NDArray[np.bool_],
+    uniforms: NDArray[np.float64],
+) -> kernels.Block:
+    phases = (plan.row, plan.pixel, plan.late)
+    begins = tuple(_own(len(phase.stretches), np.int64) for phase in phases)
+    return kernels.Block(
+        state=aligned(len(levels) * plan.size),
+        terms=terms,
+        places=places,
+        begins=begins,  # type: ignore[arg-type]
+        here=_own(len(plan.maps), np.int64),
+        p=_own(len(plan.scale), np.float64),
+        weights=_own(len(plan.scale), np.float64),
+        levels=levels,
+        known=np.ascontiguousarray(known),
+        uniforms=np.ascontiguousarray(uniforms),
+        log_p=_own(len(levels), np.float64),
+    )
+
+
+def _own(size: int, dtype: type[Number]) -> NDArray[Number]:
+    """Zeros with room on both sides: on cache lines of their own, which no thread waits for."""
+    return np.zeros(size + 32, dtype)[16 : 16 + size]
+
+
+def _terms(program: Program, layout: Layout, embedding: Embedding) -> tuple[Floats, Table]:
+    """What "told" operations add, in the order in which they are placed, and its strides."""
+    like = torch.zeros(1)
+    parts, places, at = [], [], 0
+    for op in program.ops:
+        if op.kind != "told":
+            continue
+        term = term_of(op, embedding, like).float().permute(0, 2, 3, 1)
+        term = layout.places[op.output.number].spread(term).contiguous()
+        batch, height, width, features = term.shape
+        row = width * features
+        strides = [height * row if batch > 1 else 0, row if height > 1 else 0]
+        places.append([at, *strides, features if width > 1 else 0])
+        parts.append(term.numpy().ravel())
+        at += term.numel()
+    return np.concatenate([*parts, aligned(16)]), np.array(places, np.int64).reshape(-1, 4)

@@ -1,0 +1,152 @@
+"""The step engine in torch: readable, for any dtype, and for GPUs.
+
+It computes each hidden value once, as `engine.py` does, with one torch operation for each operation
+of the program; see `torch_scan.py`. On CUDA a row is recorded once as a graph, which is then
+replayed for every row without waiting for the device.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from nextpixel.engine.finite import check_predictions, check_weights
+from nextpixel.engine.torch_scan import Scan
+from nextpixel.errors import NextPixelError
+from nextpixel.heads import Distribution
+from nextpixel.heads.truncation import PLAIN, Truncation
+from nextpixel.models import PixelModel
+from nextpixel.nn import Embedding
+from nextpixel.sampling.scan import OnRow
+
+DEVICES = ("cpu", "cuda")
+"""Where it is tested; others were never tried, and some lack the float64 that drawing needs."""
+
+
+def fill(
+    model: PixelModel,
+    levels: Tensor,
+    known: Tensor,
+    uniforms: Tensor,
+    embedding: Embedding,
+    *,
+    truncation: Truncation,
+    on_row: OnRow | None,
+    use_graph: bool | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Keep `levels` where `known`, draw the rest by `uniforms`; see `TorchEngine`."""
+    engine = TorchEngine(model, truncation=truncation, use_graph=use_graph)
+    return engine.fill(levels, known, uniforms, embedding, on_row=on_row)
+
+
+class TorchEngine:
+    """The engine for a model whose weights stay as they are; batches of one size share a recording.
+
+    Args:
+        model: In evaluation mode, on the CPU or a CUDA device; its dtype is computed in.
+        truncation: How drawing departs from the model.
+        use_graph: Record a row as a CUDA graph; None: on a CUDA device.
+
+    Raises:
+        NextPixelError: If a weight is no finite number, or on other devices.
+        ValueError: If `truncation` cannot be meant.
+    """
+
+    def __init__(
+        self, model: PixelModel, *, truncation: Truncation = PLAIN, use_graph: bool | None = None
+    ) -> None:
+        self.model, self.device = model, next(model.parameters()).device
+        check_device(self.device)
+        check_weights(model)
+        self.use_graph = self.device.type == "cuda" if use_graph is None else use_graph
+        self.truncation = truncation.checked()
+        self._ready: tuple[Scan, Callable[[], None]] | None = None
+
+    @torch.inference_mode()
+    def fill(
+        self,
+        levels: Tensor,
+        known: Tensor,
+        uniforms: Tensor,
+        embedding: Embedding,
+        *,
+        on_row: OnRow | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Keep `levels` where `known`, draw the rest by `uniforms`; all of shape (B, C, H, W).
+
+        Args:
+            levels: Integers 0..K-1; where not `known`, of any value.
+            known: Boolean.
+            uniforms: In [0, 1), float64.
+            embedding: Conditions, on the model's device.
+            on_row: Called with the number of rows done and the levels so far, on the CPU. Each
+                call waits for the device.
+
+        Returns:
+            Levels, int64, shape (B, C, H, W), and the log-probability along the scan at
+            temperature 1, nats, float64, shape (B,); both on the CPU.
+
+        Raises:
+            NotImplementedError: If this kind of model has no program.
+            NextPixelError: If a prediction is no finite number, or the memory does not suffice.
+        """
+        scan, advance = self._prepare(embedding, len(levels))
+        scan.start(levels, known, uniforms)
+        for row in range(self.model.shape[1]):
+            advance()
+            if on_row is not None:
+                on_row(row + 1, scan.levels.cpu())
+        filled, log_prob = (x.to("cpu", copy=True) for x in (scan.levels, scan.log_prob))
+        check_predictions(self.model, log_prob)
+        return filled, log_prob
+
+    def _draw(self, pixel: Distribution, uniforms: Tensor) -> Tensor:
+        return pixel.draw(uniforms, self.truncation)
+
+    def _prepare(self, embedding: Embedding, count: int) -> tuple[Scan, Callable[[], None]]:
+        """A scan of so many images, and what carries out its next row."""
+        if self._ready is not None and len(self._ready[0].levels) == count:
+            self._ready[0].tell(embedding)
+            return self._ready
+        self._ready = None  # the memory of one is free before the next is made
+        scan = Scan(self.model, embedding, count, self._draw)
+        self._ready = scan, record(scan) if self.use_graph else scan.row
+        return self._ready
+
+
+def check_device(device: torch.device) -> None:
+    """Refuse devices that it is not made for.
+
+    Raises:
+        NextPixelError: Naming those it is made for.
+    """
+    if device.type not in DEVICES:
+        raise NextPixelError(f"the step engine runs on {' or '.join(DEVICES)}, not on {device}")
+
+
+def record(scan: Scan, *, warm_up: int = 2) -> Callable[[], None]:
+    """Record a row of a scan as a CUDA graph.
+
+    Warming up and recording write into the scan, which must be started afterwards.
+
+    Args:
+        scan: On a CUDA device.
+        warm_up: Rows carried out before, in which libraries set up what cannot be recorded.
+
+    Returns:
+        A function that carries out the next row, and does not wait for the device.
+    """
+    device = scan.levels.device
+    with torch.cuda.device(device):
+        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(warm_up):
+                scan.clear()
+                scan.row()
+        torch.cuda.current_stream().wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        scan.clear()
+        with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
+            scan.row()
+    return graph.replay
