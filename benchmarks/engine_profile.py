@@ -19,8 +19,9 @@ from numba import njit
 from sampling import drawing, nets, seconds
 
 import nextpixel as npx
-from nextpixel.engine import engine, kernels
-from nextpixel.engine.layout import KIND, KINDS, Phase
+from nextpixel.engine.cpu import executor as engine
+from nextpixel.engine.cpu import kernels
+from nextpixel.engine.cpu.layout import KIND, KINDS, Phase
 from nextpixel.nn import NO_EMBEDDING
 
 PARTS = ("row", "pixel", "choose", "write")

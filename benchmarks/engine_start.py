@@ -24,7 +24,7 @@ print(time.perf_counter() - start)
 """
 MEMORY = """
 import gc, torch, nextpixel as npx
-from nextpixel.engine import engine
+from nextpixel.engine.cpu import executor as engine
 
 def resident():
     pages = int(open("/proc/self/statm").read().split()[1])

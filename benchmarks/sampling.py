@@ -21,7 +21,7 @@ from collections.abc import Callable
 import torch
 
 import nextpixel as npx
-from nextpixel.engine import engine
+from nextpixel.engine.cpu import executor as engine
 
 GATED = {"features": 128, "layers": 9, "first_side": 7, "side": 3, "head_features": 128}
 COLUMNS = (

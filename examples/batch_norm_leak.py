@@ -19,7 +19,7 @@ def sees(model: npx.models.PixelModel, levels: torch.Tensor) -> tuple[int, int, 
     levels = levels.double().requires_grad_()
     _, height, width = model.shape
     row, column = height // 2, width // 2
-    log_p = model.predict(levels).log_probabilities()[0, 0, row, column]
+    log_p = model.predict(levels).logits[0, 0, row, column]
     weights = torch.randn(len(log_p), generator=torch.Generator().manual_seed(1)).double()
     (seen,) = torch.autograd.grad(log_p @ weights, levels)
     not_known = seen[0, 0].flatten()[row * width + column :]

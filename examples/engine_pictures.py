@@ -19,7 +19,7 @@ from matplotlib.patches import Patch, Rectangle
 from PIL import Image
 
 import nextpixel as npx
-from nextpixel.engine.layout import PAD, ROWS, STEP, TARGET, Layout, lay_out
+from nextpixel.engine.cpu.layout import PAD, ROWS, STEP, TARGET, Layout, lay_out
 from nextpixel.program.program import LATE, PIXEL, ROW, Op, Program, Tap
 
 COLORS = {ROW: "#9cc3e6", PIXEL: "#f6b26b", LATE: "#b6d7a8"}

@@ -33,7 +33,7 @@ def past_picture() -> Figure:
     levels, label = split.levels[1:2], split.labels[1:2]
     row, column = 3, 3
     with torch.no_grad():
-        p = model(levels, label).log_probabilities()[0, 0, row, column].exp()
+        p = model(levels, label).logits[0, 0, row, column].exp()
     figure, (left, right) = panels(2, 7.4, 2.9, width_ratios=[1, 1.5])
     known = torch.arange(64).view(8, 8) < row * 8 + column
     shades = np.where(known, 1 - levels[0, 0] / 16, 0.93)

@@ -266,7 +266,7 @@ def test_a_pixel_pointed_at_shows_what_the_model_expects_and_sees(page, address)
     sight.get_by_text(f"Sees {seen} of {9 * 28 + 12} earlier pixels").wait_for()
     image = npx.load_data("mnist", levels=2).test.levels[:1]
     with torch.inference_mode():
-        chance = model(image).log_probabilities()[0, 0, 9, 12].exp()
+        chance = model(image).logits[0, 0, 9, 12].exp()
         bits = float(-model.log_prob(image)) / np.log(2)
     share = f"given {100 * float(chance[int(image[0, 0, 9, 12])]):.1f} %"
     sight.get_by_text(share).wait_for()

@@ -13,7 +13,8 @@ from numba import njit
 
 from nextpixel import build, sample
 from nextpixel.codec import kernels as coding
-from nextpixel.engine import choosing, engine, kernels
+from nextpixel.engine.cpu import choosing, kernels
+from nextpixel.engine.cpu import executor as engine
 from nextpixel.errors import NextPixelError
 from nextpixel.models import PixelModel
 from nextpixel.runtime import compiling, memory, vectors
@@ -211,7 +212,7 @@ torch.set_num_threads(int(sys.argv[1]))
 from tests.test_engine import tiny
 from nextpixel.heads.truncation import PLAIN
 from nextpixel.nn import NOTHING
-from nextpixel.engine import engine
+from nextpixel.engine.cpu import executor as engine
 count = int(sys.argv[2])
 levels = torch.randint(0, 3, (16, 1, 6, 6), generator=torch.Generator().manual_seed(1))
 known, uniforms = torch.ones_like(levels).bool(), torch.zeros(levels.shape).double()

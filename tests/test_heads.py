@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from nextpixel.heads import Bernoulli, BernoulliHead, Categorical, CategoricalHead, head_for
+from nextpixel.heads import Bernoulli, BernoulliHead, Categorical, CategoricalHead, make_head
 from nextpixel.heads.truncation import Truncation
 
 EXTREME = torch.tensor([-1e4, -90.0, -1.0, 0.0, 1e-8, 40.0, 1e4], dtype=torch.float64)
@@ -19,12 +19,12 @@ def random_logits(*shape: int, scale: float = 3.0) -> torch.Tensor:
 @pytest.mark.parametrize("levels", [2, 5, 256])
 def test_probabilities_sum_to_one_for_any_logits(levels, scale):
     distribution = Categorical(random_logits(7, levels, scale=scale))
-    total = distribution.log_probabilities().logsumexp(-1)
+    total = distribution.logits.logsumexp(-1)
     torch.testing.assert_close(total, torch.zeros_like(total), rtol=0, atol=1e-12)
 
 
 def test_both_levels_sum_to_one_for_any_logit():
-    total = Bernoulli(EXTREME).log_probabilities().logsumexp(-1)
+    total = Bernoulli(EXTREME).logits.logsumexp(-1)
     torch.testing.assert_close(total, torch.zeros_like(total), rtol=0, atol=1e-12)
 
 
@@ -38,15 +38,13 @@ def test_an_unlikely_level_has_no_floor():
 @pytest.mark.parametrize("distribution", [Bernoulli(EXTREME), Categorical(random_logits(7, 4))])
 def test_log_prob_is_the_entry_of_log_probabilities(distribution):
     levels = torch.arange(7) % distribution.level_count
-    expected = distribution.log_probabilities().gather(-1, levels.unsqueeze(-1)).squeeze(-1)
+    expected = distribution.logits.gather(-1, levels.unsqueeze(-1)).squeeze(-1)
     torch.testing.assert_close(distribution.log_prob(levels), expected, rtol=0, atol=1e-12)
 
 
 def test_a_bernoulli_is_the_categorical_of_two_levels():
     both = torch.stack([torch.zeros_like(EXTREME), EXTREME], -1)
-    torch.testing.assert_close(
-        Bernoulli(EXTREME).log_probabilities(), Categorical(both).log_probabilities()
-    )
+    torch.testing.assert_close(Bernoulli(EXTREME).logits, Categorical(both).scores)
 
 
 def test_entropy_is_the_expected_surprise():
@@ -58,20 +56,20 @@ def test_a_uniform_is_inverted_at_the_cumulative_probabilities():
     """p = 1/4, 1/2, 1/4: the steps are at 0.25 and 0.75, and belong to the upper level."""
     logits = torch.tensor([0.25, 0.5, 0.25]).double().log().expand(5, 3)
     uniforms = torch.tensor([0.0, 0.2499, 0.2501, 0.7499, 0.7501]).double()
-    assert Categorical(logits).draw(uniforms).tolist() == [0, 0, 1, 1, 2]
+    assert Categorical(logits).icdf(uniforms).tolist() == [0, 0, 1, 1, 2]
 
 
 def test_a_level_of_probability_zero_is_never_drawn():
     logits = torch.tensor([[-1e6, 0.0, -1e6]]).double().expand(3, 3)
     uniforms = torch.tensor([0.0, 0.5, 1 - 2**-53], dtype=torch.float64)
-    assert Categorical(logits).draw(uniforms).tolist() == [1, 1, 1]
+    assert Categorical(logits).icdf(uniforms).tolist() == [1, 1, 1]
 
 
 def test_temperature_sharpens_and_flattens():
     logits = torch.tensor([[0.0, 2.0]]).double().expand(1000, 2)
     uniforms = torch.linspace(0, 1 - 1e-9, 1000).double()
     ones = [
-        Categorical(logits).draw(uniforms, Truncation(t)).sum().item() for t in (0.25, 1.0, 4.0)
+        Categorical(logits).icdf(uniforms, Truncation(t)).sum().item() for t in (0.25, 1.0, 4.0)
     ]
     expected = [1000 * torch.sigmoid(torch.tensor(2.0 / t)).item() for t in (0.25, 1.0, 4.0)]
     assert ones == pytest.approx(expected, abs=1.5)
@@ -96,7 +94,7 @@ UNEQUAL = torch.tensor([0.1, 0.4, 0.05, 0.3, 0.15]).double()
 )
 def test_levels_are_left_out_and_the_rest_keep_their_ratios(truncation, kept):
     uniforms = (torch.arange(10_000).double() + 0.5) / 10_000
-    drawn = Categorical(UNEQUAL.log().expand(10_000, 5)).draw(uniforms, truncation)
+    drawn = Categorical(UNEQUAL.log().expand(10_000, 5)).icdf(uniforms, truncation)
     shares = drawn.bincount(minlength=5) / 10_000
     expected = torch.zeros(5)
     expected[kept] = (UNEQUAL[kept] / UNEQUAL[kept].sum()).float()
@@ -104,7 +102,7 @@ def test_levels_are_left_out_and_the_rest_keep_their_ratios(truncation, kept):
 
 
 def test_of_equally_likely_levels_the_lower_is_kept():
-    drawn = Categorical(torch.zeros(50, 4).double()).draw(
+    drawn = Categorical(torch.zeros(50, 4).double()).icdf(
         torch.linspace(0, 0.999, 50).double(), Truncation(top_k=2)
     )
     assert sorted(set(drawn.tolist())) == [0, 1]
@@ -122,12 +120,12 @@ def test_of_equally_likely_levels_the_lower_is_kept():
 )
 def test_numbers_out_of_range_are_refused(truncation, message):
     with pytest.raises(ValueError, match=message):
-        Categorical(torch.zeros(1, 2)).draw(torch.zeros(1).double(), truncation)
+        Categorical(torch.zeros(1, 2)).icdf(torch.zeros(1).double(), truncation)
 
 
 def test_outputs_are_read_color_by_color():
     outputs = torch.arange(2 * 6).float().view(1, 12, 1, 1)
-    logits = CategoricalHead(6)(outputs, colors=2).logits
+    logits = CategoricalHead(6)(outputs, colors=2).scores
     assert logits.shape == (1, 2, 1, 1, 6)
     assert logits[0, 1, 0, 0].tolist() == [6, 7, 8, 9, 10, 11]
     assert BernoulliHead()(torch.zeros(3, 2, 4, 5), colors=2).logit.shape == (3, 2, 4, 5)
@@ -136,9 +134,9 @@ def test_outputs_are_read_color_by_color():
 def test_indexing_gives_a_part():
     logits = random_logits(2, 3, 4, 5)
     part = Categorical(logits)[:, 1, 2]
-    assert torch.equal(part.logits, logits[:, 1, 2])
+    assert torch.equal(part.scores, logits[:, 1, 2])
     assert torch.equal(Bernoulli(EXTREME)[2:4].logit, EXTREME[2:4])
 
 
 def test_two_levels_take_one_logit_and_more_take_k():
-    assert [head_for(levels).size for levels in (2, 3, 256)] == [1, 3, 256]
+    assert [make_head("auto", levels).size for levels in (2, 3, 256)] == [1, 3, 256]

@@ -251,7 +251,7 @@ def test_probabilities_are_the_models_own(client, folders):
     levels = levels_of("color")
     asked = {"models": ["color"], "image": image(levels[0], 4), "row": 2, "column": 1}
     found = client.post("/api/look", json=asked).json()["looks"][0]
-    expected = npx.load(folders["color"])(levels).log_probabilities()[0, :, 2, 1].exp()
+    expected = npx.load(folders["color"])(levels).logits[0, :, 2, 1].exp()
     assert np.allclose(found["probabilities"], expected.detach().numpy(), atol=1e-6)
     assert np.sum(found["probabilities"], 1) == pytest.approx([1, 1, 1])
 

@@ -193,7 +193,7 @@ def redraw(model: nn.Module, rng: torch.Generator) -> None:
 def _outputs(model: PixelModel, levels: Tensor, rng: torch.Generator) -> Tensor:
     """One number for each step, shape (steps,): a random combination of its log-probabilities."""
     embedding = model.condition(model.conditioner.example(len(levels), rng), len(levels))
-    log_p = model.predict(levels, embedding).log_probabilities()
+    log_p = model.predict(levels, embedding).logits
     weights = torch.randn(log_p.shape, generator=rng, dtype=log_p.dtype)
     return to_sequence((log_p * weights).sum(-1))[0]
 

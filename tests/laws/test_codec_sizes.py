@@ -106,6 +106,6 @@ def test_what_lies_outside_of_an_image_costs_nothing():
     report = archive.write(io.BytesIO(), model, TensorSource(images))
     with torch.inference_mode():
         padded = torch.zeros(1, 1, HEIGHT, WIDTH, dtype=torch.long)
-        first = model(padded).log_probabilities()[0, 0, 0, 0, 0]
+        first = model(padded).logits[0, 0, 0, 0, 0]
     assert report.ideal_bits == pytest.approx(-40 * float(first) / math.log(2), rel=1e-4)
     assert report.values == 40

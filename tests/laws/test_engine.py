@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nextpixel.engine import engine
+from nextpixel.engine.cpu import executor as engine
 from nextpixel.heads.truncation import PLAIN
 from nextpixel.models import PixelModel
 from nextpixel.sampling import complete, sample
@@ -67,7 +67,7 @@ def assert_on_a_boundary(
 ) -> None:
     uniforms = draw_uniforms(IMAGES, model.shape, rng())
     with torch.inference_mode():
-        log_p = model(oracle, condition_for(model, IMAGES)).log_probabilities()
+        log_p = model(oracle, condition_for(model, IMAGES)).logits
     bounds = log_p.double().softmax(-1).cumsum(-1)
     near = (bounds - uniforms.unsqueeze(-1)).abs().min(-1).values < 1e-5
     for image in differing.nonzero().flatten():

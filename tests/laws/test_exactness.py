@@ -60,8 +60,8 @@ def test_later_levels_never_change_an_earlier_prediction(model):
     mixed[:, step.color, step.row, step.column] = others[:, step.color, step.row, step.column]
     here = (slice(None), slice(None), step.row, step.column)
     torch.testing.assert_close(
-        model(mixed, condition_for(model, 2))[here].log_probabilities(),
-        model(levels, condition_for(model, 2))[here].log_probabilities(),
+        model(mixed, condition_for(model, 2))[here].logits,
+        model(levels, condition_for(model, 2))[here].logits,
         rtol=0,
         atol=1e-12,
     )
@@ -155,7 +155,7 @@ def test_the_audit_catches_instance_norm():
 def test_batch_norm_leaks_in_training_mode_and_is_refused_there():
     model = CASES["plain-batch-norm"].build(4, 4).train()
     levels = random_levels(model, 2).double().requires_grad_()
-    first = model.predict(levels).log_probabilities()[0, 0, 0, 0]
+    first = model.predict(levels).logits[0, 0, 0, 0]
     (seen,) = torch.autograd.grad(first[0], levels)
     assert seen[0, 0].flatten()[1:].any(), "the first pixel sees its future"
     assert seen[1].any(), "and another image"

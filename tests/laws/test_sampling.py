@@ -53,10 +53,10 @@ def test_a_window_gives_what_the_whole_image_gives(case):
     """Wider than the reach in every direction, so that the window has all four kinds of border."""
     model = case.build(3 + 2 * 3, 3 + 4 * 3)
     levels = random_levels(model, 2)
-    whole = model(levels, condition_for(model, 2)).log_probabilities()
+    whole = model(levels, condition_for(model, 2)).logits
     state = Recompute(model, levels, model.condition(condition_for(model, 2), 2))
     for step in steps(model.shape):
-        here = state.predict(step).log_probabilities()
+        here = state.predict(step).logits
         torch.testing.assert_close(
             here, whole[:, step.color, step.row, step.column], rtol=0, atol=1e-11
         )
@@ -123,16 +123,14 @@ def test_completing_all_known_changes_nothing(model):
 def test_low_temperature_takes_the_likeliest_level(model):
     drawn = draw(model, 2, rng=rng(), temperature=1e-6)
     with torch.inference_mode():
-        likeliest = model(drawn, condition_for(model, len(drawn))).log_probabilities().argmax(-1)
+        likeliest = model(drawn, condition_for(model, len(drawn))).logits.argmax(-1)
     assert torch.equal(drawn.long(), likeliest)
 
 
 def test_temperature_is_applied_to_each_conditional(tiny_model):
     """The first sub-pixel's frequencies follow its tempered probabilities."""
     drawn = draw(tiny_model, 6000, rng=rng(1), temperature=2.0, batch_size=6000)
-    log_p = (
-        tiny_model(drawn[:1], condition_for(tiny_model, 1)).log_probabilities()[0, 0, 0, 0].detach()
-    )
+    log_p = tiny_model(drawn[:1], condition_for(tiny_model, 1)).logits[0, 0, 0, 0].detach()
     expected = (log_p / 2).softmax(-1)[1].item()
     frequency = (drawn[:, 0, 0, 0] == 1).double().mean().item()
     assert abs(frequency - expected) < 5 * (expected * (1 - expected) / 6000) ** 0.5

@@ -130,7 +130,7 @@ def test_a_trace_of_rows_that_change_their_address_is_seen(monkeypatch):
 
 def score_by_trace(model: PixelModel, levels: Tensor) -> Tensor:
     scan = new_scan(model)
-    scan.draw = lambda pixel, u: pixel.draw(u, Truncation(0.7, top_k=2, top_p=0.8))
+    scan.draw = lambda pixel, u: pixel.icdf(u, Truncation(0.7, top_k=2, top_p=0.8))
     advance = trace(scan)
     scan.start(levels, torch.ones_like(levels).bool(), uniforms(model))
     for _ in range(HEIGHT):
@@ -327,7 +327,7 @@ def test_sampling_on_a_gpu_takes_the_graph_and_draws_what_the_cpu_draws(case):
 def test_nothing_in_a_scan_waits_for_the_device(case, use_graph, truncation):
     model = build(case, "cuda")
     scan = new_scan(model)
-    scan.draw = lambda pixel, u: pixel.draw(u, truncation)
+    scan.draw = lambda pixel, u: pixel.icdf(u, truncation)
     with torch.no_grad():
         advance = torch_engine.record(scan) if use_graph else scan.row
         nothing = torch.zeros_like(scan.levels)

@@ -14,7 +14,7 @@ from nextpixel.codec.container import Archive, write_archive
 from nextpixel.codec.header import MOST_VALUES, Header
 from nextpixel.codec.identity import fingerprint
 from nextpixel.codec.tiles import Size, Tiles
-from nextpixel.engine.engine import prepared, tied_to_size
+from nextpixel.engine.cpu.executor import prepared, tied_to_size
 from nextpixel.errors import NextPixelError
 from nextpixel.models import PixelModel
 from nextpixel.nn import Value, take

@@ -14,9 +14,9 @@ from nextpixel.codec import kernels
 from nextpixel.codec.coder import Decoder, Encoder
 from nextpixel.codec.container import pixels_crc
 from nextpixel.codec.frequency import frequencies
-from nextpixel.engine.engine import open_blocks, prepared
-from nextpixel.engine.finite import check_predictions
-from nextpixel.engine.kernels import Block, Plan
+from nextpixel.engine.cpu.executor import open_blocks, prepared
+from nextpixel.engine.cpu.kernels import Block, Plan
+from nextpixel.engine.lowering import check_predictions
 from nextpixel.likelihood import evaluation_mode
 from nextpixel.models import PixelModel
 from nextpixel.nn import ClassCondition, Value

@@ -7,12 +7,14 @@ takes them: float64, each number of parts less one.
 
 import numpy as np
 
-from nextpixel.engine.choosing import log64, read, weigh
-from nextpixel.engine.kernels import SHARED, begin_row, predict, turn_to, write
-from nextpixel.engine.layout import STEP
+from nextpixel.engine.cpu.choosing import choice_of, log64, read, weigh
+from nextpixel.engine.cpu.kernels import SHARED, begin_row, predict, turn_to, write
 from nextpixel.runtime.compiling import compiled, inlined
 
 PARTS = 1 << 24
+
+PLAIN = (1.0, 1 << 62, 1.0)
+"""No truncation: temperature, top_k and top_p that keep all."""
 
 
 @inlined
@@ -41,12 +43,10 @@ def span(entries, level):
 
 
 @inlined
-def weigh_place(plan, block, image, column, color):
-    """Weights of the levels of a sub-pixel into `block.weights`; the largest logit, their sum."""
-    at = image * plan.size + block.here[plan.output]
-    at += column * plan.maps[plan.output, STEP] + color * plan.head[1]
-    largest = read(block.state, at, plan.head[0], block.p)
-    return largest, weigh(block.p, largest, 1.0, block.weights)
+def weigh_place(choice, image):
+    """Probabilities of the levels of a sub-pixel up to a factor; the largest logit, their sum."""
+    largest = read(choice, image)
+    return largest, weigh(choice.p, largest, 1.0, choice.probabilities)
 
 
 @compiled
@@ -76,11 +76,12 @@ def spans_of_rows(plan, block, room, starts, parts, top, bottom):
 def spans(plan, block, room, starts, parts, first, last, row, column, color):
     """The spans of the levels of one sub-pixel, for images first..last-1."""
     levels, known, log_p, p = block.levels, block.known, block.log_p, block.p
+    choice = choice_of(plan, block, PLAIN, first, last, row, column, color)
     for image in range(first, last):
         if known[image, color, row, column]:
             continue
-        largest, total = weigh_place(plan, block, image, column, color)
-        tabulate(block.weights, total, room)
+        largest, total = weigh_place(choice, image)
+        tabulate(block.probabilities, total, room)
         level = levels[image, color, row, column]
         starts[image], parts[image] = span(room, level)
         log_p[image] += (p[level] - largest) - log64(total)
@@ -100,9 +101,10 @@ def next_entries(plan, block, entries, row, column, color):
         if column == 0 and color == 0:
             begin_row(plan, block, first, last, row)
         predict(plan, block, first, last, row, column, color)
+        choice = choice_of(plan, block, PLAIN, first, last, row, column, color)
         for image in range(first, last):
-            _, total = weigh_place(plan, block, image, column, color)
-            tabulate(block.weights, total, entries[image])
+            _, total = weigh_place(choice, image)
+            tabulate(block.probabilities, total, entries[image])
 
 
 @compiled

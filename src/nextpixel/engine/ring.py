@@ -30,17 +30,19 @@ class Ring:
         return self.values[:, row - 1, left : left + len(columns), features]
 
     def seen(self, columns: range, taps: tuple[tuple[int, int], ...]) -> Tensor:
-        """What taps see from some columns, (B, columns, taps * F)."""
+        """What taps see from some columns, (B, columns, taps * F).
+
+        Of one column, and taps that are neighbours in the current row, it is a view.
+        """
+        (row, first), (last_row, last) = taps[0], taps[-1]
+        if len(columns) == 1 and row == last_row == 0 and last - first == len(taps) - 1:
+            run = range(columns.start + first, columns.start + last + 1)
+            return self.at(run).flatten(1).unsqueeze(1)
         shifted = [
             self.at(range(columns.start + column, columns.stop + column), row)
             for row, column in taps
         ]
         return torch.cat(shifted, -1)
-
-    def beside(self, column: int, taps: tuple[tuple[int, int], ...]) -> Tensor:
-        """What neighbouring taps in the current row see from one column: a view, (B, taps * F)."""
-        first, last = taps[0][1], taps[-1][1]
-        return self.at(range(column + first, column + last + 1)).flatten(1)
 
     def shift(self) -> None:
         """Move rows up by one; the current row is to be written next."""

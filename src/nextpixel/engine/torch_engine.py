@@ -10,7 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from nextpixel.engine.finite import check_predictions, check_weights
+from nextpixel.engine.lowering import check_predictions
 from nextpixel.engine.torch_scan import Scan
 from nextpixel.errors import NextPixelError
 from nextpixel.heads import Distribution
@@ -57,7 +57,6 @@ class TorchEngine:
     ) -> None:
         self.model, self.device = model, next(model.parameters()).device
         check_device(self.device)
-        check_weights(model)
         self.use_graph = self.device.type == "cuda" if use_graph is None else use_graph
         self.truncation = truncation.checked()
         self._ready: tuple[Scan, Callable[[], None]] | None = None
@@ -101,7 +100,7 @@ class TorchEngine:
         return filled, log_prob
 
     def _draw(self, pixel: Distribution, uniforms: Tensor) -> Tensor:
-        return pixel.draw(uniforms, self.truncation)
+        return pixel.icdf(uniforms, self.truncation)
 
     def _prepare(self, embedding: Embedding, count: int) -> tuple[Scan, Callable[[], None]]:
         """A scan of so many images, and what carries out its next row."""

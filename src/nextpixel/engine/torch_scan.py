@@ -12,12 +12,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from nextpixel.engine.lowering import lowered
 from nextpixel.engine.ring import Ring
 from nextpixel.heads import Distribution
 from nextpixel.models import PixelModel
 from nextpixel.nn import Embedding
-from nextpixel.program.program import LATE, PIXEL, ROW, Map, Op, Program, term_of
-from nextpixel.program.schedule import Schedule, Task
+from nextpixel.program import LATE, PIXEL, ROW, Map, Program, Schedule, Tap, Task
+from nextpixel.program.ops import Inject, Part
 from nextpixel.runtime.memory import require
 
 Draw = Callable[[Distribution, Tensor], Tensor]
@@ -34,7 +35,7 @@ class Row:
         levels: (B, C, W): the known ones, and those drawn so far.
         known: (B, C, W).
         uniforms: (B, C, W).
-        terms: What each "told" adds, by the number of its output: (B or 1, W, F).
+        terms: What is added from outside the image, by the number of its output: (B or 1, W, F).
     """
 
     levels: Tensor
@@ -60,8 +61,12 @@ class Scan:
 
     def __init__(self, model: PixelModel, embedding: Embedding, count: int, draw: Draw) -> None:
         self.model, self.draw = model, draw
-        self.program = model.lower().pruned()
-        self.schedule = Schedule(self.program)
+        self.program = lowered(model)
+        self.schedule = Schedule(self.program, fold=True)
+        self.tasks = tuple(
+            [(task, task.parts(in_runs=phase == PIXEL)) for task in tasks]
+            for phase, tasks in enumerate(self.schedule.tasks)
+        )
         like = next(model.parameters()).detach()
         self.columns = range(model.shape[2])
         needed = count * self.schedule.numbers(self.program, model.shape[2]) * like.element_size()
@@ -102,13 +107,12 @@ class Scan:
     def row(self) -> None:
         """Carry out the next row."""
         row = self._read_row()
-        above, beside, behind = (self.schedule.tasks[when] for when in (ROW, PIXEL, LATE))
-        self._run(above, row, self.columns, None)
+        self._run(ROW, row, self.columns, None)
         for column in self.columns:
             for group in range(self.program.groups):
-                self._run(beside, row, range(column, column + 1), group)
+                self._run(PIXEL, row, range(column, column + 1), group)
                 self._draw(row, column, group)
-                self._run(behind, row, range(column, column + 1), None)
+                self._run(LATE, row, range(column, column + 1), None)
         self._write_row(row)
 
     def _read_row(self) -> Row:
@@ -126,7 +130,7 @@ class Scan:
         levels = row.levels.unsqueeze(2)
         self.levels.index_copy_(2, self.number, levels)
         outputs = self._outputs(self.columns, EVERYTHING)
-        log_p = self.model.head(outputs, self.model.colors).log_prob(levels)
+        log_p = self.model.read_head(outputs, levels).log_prob(levels)
         self.log_prob += log_p.sum((1, 2, 3))
         for ring in set(self.rings):
             ring.shift()
@@ -140,69 +144,74 @@ class Scan:
     def _draw(self, row: Row, column: int, group: int) -> None:
         """Draw the colors of a group where they are not known, and write them."""
         colors = _share(self.model.colors, group, self.program.groups)
-        features = _share(self.program.output.features, group, self.program.groups)
-        outputs = self._outputs(range(column, column + 1), features)
-        pixel = self.model.head(outputs, colors.stop - colors.start)[:, :, 0, 0]
-        here = (slice(None), colors, column)
-        drawn = self.draw(pixel, row.uniforms[here])
-        row.levels[here] = torch.where(row.known[here], row.levels[here], drawn)
+        if self.model.head.sees_colors:  # each color waits for those before it
+            for color in range(colors.start, colors.stop):
+                self._draw_colors(row, column, slice(color, color + 1))
+        else:
+            self._draw_colors(row, column, colors)
         x = self.model.encode(row.levels[:, :, column, None, None])
         self.rings[0].at(range(column, column + 1)).copy_(x.squeeze(3).transpose(1, 2))
 
-    def _run(self, tasks: list[Task], row: Row, columns: range, group: int | None) -> None:
-        """Carry out tasks at some columns, for the features of a color group or for all."""
-        for task in tasks:
-            op = task.op
-            features = _share(op.output.features, group, self.program.groups)
-            target = self.rings[op.output.number].at(columns, features=features)
-            if op.kind == "conv" and op.output.known == PIXEL and group is not None:
-                self._add_beside(task, columns.start, features, target)
-            elif op.kind == "conv":
-                self._start_conv(task, columns, target)
-            else:
-                self._run_pointwise(op, row, columns, group, target)
+    def _draw_colors(self, row: Row, column: int, colors: slice) -> None:
+        outputs = self._outputs(range(column, column + 1), EVERYTHING)
+        levels = row.levels[:, :, column, None, None]
+        pixel = self.model.read_head(outputs, levels)[:, colors, 0, 0]
+        here = (slice(None), colors, column)
+        drawn = self.draw(pixel, row.uniforms[here])
+        row.levels[here] = torch.where(row.known[here], row.levels[here], drawn)
 
-    def _start_conv(self, task: Task, columns: range, target: Tensor) -> None:
-        """Set a convolution's output to its bias and what its taps see in the rows above."""
-        op, source = task.op, self.rings[task.op.inputs[0].number]
-        assert op.bias is not None
-        if not task.parts:
-            target.copy_(op.bias)
-            return
-        (part,) = task.parts
-        seen = source.seen(columns, part.taps).flatten(0, 1)
-        target.copy_(torch.addmm(op.bias, seen, part.weight).view_as(target))
+    def _run(self, phase: int, row: Row, columns: range, group: int | None) -> None:
+        """Carry out a phase at some columns, for the features of a color group or for all."""
+        for task, parts in self.tasks[phase]:
+            task.op.step(_Places(self, task, parts, row, columns, group))
 
-    def _add_beside(self, task: Task, column: int, features: slice, target: Tensor) -> None:
-        """Add to a convolution's output what its taps see in the current row."""
-        source = self.rings[task.op.inputs[0].number]
-        for part in task.parts:
-            seen = source.beside(column, part.taps)
-            target.squeeze(1).addmm_(seen, part.weight[:, features])
 
-    def _run_pointwise(
-        self, op: Op, row: Row, columns: range, group: int | None, target: Tensor
+class _Places:
+    """Where a task computes: the view of its step, see `nextpixel.program.ops.View`."""
+
+    def __init__(
+        self,
+        scan: Scan,
+        task: Task,
+        parts: tuple[Part, ...],
+        row: Row,
+        columns: range,
+        group: int | None,
     ) -> None:
-        """Carry out what is done feature by feature."""
-        groups = self.program.groups
-        x, *other = (
-            self.rings[source.number].at(columns, features=_share(source.features, group, groups))
-            for source in op.inputs
-        )
-        features = _share(op.output.features, group, groups)
-        if op.kind == "relu":
-            torch.clamp(x, min=0, out=target)
-        elif op.kind == "add":
-            torch.add(x, other[0], out=target)
-        elif op.kind == "gate":
-            _gate(x, target, op.groups if group is None else op.groups // groups)
-        elif op.kind == "affine":
-            assert op.weight is not None
-            assert op.bias is not None
-            torch.addcmul(op.bias[features], x, op.weight[features], out=target)
-        else:
-            term = row.terms[op.output.number][:, columns.start : columns.stop, features]
-            torch.add(x, term, out=target)
+        self.scan, self.op, self.start, self.parts = scan, task.op, task.start, parts
+        self.row, self.columns, self.group = row, columns, group
+
+    def _share(self, kept: Map) -> slice:
+        return _share(kept.features, self.group, self.scan.program.groups)
+
+    @property
+    def features(self) -> slice:
+        """Which features of the output are computed."""
+        return self._share(self.op.output)
+
+    @property
+    def inputs(self) -> list[Tensor]:
+        """What the operation reads there, each (B, N, features)."""
+        return [
+            self.scan.rings[kept.number].at(self.columns, features=self._share(kept))
+            for kept in self.op.inputs
+        ]
+
+    @property
+    def target(self) -> Tensor:
+        """Where its output goes, (B, N, features)."""
+        ring = self.scan.rings[self.op.output.number]
+        return ring.at(self.columns, features=self.features)
+
+    @property
+    def term(self) -> Tensor:
+        """What is added from outside the image there, (B or 1, N, features)."""
+        term = self.row.terms[self.op.output.number]
+        return term[:, self.columns.start : self.columns.stop, self.features]
+
+    def seen(self, taps: tuple[Tap, ...]) -> Tensor:
+        """What taps see of the input there, (B, N, taps * inputs)."""
+        return self.scan.rings[self.op.inputs[0].number].seen(self.columns, taps)
 
 
 def _rings(
@@ -220,11 +229,11 @@ def _rings(
 
 
 def _terms(program: Program, embedding: Embedding, like: Tensor) -> dict[int, Tensor]:
-    """What each "told" adds, by the number of its output: (B or 1, H or 1, W or 1, F)."""
+    """What is added from outside the image: (B or 1, H or 1, W or 1, F)."""
     return {
-        op.output.number: term_of(op, embedding, like).permute(0, 2, 3, 1).contiguous()
+        op.output.number: op.term(embedding, like).permute(0, 2, 3, 1).contiguous()
         for op in program.ops
-        if op.kind == "told"
+        if isinstance(op, Inject)
     }
 
 
@@ -233,10 +242,3 @@ def _share(count: int, group: int | None, groups: int) -> slice:
     if group is None:
         return slice(0, count)
     return slice(group * count // groups, (group + 1) * count // groups)
-
-
-def _gate(x: Tensor, target: Tensor, groups: int) -> None:
-    """In each group, tanh of its first half times sigmoid of its second; x has twice as many."""
-    first, second = x.unflatten(-1, (groups, 2, -1)).unbind(-2)  # type: ignore[no-untyped-call]
-    made = target.unflatten(-1, (groups, -1))  # type: ignore[no-untyped-call]
-    torch.mul(torch.tanh(first), torch.sigmoid(second), out=made)

@@ -4,53 +4,64 @@ References: van den Oord, Kalchbrenner, Kavukcuoglu (2016), Pixel Recurrent Neur
     section 3: pixels as discrete variables. https://arxiv.org/abs/1601.06759
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Self
 
+import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
 
 from nextpixel.heads.base import Distribution, Head, split_colors
+from nextpixel.heads.compiled import CompiledHead, Spot
+from nextpixel.runtime.compiling import compiled
 
 
 class Categorical(Distribution):
     """Any distribution over K levels.
 
     Args:
-        logits: Log-probabilities up to a constant, shape (*S, K).
+        scores: Log-probabilities up to a constant, shape (*S, K).
     """
 
-    def __init__(self, logits: Tensor) -> None:
-        self.logits = logits
+    def __init__(self, scores: Tensor) -> None:
+        self.scores = scores
 
     @property
-    def level_count(self) -> int:
-        """K."""
-        return self.logits.shape[-1]
-
-    def log_probabilities(self) -> Tensor:
+    def logits(self) -> Tensor:
         """Log-probability of every level in nats, shape (*S, K)."""
-        return self.logits.log_softmax(-1)
+        return self.scores.log_softmax(-1)
 
-    def log_prob(self, levels: Tensor) -> Tensor:
-        """Log-probability in nats of given integer levels, shape S -> S."""
-        rows = self.logits.flatten(0, -2)
-        return -F.cross_entropy(rows, levels.flatten().long(), reduction="none").view(levels.shape)
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Log-probability in nats of integer levels, shape S -> S."""
+        rows = self.scores.flatten(0, -2)
+        return -F.cross_entropy(rows, value.flatten().long(), reduction="none").view(value.shape)
 
-    def __getitem__(self, index: Any) -> "Categorical":  # noqa: ANN401 - what tensors take
-        """The distributions at `index` of the batch shape."""
-        return Categorical(self.logits[index])
+    def map(self, function: Callable[[Tensor], Tensor]) -> Self:
+        """The same with other scores."""
+        return type(self)(function(self.scores))
+
+
+@compiled
+def categorical_log_weights(spot: Spot) -> None:
+    """Log-probabilities of the levels up to a constant: the outputs as they are."""
+    for k in range(len(spot.p)):
+        spot.p[k] = np.float64(spot.state[spot.at + k])
 
 
 class CategoricalHead(Head):
-    """K logits for each sub-pixel.
+    """K scores for each sub-pixel.
 
     Args:
         levels: K.
     """
 
+    name = "categorical"
+    compiled = CompiledHead(categorical_log_weights)
+
     def __init__(self, levels: int) -> None:
+        super().__init__(levels)
         self.size = levels
 
-    def __call__(self, outputs: Tensor, colors: int) -> Categorical:
+    def __call__(self, outputs: Tensor, colors: int, levels: Tensor | None = None) -> Categorical:
         """(B, C * K, H, W) -> distributions over (B, C, H, W)."""
         return Categorical(split_colors(outputs, colors))

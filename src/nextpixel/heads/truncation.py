@@ -37,7 +37,7 @@ class Truncation(NamedTuple):
             raise ValueError(f"top_p must be above 0 and at most 1, got {self.top_p}")
         return self
 
-    def weights(self, log_p: Tensor) -> Tensor:
+    def probabilities(self, log_p: Tensor) -> Tensor:
         """Probabilities to draw by, up to a factor, 0 where left out, float64, (..., K)."""
         p = (log_p.double() / self.temperature).softmax(-1)
         if self.top_k is None and self.top_p is None:

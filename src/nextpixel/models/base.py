@@ -14,7 +14,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from nextpixel.heads import Distribution, head_for
+from nextpixel.heads import Distribution, Head, make_head
 from nextpixel.images import check_levels, to_network
 from nextpixel.models.options import ModelConfig, color_groups
 from nextpixel.nn import (
@@ -29,7 +29,7 @@ from nextpixel.nn import (
     take,
 )
 from nextpixel.order import Shape
-from nextpixel.program.program import Map, Program
+from nextpixel.program import Map, Program
 
 MODE_MATTERS = (nn.BatchNorm2d, nn.Dropout, nn.Dropout2d)
 """Layers that compute something else in training mode."""
@@ -57,6 +57,7 @@ class PixelModel(nn.Module, ABC):
     name: ClassVar[str]
     Config: ClassVar[type[ModelConfig]]
     config: ModelConfig
+    head: Head
     last: MaskedConv2d
     ADDED: ClassVar[tuple[str, ...]] = ("bias", "map")
     """Forms of a condition that are added behind a convolution."""
@@ -77,7 +78,7 @@ class PixelModel(nn.Module, ABC):
         self.config = config
         self.edge = config.edge
         self.groups = color_groups(config.colors, shape[0])
-        self.head = head_for(levels)
+        self.head = make_head(config.head, levels)
         conditions = config.condition if conditions is None else conditions
         self.conditioner = Conditioner(conditions, shape)
 
@@ -194,7 +195,14 @@ class PixelModel(nn.Module, ABC):
         The head reads numbers of the weights' type, also where the network ran in a shorter one.
         """
         x = self.encode(levels)
-        return self.head(self.network(x, embedding).to(x.dtype), self.colors)
+        return self.read_head(self.network(x, embedding).to(x.dtype), levels)
+
+    def read_head(self, outputs: Tensor, levels: Tensor, colors: int | None = None) -> Distribution:
+        """The head's distributions from outputs (B, outputs, H, W) and levels (B, C, H, W)."""
+        colors = colors or self.colors
+        if self.head.sees_colors:
+            return self.head(outputs, colors, levels)
+        return self.head(outputs, colors)
 
     @property
     def condition_in_words(self) -> str:

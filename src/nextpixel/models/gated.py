@@ -37,7 +37,7 @@ from nextpixel.nn import (
 )
 from nextpixel.nn.gated import grouped
 from nextpixel.order import Shape
-from nextpixel.program.program import ROW, Map, Program
+from nextpixel.program import ROW, Map, Program
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,7 +216,7 @@ class GatedLayer(nn.Module):
 
     def _lower_link(self, program: Program, x: Map, order: Tensor) -> Map:
         weight = self.link.weight[order].flatten(2)
-        return program.conv(x, weight, [(0, 0)], self._link_bias[order], known=ROW)
+        return program.conv(x, weight, [(0, 0)], self._link_bias[order], phase=ROW)
 
     @property
     def _link_bias(self) -> Tensor:

@@ -17,6 +17,8 @@ class ModelConfig:
         condition: What the model is told beside the past: labels, vectors, maps.
         condition_all: Whether every convolution of the network hears the condition, the last one
             included (seed 004), or only those of its hidden features (the papers).
+        head: Name of the head: "auto" (one logit for two levels, a softmax for more), or a
+            registered one; see `nextpixel.heads`.
         edge: Whether the network's input has, beside each color, a plane of ones: it tells the zero
             padding around the image from a level that happens to map to zero.
         scale: What levels become for the network: "symmetric", -1 to 1, or "unit", 0 to 1, on which
@@ -26,6 +28,7 @@ class ModelConfig:
     colors: str = "dependent"
     condition: tuple[ClassCondition | VectorCondition | MapCondition, ...] = ()
     condition_all: bool = False
+    head: str = "auto"
     edge: bool = True
     scale: str = "symmetric"
 

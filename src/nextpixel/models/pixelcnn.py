@@ -24,7 +24,7 @@ from nextpixel.nn import (
     MaskedConv2d,
 )
 from nextpixel.order import Shape
-from nextpixel.program.program import Map, Program
+from nextpixel.program import Map, Program
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,7 @@ from nextpixel.models.options import ModelConfig, check_choice, check_counts
 from nextpixel.models.pixelcnn import lower_norm, make_norm
 from nextpixel.nn import ConditionalConv2d, Conditioner, Embedding, MaskedConv2d, PositionMap
 from nextpixel.order import Shape
-from nextpixel.program.program import Map, Program
+from nextpixel.program import Map, Program
 
 BLOCKS = ("bottleneck", "single", "post-activation")
 

@@ -228,6 +228,11 @@ class Injection(nn.Module):
             }
         )
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether it adds nothing, whatever is given."""
+        return not len(self.layers)
+
     def forward(self, x: Tensor, embedding: Embedding) -> Tensor:
         """X + what the conditions say, (B, features, H, W) -> the same."""
         for number, layer in self.layers.items():

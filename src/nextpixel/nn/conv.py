@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from nextpixel.accelerate import chains, spectral
 from nextpixel.nn.conditioner import Conditioner, Embedding, Injection
 from nextpixel.nn.masks import causal_mask, spread
-from nextpixel.program.program import PIXEL, Map, Program
+from nextpixel.program import PIXEL, Map, Program
 
 
 class MaskedConv2d(nn.Module):
@@ -101,7 +101,7 @@ class MaskedConv2d(nn.Module):
 
     def lower(self, program: Program, x: Map) -> Map:
         """`forward` as an operation; masked weights are zeros, unseen taps are left out."""
-        return program.conv(x, self.seen, list(self.taps), self.bias, known=PIXEL)
+        return program.conv(x, self.seen, list(self.taps), self.bias, phase=PIXEL)
 
     def extra_repr(self) -> str:
         """Sizes, for `print(model)`."""

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nextpixel.nn.masks import causal_mask, spread
-from nextpixel.program.program import PIXEL, ROW, Map, Program
+from nextpixel.program import PIXEL, ROW, Map, Program
 
 
 class VerticalConv2d(nn.Module):
@@ -57,7 +57,7 @@ class VerticalConv2d(nn.Module):
 
     def lower(self, program: Program, x: Map) -> Map:
         """`forward` as an operation, known for a whole row."""
-        return program.conv(x, self.weight.flatten(2), list(self.taps), self.bias, known=ROW)
+        return program.conv(x, self.weight.flatten(2), list(self.taps), self.bias, phase=ROW)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, H, W) -> (B, outputs, H, W)."""
@@ -122,7 +122,7 @@ class HorizontalConv2d(nn.Module):
             number for number in range(len(taps)) if bool(self.mask.flatten(2)[..., number].any())
         ]
         return program.conv(
-            x, weight[..., seen], [taps[number] for number in seen], self.bias[order], known=PIXEL
+            x, weight[..., seen], [taps[number] for number in seen], self.bias[order], phase=PIXEL
         )
 
     def forward(self, x: Tensor) -> Tensor:

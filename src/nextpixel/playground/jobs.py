@@ -109,7 +109,7 @@ def _look(shelf: Shelf, card: Card, request: LookIn, image: Bytes) -> dict[str, 
     label = request.label if card.condition == "class" else None
     with evaluation_mode(model), torch.inference_mode():
         told = model(levels, _condition(card, model, levels, label))
-        here = told[0, :, request.row, request.column].log_probabilities().double().softmax(-1)
+        here = told[0, :, request.row, request.column].logits.double().softmax(-1)
     colors, height, width = card.shape
     color = colors - 1 if request.color is None else request.color
     past = np.arange(height * width) < request.row * width + request.column + (color > 0)

@@ -1,44 +1,54 @@
-"""When each operation of a program runs in a scan: before a row, at a pixel, or behind it.
+"""When each operation of a program runs in a scan: before a row, at a pixel, or after it.
 
-A convolution is split: what it reads in the rows above is summed for the whole row before the row's
-first pixel, on top of its bias, and what it reads beside the pixel is added when the scan is there.
-Whatever else is known before the row (conditions, maps of places, the vertical stack) and is added
-to a convolution joins that first sum, so that it costs nothing at a pixel; a factor (a batch norm)
-is applied to that sum and to the weights of the second part.
+A convolution whose output is known at the pixel is split: what it reads in the rows above is summed
+for the whole row before the row's first pixel, and what it reads in its own row is added when the
+scan is there.
+
+A schedule that folds starts every convolution in the row, on top of its bias. Whatever else is
+known before the row (conditions, maps of places, the vertical stack) and is added to a convolution
+then joins that first sum, so that it costs nothing at a pixel; a factor (a batch norm) is applied
+to that sum and to the weights of the second part. The order of sums is another, so an executor that
+promises its bits keeps to one of the two.
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from nextpixel.program.program import PIXEL, ROW, Map, Op, Program, Tap
-
-
-@dataclass(frozen=True, eq=False)
-class Part:
-    """Taps of a convolution that are read together, as one matrix.
-
-    Attributes:
-        taps: Rows and columns from the place that is computed.
-        weight: (taps * inputs, outputs).
-    """
-
-    taps: tuple[Tap, ...]
-    weight: Tensor
+from nextpixel.program.ops import PIXEL, ROW, Affine, Conv, Map, Op, Part, Tap
+from nextpixel.program.program import Program
 
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """An operation, or the part of a convolution, that runs at one of the three times.
+    """An operation, or some taps of a convolution, that runs in one phase.
 
     Attributes:
         op: The operation.
-        parts: Of a convolution: what is summed now.
+        taps: Numbers of the taps that are summed now.
+        start: Whether it sets its output, or adds to it.
+        factor: What the weights are multiplied by, (outputs,), if by anything.
     """
 
     op: Op
-    parts: tuple[Part, ...] = ()
+    taps: tuple[int, ...] = ()
+    start: bool = True
+    factor: Tensor | None = None
+
+    def parts(self, *, in_runs: bool) -> tuple[Part, ...]:
+        """The taps as matrices: one, or one for each run of neighbours in the row."""
+        if not isinstance(self.op, Conv) or not self.taps:
+            return ()
+        taps = self.op.taps
+        runs = _runs([(n, taps[n][1]) for n in self.taps]) if in_runs else [list(self.taps)]
+        return tuple(self._part(self.op, run) for run in runs)
+
+    def _part(self, op: Conv, run: list[int]) -> Part:
+        weight = op.weight[run].flatten(0, 1)
+        weight = weight if self.factor is None else weight * self.factor
+        return Part(tuple(op.taps[n] for n in run), weight)
 
 
 class Schedule:
@@ -46,16 +56,18 @@ class Schedule:
 
     Args:
         program: What a model is lowered to.
+        fold: Whether every convolution starts in the row, and takes what the row knows with it.
 
     Attributes:
-        tasks: For ROW, PIXEL and LATE (`nn/program.py`), what runs then, in order. A convolution in
-            the first list sets its output, one in the second adds to it.
+        tasks: For ROW, PIXEL and LATE, what runs then, in order.
         rows: Of each map, how many rows are kept: its own and those that are looked back at.
         pad: Of each map, how many columns of zeros lie at either side.
-        home: Of each map, the map in whose place it is kept: itself, or what it is added onto.
+        home: Of each map, the map in whose place it is kept: itself, or what it is folded into.
+        brief: Maps that are made and read at one pixel only: one column of them suffices.
     """
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, *, fold: bool = False) -> None:
+        self.fold = fold
         self.tasks: tuple[list[Task], list[Task], list[Task]] = ([], [], [])
         count = len(program.maps)
         self.rows, self.pad, self.home = [1] * count, [0] * count, list(range(count))
@@ -64,73 +76,76 @@ class Schedule:
         self._sums: dict[int, int | None] = {}  # map -> place in tasks[PIXEL] of what adds to it
         for op in program.ops:
             self._place(op)
+        self.brief = _brief(program)
 
     def numbers(self, program: Program, width: int) -> int:
         """How many numbers are kept of an image of so many columns."""
         return sum(
-            self.rows[known.number] * (width + 2 * self.pad[known.number]) * known.features
-            for known in program.maps
-            if self.home[known.number] == known.number
+            self.rows[kept.number] * (width + 2 * self.pad[kept.number]) * kept.features
+            for kept in program.maps
+            if self.home[kept.number] == kept.number
         )
 
     def _place(self, op: Op) -> None:
-        if op.kind == "conv":
+        if isinstance(op, Conv):
             self._place_conv(op)
-        elif self._joins(op):
-            self._join(op)
+        elif self._folds(op):
+            self._fold(op)
         else:
-            self.tasks[op.output.known].append(Task(op))
+            self.tasks[op.output.phase].append(Task(op))
 
-    def _joins(self, op: Op) -> bool:
+    def _folds(self, op: Op) -> bool:
         """Whether it applies what the row knows to a convolution that nothing else reads."""
         x = op.inputs[0].number
-        known = op.kind in ("told", "affine") or (op.kind == "add" and op.inputs[1].known == ROW)
-        return known and x in self._sums and self._readers[x] == 1
+        return op.is_row_constant and x in self._sums and self._readers[x] == 1
 
-    def _join(self, op: Op) -> None:
+    def _fold(self, op: Op) -> None:
         """Do it to the first sum, in place."""
         x, made = op.inputs[0].number, op.output.number
-        self.home[made], beside = self.home[x], self._sums[x]
+        self.home[made], later = self.home[x], self._sums[x]
         self.tasks[ROW].append(Task(op))
-        if op.kind == "affine" and beside is not None:
-            self.tasks[PIXEL][beside] = _scaled(self.tasks[PIXEL][beside], op.weight)
-        self._sums[made] = beside
+        if isinstance(op, Affine) and later is not None:
+            task = self.tasks[PIXEL][later]
+            factor = op.weight if task.factor is None else task.factor * op.weight
+            self.tasks[PIXEL][later] = replace(task, factor=factor)
+        self._sums[made] = later
 
-    def _place_conv(self, op: Op) -> None:
+    def _place_conv(self, op: Conv) -> None:
         self._keep(op.inputs[0], op.taps)
-        now = [n for n, (row, _) in enumerate(op.taps) if row < 0 or op.output.known == ROW]
-        beside = [n for n in range(len(op.taps)) if n not in now]
-        self.tasks[ROW].append(Task(op, (_part(op, now),) if now else ()))
-        if op.output.known == PIXEL:
-            self._sums[op.output.number] = len(self.tasks[PIXEL]) if beside else None
-        if beside:
-            runs = _side_by_side([(n, op.taps[n][1]) for n in beside])
-            self.tasks[PIXEL].append(Task(op, tuple(_part(op, run) for run in runs)))
+        early = tuple(n for n, (row, _) in enumerate(op.taps) if row < 0 or op.output.phase == ROW)
+        late = tuple(n for n in range(len(op.taps)) if n not in early)
+        starts_early = bool(early) or self.fold or op.output.phase == ROW
+        if starts_early:
+            self.tasks[ROW].append(Task(op, early))
+        if self.fold and op.output.phase == PIXEL:
+            self._sums[op.output.number] = len(self.tasks[PIXEL]) if late else None
+        if late:
+            self.tasks[PIXEL].append(Task(op, late, start=not starts_early))
 
-    def _keep(self, source: Map, taps: tuple[Tap, ...]) -> None:
+    def _keep(self, source: Map, taps: Sequence[Tap]) -> None:
         home = self.home[source.number]
         for row, column in taps:
             self.rows[home] = max(self.rows[home], 1 - row)
             self.pad[home] = max(self.pad[home], abs(column))
 
 
-def _part(op: Op, numbers: list[int]) -> Part:
-    assert op.weight is not None
-    weight = op.weight[numbers].flatten(0, 1)
-    return Part(tuple(op.taps[number] for number in numbers), weight)
+def _brief(program: Program) -> set[int]:
+    """Maps that are made and read at one pixel only."""
+    found = {made.number for made in program.maps if made.phase == PIXEL}
+    for op in program.ops:
+        taps = op.taps if isinstance(op, Conv) else ()
+        if any(row < 0 for row, _ in taps):  # begun for the whole row
+            found.discard(op.output.number)
+        if any(tap != (0, 0) for tap in taps):
+            found.discard(op.inputs[0].number)
+    return found
 
 
-def _scaled(task: Task, factor: Tensor | None) -> Task:
-    assert factor is not None
-    parts = tuple(replace(part, weight=part.weight * factor) for part in task.parts)
-    return replace(task, parts=parts)
-
-
-def _side_by_side(columns: list[tuple[int, int]]) -> list[list[int]]:
+def _runs(columns: list[tuple[int, int]]) -> list[list[int]]:
     """Split (number, column) into runs of neighbours, which lie in memory as one vector.
 
     Example:
-        >>> _side_by_side([(0, -4), (1, -2), (2, -1), (3, 0)])
+        >>> _runs([(0, -4), (1, -2), (2, -1), (3, 0)])
         [[0], [1, 2, 3]]
     """
     runs: list[list[int]] = []

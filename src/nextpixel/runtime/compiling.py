@@ -4,11 +4,13 @@ import hashlib
 import sys
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache, wraps
 from pathlib import Path
 from typing import Any
 
-from numba import njit
+from numba import njit, typeof, types
+from numba.extending import intrinsic
 
 inlined = njit(nogil=True, error_model="numpy", forceinline=True)
 """Compile a function as part of those that call it."""
@@ -24,7 +26,39 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     kept = made._cache
     kept._cache_file._source_stamp = _stamp(function)
     kept.save_overload = _forgiving(kept.save_overload)
+    kept.load_overload = _distrusting(kept.load_overload, kept._cache_file)
     return made  # type: ignore[no-any-return]
+
+
+def address_of(function: Callable[..., Any], *arguments: Any) -> int:  # noqa: ANN401
+    """Where a compiled function lies, for `call_at`; it must return nothing.
+
+    Args:
+        function: From `compiled`; it must be kept alive.
+        *arguments: Of the types that it will be called with.
+    """
+    dispatcher: Any = function
+    signature = tuple(map(typeof, arguments))
+    if signature not in dispatcher.overloads:
+        dispatcher.compile(signature)
+    made = dispatcher.overloads[signature]
+    address: int = made.library.get_pointer_to_function(made.fndesc.llvm_func_name)
+    return address
+
+
+@intrinsic
+def call_at(typingctx: Any, address: Any, argument: Any) -> Any:  # noqa: ANN401 - numba's own
+    """Call the compiled function at an address with one argument, in compiled code."""
+    signature = types.void(types.int64, argument)
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:  # noqa: ANN401
+        kinds = signature.args[1:]
+        function = context.call_conv.get_function_type(types.none, kinds)
+        pointer = builder.inttoptr(values[0], function.as_pointer())
+        context.call_conv.call_function(builder, pointer, types.none, kinds, [values[1]])
+        return context.get_dummy_value()
+
+    return signature, generate
 
 
 def _forgiving(save: Callable[..., None]) -> Callable[..., None]:
@@ -36,6 +70,21 @@ def _forgiving(save: Callable[..., None]) -> Callable[..., None]:
             save(*given)
         except OSError as error:
             _tell(str(error))
+
+    return attempt
+
+
+def _distrusting(load: Callable[..., Any], file: Any) -> Callable[..., Any]:  # noqa: ANN401
+    """What an earlier version kept, and this one cannot read, is compiled again."""
+
+    @wraps(load)
+    def attempt(*arguments: Any) -> Any:  # noqa: ANN401 - numba's own
+        try:
+            return load(*arguments)
+        except Exception:  # whatever reading a pickle of another version may raise
+            with suppress(OSError):
+                file.flush()  # an empty index
+            return None
 
     return attempt
 

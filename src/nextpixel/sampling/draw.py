@@ -184,9 +184,9 @@ def _has_numba() -> bool:
 
 
 def _fill_by_engine(model: PixelModel, batch: Batch, options: SamplingOptions) -> Tensor:
-    from nextpixel.sampling import engine  # compiles: only where it is used
+    from nextpixel.engine.cpu import executor  # compiles: only where it is used
 
-    return engine.fill(model, *batch, truncation=options.truncation, on_row=options.on_row)[0]
+    return executor.fill(model, *batch, truncation=options.truncation, on_row=options.on_row)[0]
 
 
 def _fill_by_recompute(model: PixelModel, batch: Batch, options: SamplingOptions) -> Tensor:
@@ -211,7 +211,7 @@ def _chooser(levels: Tensor, known: Tensor, uniforms: Tensor, truncation: Trunca
         here = (slice(None), color, row, column)
         if not needed[color, row, column]:
             return embedding[here]
-        drawn = predict().draw(uniforms[here], truncation)
+        drawn = predict().icdf(uniforms[here], truncation)
         return torch.where(known[here], embedding[here], drawn)
 
     return choose

@@ -18,13 +18,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nextpixel.engine import kernels
-from nextpixel.engine.finite import check_predictions, check_weights
-from nextpixel.engine.layout import Floats, Layout, Table, aligned, lay_out
-from nextpixel.heads.truncation import Truncation
+from nextpixel.engine.cpu import kernels
+from nextpixel.engine.cpu.choosing import choose_by_probabilities
+from nextpixel.engine.cpu.layout import Layout, aligned, injections, lay_out
+from nextpixel.engine.lowering import IMAGES, check_predictions, lowered, probe
+from nextpixel.errors import NextPixelError
+from nextpixel.heads import BernoulliHead, CategoricalHead, Choice, Spot
+from nextpixel.heads.truncation import PLAIN, Truncation
 from nextpixel.models import PixelModel
 from nextpixel.nn import Embedding
-from nextpixel.program.program import Program, term_of
+from nextpixel.program import OPS, Program
+from nextpixel.program.ops import Inject
+from nextpixel.program.ops.base import Floats, Table
+from nextpixel.runtime.compiling import address_of
 from nextpixel.runtime.memory import require
 from nextpixel.runtime.threads import Threads
 
@@ -137,7 +143,8 @@ def prepared(model: PixelModel, size: tuple[int, int] | None = None) -> Prepared
 
     Raises:
         NotImplementedError: If this kind of model has no program.
-        NextPixelError: If a weight is no finite number.
+        NextPixelError: If a weight is no finite number, a compiled step is missing, or program or
+            steps do not compute what the model does.
         ValueError: If the model is tied to its own size.
     """
     size = size or model.shape[1:]
@@ -145,15 +152,54 @@ def prepared(model: PixelModel, size: tuple[int, int] | None = None) -> Prepared
     kept = PREPARED.setdefault(model, {})
     found = kept.get(size)
     if found is None or not all(map(torch.equal, found.weights, weights)):
-        check_weights(model)
-        program = model.lower().pruned()
+        program = lowered(model)
         if size != model.shape[1:] and tied_to_size(model, program):
             raise ValueError(f"{model.name} takes images of {model.shape[1:]} only, got {size}")
         layout = lay_out(program, size[1])
         copies = [weight.detach().clone() for weight in weights]
         found = Prepared(copies, program, layout, _plan(model, program, layout, size))
+        if size == model.shape[1:] and not _is_known(model, program):
+            check_steps(model, found)
         kept[size] = found
     return found
+
+
+def lack(model: PixelModel) -> str | None:
+    """What keeps a model from being carried out by compiled steps, in words; None: nothing.
+
+    Raises:
+        NotImplementedError: If this kind of model has no program.
+    """
+    ops = [op.name for op in model.lower().ops if op.compiled is None]
+    if ops:
+        return f"the operation {ops[0]!r} has no compiled step"
+    if model.head.compiled is None:
+        return f"the head {type(model.head).__name__} has no compiled step"
+    return None
+
+
+def _is_known(model: PixelModel, program: Program) -> bool:
+    """Whether all compiled steps are the package's own, which its tests compare."""
+    own = all(type(op) in OPS for op in program.ops)
+    return own and type(model.head) in (BernoulliHead, CategoricalHead)
+
+
+def check_steps(model: PixelModel, made: "Prepared") -> None:
+    """Compare compiled steps of other packages with the model on random images.
+
+    Raises:
+        NextPixelError: If they differ.
+    """
+    levels, embedding, log_prob = probe(model)
+    known, uniforms = np.ones(levels.shape, bool), np.zeros(levels.shape)
+    (block,) = open_blocks(made, levels.numpy(), known, uniforms, embedding, 1)
+    kernels.scan_rows(made.plan, block, _numbers(PLAIN, model.levels), 0, model.shape[1])
+    expected = log_prob.double().flatten(1).sum(1).numpy()
+    if not np.allclose(block.log_p, expected, rtol=1e-3, atol=1e-2 * IMAGES):
+        raise NextPixelError(
+            f"compiled steps of {type(model).__name__} do not compute what the model does: of "
+            f"random images they say {block.log_p} nats, the model {expected}"
+        )
 
 
 def _tensors(model: PixelModel) -> list[Tensor]:
@@ -165,8 +211,9 @@ def _tensors(model: PixelModel) -> list[Tensor]:
 def tied_to_size(model: PixelModel, program: Program) -> bool:
     """Whether something in a model is a map of its own images' size: positions, or a condition."""
     maps = [condition.form == "map" for condition in model.conditioner.conditions]
-    terms = [op.term for op in program.ops if isinstance(op.term, Tensor)]
-    return any(maps) or any(tuple(term.shape[2:]) != (1, 1) for term in terms)
+    sources = [op.source for op in injections(program)]
+    constants = [source for source in sources if isinstance(source, Tensor)]
+    return any(maps) or any(tuple(constant.shape[2:]) != (1, 1) for constant in constants)
 
 
 def _parts(count: int, threads: int) -> list[slice]:
@@ -179,6 +226,7 @@ def _plan(
 ) -> kernels.Plan:
     every = torch.arange(model.levels)
     image, place = layout.places[program.image.number], layout.places[program.output.number]
+    choose, log_weights = _head_addresses(model)
     return kernels.Plan(
         *layout.phases,
         maps=layout.maps,
@@ -188,11 +236,30 @@ def _plan(
         scale=model.scaled(every, torch.float32).numpy(),
         shape=(model.colors, *size),
         groups=program.groups,
-        head=(model.head.size, place.padded if place.parts > 1 else model.head.size),
+        choose=choose,
+        log_weights=log_weights,
+        across=place.padded if place.parts > 1 else model.head.size,
         planes=image.padded if image.parts > 1 else 1 + model.edge,
         edge=model.edge,
         output=program.output.number,
     )
+
+
+def _head_addresses(model: PixelModel) -> tuple[int, int]:
+    """Where what draws a level lies, and the head's own step.
+
+    Raises:
+        NextPixelError: If the head has no compiled step.
+    """
+    head = model.head.compiled
+    if head is None:
+        raise NextPixelError(f"the head {type(model.head).__name__} has no compiled step")
+    floats, p = np.zeros(0, np.float32), np.zeros(0)
+    levels, known, uniforms = (np.zeros((0,) * 4, kind) for kind in (np.int64, bool, np.float64))
+    spot = Spot(floats, 0, 0, 0, levels, 0, 0, 0, 0, p)
+    numbers = (0, floats, 0, 0, 0, levels, known, uniforms, p, p, p, 1.0, 0, 1.0)
+    choose = head.choose or choose_by_probabilities
+    return address_of(choose, Choice(*numbers, *[0] * 5)), address_of(head.log_weights, spot)
 
 
 def _block(
@@ -204,7 +271,7 @@ def _block(
     uniforms: NDArray[np.float64],
 ) -> kernels.Block:
     phases = (plan.row, plan.pixel, plan.late)
-    begins = tuple(_own(len(phase.stretches), np.int64) for phase in phases)
+    begins = tuple(_own(len(phase.spans), np.int64) for phase in phases)
     return kernels.Block(
         state=aligned(len(levels) * plan.size),
         terms=terms,
@@ -212,7 +279,7 @@ def _block(
         begins=begins,  # type: ignore[arg-type]
         here=_own(len(plan.maps), np.int64),
         p=_own(len(plan.scale), np.float64),
-        weights=_own(len(plan.scale), np.float64),
+        probabilities=_own(len(plan.scale), np.float64),
         levels=levels,
         known=np.ascontiguousarray(known),
         uniforms=np.ascontiguousarray(uniforms),
@@ -226,18 +293,21 @@ def _own(size: int, dtype: type[Number]) -> NDArray[Number]:
 
 
 def _terms(program: Program, layout: Layout, embedding: Embedding) -> tuple[Floats, Table]:
-    """What "told" operations add, in the order in which they are placed, and its strides."""
-    like = torch.zeros(1)
-    parts, places, at = [], [], 0
-    for op in program.ops:
-        if op.kind != "told":
-            continue
-        term = term_of(op, embedding, like).float().permute(0, 2, 3, 1)
-        term = layout.places[op.output.number].spread(term).contiguous()
+    """What is added from outside the image, in the order of the tables, and its strides."""
+    parts: list[Floats] = []
+    places, at = [[0, 0, 0, 0]], 0
+    for op in injections(program):
+        term = _term(op, layout, embedding)
         batch, height, width, features = term.shape
         row = width * features
         strides = [height * row if batch > 1 else 0, row if height > 1 else 0]
         places.append([at, *strides, features if width > 1 else 0])
         parts.append(term.numpy().ravel())
         at += term.numel()
-    return np.concatenate([*parts, aligned(16)]), np.array(places, np.int64).reshape(-1, 4)
+    return np.concatenate([*parts, aligned(16)]), np.array(places[1:] or places, np.int64)
+
+
+def _term(op: Inject, layout: Layout, embedding: Embedding) -> Tensor:
+    """What one operation adds, (B or 1, H or 1, W or 1, features with padding)."""
+    term = op.term(embedding, torch.zeros(1)).float().permute(0, 2, 3, 1)
+    return layout.places[op.output.number].spread(term).contiguous()

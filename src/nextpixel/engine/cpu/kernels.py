@@ -1,0 +1,213 @@
+"""The compiled interpreter of programs: images of a block are carried through the scan together.
+
+Strict IEEE arithmetic in a fixed order: no fused multiply-add, no re-association, no library
+functions whose rounding differs between machines. Each place of each image is computed alone;
+blocks share the loading of weights, not an order of sums.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nextpixel.engine.cpu.choosing import choose
+from nextpixel.engine.cpu.layout import (
+    ACROSS,
+    BASE,
+    CONSTANT,
+    EXTRA,
+    FEATURES,
+    FIRST,
+    INPUTS,
+    OTHER,
+    PAD,
+    ROWS,
+    SOURCE,
+    SPANS,
+    START,
+    STEP,
+    TARGET,
+    TERM,
+    WEIGHT,
+    Phase,
+)
+from nextpixel.program import Call
+from nextpixel.program.ops.base import Floats, Table
+from nextpixel.runtime.compiling import call_at, compiled, inlined
+
+SHARED = 16
+"""Images that go through the network together, and share the loading of weights."""
+
+
+class Plan(NamedTuple):
+    """What is the same for all images; see `layout.Layout`, and of the model what the scan needs.
+
+    Attributes:
+        scale: (levels,), each as the network sees it.
+        shape: Colors, height and width.
+        groups: Color groups.
+        choose: Address of what draws a level, see `heads.compiled`.
+        log_weights: Address of the head's own step.
+        across: Floats from the outputs of a color to those of the next.
+        planes: How far a color lies from the next in the image as the network sees it.
+        edge: Whether the network sees a plane of ones beside each color.
+        output: The map that the head reads.
+    """
+
+    row: Phase
+    pixel: Phase
+    late: Phase
+    maps: Table
+    weights: Floats
+    bias: Floats
+    size: int
+    scale: Floats
+    shape: tuple[int, int, int]
+    groups: int
+    choose: int
+    log_weights: int
+    across: int
+    planes: int
+    edge: bool
+    output: int
+
+
+class Block(NamedTuple):
+    """Images on their way through the scan.
+
+    Attributes:
+        state: Rings of rows of all maps, image by image.
+        terms: What is added from outside the image.
+        places: (injections, 4): where each one's terms begin, and strides by image, row and column.
+        begins: For each phase, where its spans begin from the first place of this row.
+        here: Where each map's first place of this row lies.
+        p: Room for the log-probabilities of a sub-pixel.
+        probabilities: Room for its probabilities.
+        levels: (B, C, H, W), read where `known`, written elsewhere.
+        known: (B, C, H, W).
+        uniforms: (B, C, H, W), what is drawn by.
+        log_p: (B,), log-probabilities in nats are added to it.
+    """
+
+    state: Floats
+    terms: Floats
+    places: Table
+    begins: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
+    here: NDArray[np.int64]
+    p: NDArray[np.float64]
+    probabilities: NDArray[np.float64]
+    levels: NDArray[np.int64]
+    known: NDArray[np.bool_]
+    uniforms: NDArray[np.float64]
+    log_p: NDArray[np.float64]
+
+
+@inlined
+def _call(plan, phase, begins, block, k, count, source, target, term, other, steps, low, high):
+    """Run operation k of a phase at some places; `steps` lie between places, and between terms."""
+    ops = phase.ops
+    read, also, made, added = steps
+    call_at(
+        ops[k, STEP],
+        Call(
+            block.state, plan.weights, plan.bias, block.terms, begins, phase.lengths,
+            ops[k, FIRST], ops[k, SPANS], ops[k, INPUTS], ops[k, WEIGHT], ops[k, CONSTANT],
+            ops[k, START], ops[k, EXTRA], count, source, read, other, also, target, made,
+            term, added, low, high, plan.maps[ops[k, TARGET], FEATURES],
+        ),
+    )  # fmt: skip
+
+
+@compiled
+def _run(plan, phase, begins, block, first, last, group, groups, row, left, right):
+    """Operations at columns left..right-1 of images first..last-1, for one color group or all.
+
+    A place of one column has its neighbours in the other images, else in the other columns.
+    """
+    ops, maps, here, places, size = phase.ops, plan.maps, block.here, block.places, plan.size
+    across = right - left == 1
+    for k in range(len(ops)):
+        source, target, other, m = ops[k, SOURCE], ops[k, TARGET], ops[k, OTHER], ops[k, TERM]
+        read, made, also = maps[source, ACROSS], maps[target, ACROSS], maps[other, ACROSS]
+        low = group * maps[target, FEATURES] // groups
+        high = (group + 1) * maps[target, FEATURES] // groups
+        x = left * read + (0 if ops[k, SPANS] else here[source])  # spans begin in this row
+        y, z = here[target] + left * made, here[other] + left * also
+        steps = (size, size, size, places[m, 1]) if across else (read, also, made, places[m, 3])
+        for image in range(first, first + 1 if across else last):
+            at, term = image * size, places[m, 0] + image * places[m, 1]
+            term += row * places[m, 2] + left * places[m, 3]
+            _call(
+                plan, phase, begins, block, k, last - first if across else right - left,
+                x + at, y + at, term, z + at, steps, low, high,
+            )  # fmt: skip
+
+
+@compiled
+def _find(plan, phase, begins, row):
+    """Where the spans of this row begin in the rings."""
+    maps, width = plan.maps, plan.shape[2]
+    for s in range(len(begins)):
+        m = phase.spans[s, 3]
+        features = maps[m, FEATURES]
+        slot = (row + phase.spans[s, 0]) % maps[m, ROWS]
+        column = slot * (width + 2 * maps[m, PAD]) + maps[m, PAD] + phase.spans[s, 1]
+        begins[s] = maps[m, BASE] + column * features + phase.spans[s, 2]
+
+
+@compiled
+def turn_to(plan, block, row):
+    """Find where this row lies in the rings."""
+    maps, width = plan.maps, plan.shape[2]
+    for m in range(len(maps)):
+        slot = (row % maps[m, ROWS]) * (width + 2 * maps[m, PAD]) + maps[m, PAD]
+        block.here[m] = maps[m, BASE] + slot * maps[m, FEATURES]
+    _find(plan, plan.row, block.begins[0], row)
+    _find(plan, plan.pixel, block.begins[1], row)
+    _find(plan, plan.late, block.begins[2], row)
+
+
+@compiled
+def begin_row(plan, block, first, last, row):
+    """Carry out what needs the rows above only, for images first..last-1."""
+    _run(plan, plan.row, block.begins[0], block, first, last, 0, 1, row, 0, plan.shape[2])
+
+
+@compiled
+def predict(plan, block, first, last, row, column, color):
+    """Carry out what a sub-pixel needs beyond, for images first..last-1."""
+    if plan.groups > 1 or color == 0:
+        _run(
+            plan, plan.pixel, block.begins[1], block, first, last, color, plan.groups,
+            row, column, column + 1,
+        )  # fmt: skip
+
+
+@compiled
+def write(plan, block, first, last, row, column, color):
+    """Show the network the levels of a sub-pixel, for images first..last-1."""
+    state, levels, scale = block.state, block.levels, plan.scale
+    place = block.here[0] + column * plan.maps[0, ACROSS] + color * plan.planes
+    for image in range(first, last):
+        at = image * plan.size + place
+        state[at] = scale[levels[image, color, row, column]]
+        if plan.edge:
+            state[at + 1] = np.float32(1.0)
+    if len(plan.late.ops):
+        _run(plan, plan.late, block.begins[2], block, first, last, 0, 1, row, column, column + 1)
+
+
+@compiled
+def scan_rows(plan, block, truncation, top, bottom):
+    """Carry out rows top..bottom-1 of the scan; `truncation`: temperature, top_k, top_p."""
+    count = len(block.levels)
+    for row in range(top, bottom):
+        turn_to(plan, block, row)
+        for first in range(0, count, SHARED):
+            last = min(first + SHARED, count)
+            begin_row(plan, block, first, last, row)
+            for column in range(plan.shape[2]):
+                for color in range(plan.shape[0]):
+                    predict(plan, block, first, last, row, column, color)
+                    choose(plan, block, truncation, first, last, row, column, color)
+                    write(plan, block, first, last, row, column, color)

@@ -1,0 +1,108 @@
+"""From a model to the program that executors run, checked: it must say what the network says.
+
+A model whose `network`, `forward` or `head` was changed without its `lower` would be drawn from as
+another model, and nobody would see it. So a program is compared with the model on random images
+before it is used, and refused by name where they differ.
+"""
+
+import copy
+
+import torch
+from torch import Tensor
+
+from nextpixel.errors import NextPixelError
+from nextpixel.models import PixelModel
+from nextpixel.nn import Embedding
+from nextpixel.program import Program
+
+IMAGES = 2
+LARGE = 2_000_000
+"""Parameters beyond which the comparison is in the model's own precision, not in float64."""
+
+
+def lowered(model: PixelModel) -> Program:
+    """The program of a model, without operations that nothing reads, compared with the model.
+
+    Raises:
+        NotImplementedError: If this kind of model has no program.
+        NextPixelError: If a weight is no finite number, or program and model differ.
+    """
+    check_weights(model)
+    program = model.lower().pruned()
+    check_program(model, program)
+    return program
+
+
+@torch.inference_mode()
+def check_program(model: PixelModel, program: Program) -> None:
+    """Refuse a program that does not compute what the model does.
+
+    Raises:
+        NextPixelError: Naming the model, and what to do.
+    """
+    twin = _twin(model)
+    levels, embedding, predicted = probe(twin)
+    same = program if twin is model else twin.lower().pruned()
+    outputs = same.run(twin.encode(levels), embedding)
+    found = twin.read_head(outputs.to(predicted.dtype), levels).log_prob(levels)
+    tolerance = 1e-6 if predicted.dtype == torch.float64 else 1e-2
+    far = (found - predicted).abs() > tolerance * (1 + predicted.abs())
+    if far.any() or (found.isfinite() != predicted.isfinite()).any():
+        raise NextPixelError(
+            f"the program of {type(model).__name__} does not compute what the model does "
+            f"({int(far.sum())} of {far.numel()} log-probabilities differ): override lower() with "
+            "network() and forward(), or let lower() raise NotImplementedError, so that each pixel "
+            'is recomputed (method="recompute")'
+        )
+
+
+def probe(model: PixelModel) -> tuple[Tensor, Embedding, Tensor]:
+    """Random images and conditions, and what a model says of them.
+
+    Returns:
+        Levels (B, C, H, W), the embedding of their conditions, and the log-probabilities in nats of
+        all sub-pixels, (B, C, H, W).
+    """
+    rng = torch.Generator().manual_seed(0)
+    device = next(model.parameters()).device
+    levels = torch.randint(model.levels, (IMAGES, *model.shape), generator=rng).to(device)
+    condition = model.conditioner.example(IMAGES, rng)
+    embedding = model.condition(condition, IMAGES)
+    return levels, embedding, model(levels, _to(condition, model)).log_prob(levels)
+
+
+def _to(condition: object, model: PixelModel) -> object:
+    """Floats of a condition in the type of the weights."""
+    if isinstance(condition, tuple):
+        return tuple(_to(one, model) for one in condition)
+    if isinstance(condition, Tensor) and condition.is_floating_point():
+        return condition.to(next(model.parameters()))
+    return condition
+
+
+def _twin(model: PixelModel) -> PixelModel:
+    """A copy in float64 where that is cheap, in evaluation mode, else the model itself."""
+    if sum(weight.numel() for weight in model.parameters()) > LARGE:
+        return model
+    return copy.deepcopy(model).double().eval()
+
+
+def check_weights(model: PixelModel) -> None:
+    """Refuse weights that are no finite numbers.
+
+    Raises:
+        NextPixelError: Naming the first.
+    """
+    for name, value in model.state_dict().items():
+        if value.is_floating_point() and not bool(value.isfinite().all()):
+            raise NextPixelError(f"the weights {name} of {model.name} are not all finite numbers")
+
+
+def check_predictions(model: PixelModel, log_prob: Tensor) -> None:
+    """Refuse log-probabilities, shape (B,), that are no finite numbers.
+
+    Raises:
+        NextPixelError: Naming the model.
+    """
+    if not bool(log_prob.isfinite().all()):
+        raise NextPixelError(f"{model.name} predicts what is no number: its outputs overflow")
