@@ -83,7 +83,7 @@ def measure(
 
 def profile(model: npx.models.PixelModel, count: int, rounds: int) -> dict[str, float]:
     """Microseconds for a pixel of an image, part by part and kind by kind."""
-    kinds = list(dict.fromkeys(op.kind for op in engine.prepared(model).program.ops))
+    kinds = list(dict.fromkeys(op.name for op in engine.prepared(model).program.ops))
     took = measure(model, count, rounds, kinds)
 
     def cost(kind: str, part: int) -> float:

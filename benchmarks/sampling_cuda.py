@@ -107,7 +107,7 @@ def traffic(scan: Scan) -> int:
 def _bytes(scan: Scan, task: Task, columns: int, *, when: int) -> int:
     size = scan.rings[0].values.element_size()
     places = len(scan.levels) * columns
-    if task.op.kind != "conv":
+    if task.op.name != "conv":
         moved = sum(x.features for x in task.op.inputs) + task.op.output.features
         return size * places * moved
     weights = sum(part.weight.numel() for part in task.parts)
@@ -117,7 +117,7 @@ def _bytes(scan: Scan, task: Task, columns: int, *, when: int) -> int:
 
 
 def new_scan(model: PixelModel, count: int) -> Scan:
-    return Scan(model, NO_EMBEDDING, count, Distribution.draw)
+    return Scan(model, NO_EMBEDDING, count, Distribution.icdf)
 
 
 def prepare(model: PixelModel, count: int, *, graph: bool) -> tuple[Scan, Callable[[], None]]:

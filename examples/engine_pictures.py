@@ -85,11 +85,11 @@ def arranged(program: Program) -> dict[int, Place]:
     taken: set[tuple[int, int]] = {(0, 0), (1, 0)}
     for op in program.ops:
         level = 1 + max(depth[source.number] for source in op.inputs)
-        while (op.output.known, level) in taken:
+        while (op.output.phase, level) in taken:
             level += 1
-        taken.add((op.output.known, level))
+        taken.add((op.output.phase, level))
         depth[op.output.number] = level
-    columns = {known.number: 4.2 * (known.known != ROW) for known in program.maps}
+    columns = {kept.number: 4.2 * (kept.phase != ROW) for kept in program.maps}
     middle = sum(set(columns.values())) / len(set(columns.values()))
     columns[program.image.number] = middle
     return {number: (columns[number], -float(level)) for number, level in depth.items()}
@@ -97,8 +97,8 @@ def arranged(program: Program) -> dict[int, Place]:
 
 def words(op: Op, *, split: bool) -> list[str]:
     """An operation in words: one text, or two for a convolution in two steps."""
-    if op.kind != "conv":
-        return [op.kind]
+    if op.name != "conv":
+        return [op.name]
     above = sum(row < 0 for row, _ in op.taps)
     if split:
         return [f"conv: {above} above", f"+ {len(op.taps) - above} beside"]
@@ -138,7 +138,7 @@ def rings(model: npx.models.PixelModel) -> Image.Image:
     """What one convolution reads, the ring that holds it, and what is kept of all maps."""
     program, width = model.lower(), model.shape[2]
     layout = lay_out(program, width)
-    op = next(op for op in program.ops if op.kind == "conv" and (0, 0) in op.taps)
+    op = next(op for op in program.ops if op.name == "conv" and (0, 0) in op.taps)
     rows, pad = layout.maps[op.inputs[0].number, [ROWS, PAD]].tolist()
     figure = Figure(figsize=(10.5, 6.4), dpi=100, layout="constrained")
     panels = figure.subplot_mosaic("AC;BC", height_ratios=[10, 3.6], width_ratios=[1, 1.05])
@@ -200,7 +200,7 @@ def ring(axes: Axes, op: Op, here: Tap, rows: int, pad: int, width: int) -> None
 def all_maps(axes: Axes, program: Program, layout: Layout, width: int) -> None:
     """Rows and columns kept of every map, to scale."""
     names = {program.image.number: "the image"}
-    names |= {op.output.number: op.kind for op in program.ops}
+    names |= {op.output.number: op.name for op in program.ops}
     top = 0.0
     for number, name in names.items():
         rows, pad = layout.maps[number, [ROWS, PAD]].tolist()

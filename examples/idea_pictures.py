@@ -142,7 +142,7 @@ def blind_picture() -> Figure:
 def stacks_picture() -> Figure:
     """Which pixels each of the two stacks reads at one layer, by the taps of the program."""
     model = npx.build("gated-pixelcnn", shape=(1, 9, 9), levels=2, layers=2, features=4, side=3)
-    convs = [op for op in model.lower().ops if op.kind == "conv" and op.taps != ((0, 0),)]
+    convs = [op for op in model.lower().ops if op.name == "conv" and op.taps != ((0, 0),)]
     figure, axes = panels(3, 7.6, 2.7)
     upper = next(op for op in convs[2:] if min(row for row, _ in op.taps) < 0)
     beside = next(op for op in convs[2:] if all(row == 0 for row, _ in op.taps))

@@ -17,6 +17,7 @@ from nextpixel.engine.cpu import choosing, kernels
 from nextpixel.engine.cpu import executor as engine
 from nextpixel.errors import NextPixelError
 from nextpixel.models import PixelModel
+from nextpixel.program.ops import conv
 from nextpixel.runtime import compiling, memory, vectors
 
 
@@ -82,7 +83,9 @@ def test_the_gate_is_exact_to_float32():
 
 PARTS_OF_CODE = [
     (kernels.scan_rows, "vectors.py"),
-    (kernels.scan_rows, "products.py"),
+    (conv.conv_step, "products.py"),
+    (conv.conv_step, "base.py"),
+    (kernels.scan_rows, "base.py"),
     (coding.spans, "kernels.py"),
     (coding.spans, "choosing.py"),
     (coding.spans, "vectors.py"),
@@ -211,13 +214,15 @@ import hashlib, sys, torch
 torch.set_num_threads(int(sys.argv[1]))
 from tests.test_engine import tiny
 from nextpixel.heads.truncation import PLAIN
-from nextpixel.nn import NOTHING
+from nextpixel.nn import NO_EMBEDDING
 from nextpixel.engine.cpu import executor as engine
 count = int(sys.argv[2])
 levels = torch.randint(0, 3, (16, 1, 6, 6), generator=torch.Generator().manual_seed(1))
 known, uniforms = torch.ones_like(levels).bool(), torch.zeros(levels.shape).double()
 parts = [
-    engine.fill(tiny(), part, part == part, part * 0.0, NOTHING, truncation=PLAIN, on_row=None)[1]
+    engine.fill(
+        tiny(), part, part == part, part * 0.0, NO_EMBEDDING, truncation=PLAIN, on_row=None
+    )[1]
     for part in levels.split(count)
 ]
 print(hashlib.sha256(torch.cat(parts).numpy().tobytes()).hexdigest())

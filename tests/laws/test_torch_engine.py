@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from nextpixel.engine import torch_engine
+from nextpixel.engine import lowering, torch_engine
 from nextpixel.engine.ring import Ring
 from nextpixel.engine.torch_scan import Scan
 from nextpixel.errors import NextPixelError
@@ -147,7 +147,7 @@ def trace(scan: Scan) -> Callable[[], object]:
 @torch.no_grad()
 def new_scan(model: PixelModel, count: int = IMAGES) -> Scan:
     embedding = model.condition(condition_for(model, count), count)
-    return Scan(model, embedding, count, Distribution.draw)
+    return Scan(model, embedding, count, Distribution.icdf)
 
 
 def test_a_row_that_asks_the_device_for_a_value_is_seen():
@@ -160,25 +160,28 @@ def test_a_row_that_asks_the_device_for_a_value_is_seen():
 def test_what_the_row_knows_is_added_before_its_first_pixel():
     """Of a gated layer a pixel costs two convolutions, a gate and an addition."""
     program = build(CASES["gated-class-gate"], "cpu").lower()
-    _, beside, _ = Schedule(program).tasks
-    assert [task.op.kind for task in beside] == [
+    _, at_pixel, _ = Schedule(program, fold=True).tasks
+    assert [task.op.name for task in at_pixel] == [
         *("conv", "gate", "conv"),
         *("conv", "gate", "conv", "add") * 2,
         *("conv", "relu", "conv"),
     ]
 
 
-FAULTS = {"gated-dilated": "conv", "plain-batch-norm": "affine", "gated-class-input": "told"}
+FAULTS = {"gated-dilated": "conv", "plain-batch-norm": "affine", "gated-class-input": "inject"}
 
 
 @pytest.mark.parametrize(("name", "kind"), FAULTS.items())
-def test_a_fault_in_lowering_is_seen(name, kind):
-    """A tap off by one, a batch norm left out, a condition added twice."""
+def test_a_fault_in_lowering_is_seen(name, kind, monkeypatch):
+    """A tap off by one, a batch norm left out, a condition added twice: refused, and seen."""
     model = build(CASES[name], "cpu")
     levels = random_levels(model, IMAGES)
     program = model.lower()
     spoil(program, kind)
     model.lower = lambda: program
+    with pytest.raises(NextPixelError, match="does not compute what the model does"):
+        score(model, levels)
+    monkeypatch.setattr(lowering, "check_program", lambda model, program: None)
     assert (score(model, levels) - exact(model, levels)).abs().max() > 1e-3
 
 

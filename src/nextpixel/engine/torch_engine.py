@@ -10,6 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from nextpixel.engine import OnRow
 from nextpixel.engine.lowering import check_predictions
 from nextpixel.engine.torch_scan import Scan
 from nextpixel.errors import NextPixelError
@@ -17,7 +18,6 @@ from nextpixel.heads import Distribution
 from nextpixel.heads.truncation import PLAIN, Truncation
 from nextpixel.models import PixelModel
 from nextpixel.nn import Embedding
-from nextpixel.sampling.scan import OnRow
 
 DEVICES = ("cpu", "cuda")
 """Where it is tested; others were never tried, and some lack the float64 that drawing needs."""

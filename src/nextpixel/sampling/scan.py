@@ -10,12 +10,12 @@ from typing import Protocol
 
 from torch import Tensor
 
+from nextpixel.engine import OnRow
 from nextpixel.heads import Distribution
 from nextpixel.order import Step, steps
 
 Predict = Callable[[], Distribution]
 Choose = Callable[[Step, Predict], Tensor]
-OnRow = Callable[[int, Tensor], None]
 
 
 class State(Protocol):

@@ -1,4 +1,4 @@
-"""A convolution over chosen taps. A schedule may split it: what a row knows first, then the rest."""
+"""A convolution over chosen taps, which a schedule may split: what a row knows, then the rest."""
 
 import torch
 import torch.nn.functional as F

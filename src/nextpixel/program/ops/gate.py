@@ -15,7 +15,7 @@ from nextpixel.runtime.vectors import WIDTH, gate16
 
 @compiled
 def gate_step(call: Call) -> None:
-    """Gates of features low..high-1 at each place; halves lie together in each of `extra` groups."""
+    """Gates of features low..high-1 at each place; a group has its two halves side by side."""
     half = call.features // call.extra
     for n in range(call.count):
         source, target = call.source + n * call.source_step, call.target + n * call.target_step
