@@ -3,14 +3,16 @@
 Every pixel is predicted from the pixels before it, so a model gives the exact probability of an
 image. The parts, in the order in which data passes them; each imports only from those before it:
 
-    settings     files and words -> frozen dataclasses, strictly
-    lanes        work spread over threads
-    ranks        processes that share work, and each one's device
+    config       files and words -> frozen dataclasses, strictly
+    runtime      threads, memory, devices, processes, compiled code
     order        the scan: what comes before what
     images       levels <-> 8-bit pixels <-> the network's scale
     data         named sets, folders and files -> levels in splits
+    program      a network as data: one class an operation, one schedule
     nn, heads    masked layers; features -> distributions over levels
     models       a network and a head, by name
+    engine       programs carried out step by step
+    accelerate   fused kernels that train layers on CPUs
     checkpoint   a model as a folder
     likelihood   nats, bits per dimension, standard error
     audit        who sees whom, proved
@@ -18,6 +20,7 @@ image. The parts, in the order in which data passes them; each imports only from
     health       whether a model listens to its condition
     training     fit a model, resumably
     sampling     draw images, or their missing parts
+    codec        lossless archives
     recipes      data, model and training under one name
     gallery      levels -> pictures
     playground   the same in a browser
@@ -32,16 +35,17 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from nextpixel import checkpoint, data, models, recipes
+    from nextpixel import checkpoint, data, gallery, models, recipes
     from nextpixel.audit import audit
     from nextpixel.checkpoint import load, save
     from nextpixel.classify import classify
     from nextpixel.codec import compress, decompress
-    from nextpixel.data import load_data
+    from nextpixel.data import Dataset, Split, load_data
     from nextpixel.errors import NextPixelError
+    from nextpixel.heads import Distribution, Head, register_head
     from nextpixel.health import health
-    from nextpixel.likelihood import evaluate
-    from nextpixel.models import build
+    from nextpixel.likelihood import Evaluation, evaluate
+    from nextpixel.models import PixelModel, build
     from nextpixel.nn import ClassCondition, MapCondition, VectorCondition
     from nextpixel.recipes import build_recipe
     from nextpixel.sampling import complete, sample
@@ -51,8 +55,14 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ClassCondition",
+    "Dataset",
+    "Distribution",
+    "Evaluation",
+    "Head",
     "MapCondition",
     "NextPixelError",
+    "PixelModel",
+    "Split",
     "TrainConfig",
     "VectorCondition",
     "audit",
@@ -66,33 +76,42 @@ __all__ = [
     "decompress",
     "evaluate",
     "fit",
+    "gallery",
     "health",
     "load",
     "load_data",
     "models",
     "recipes",
+    "register_head",
     "sample",
     "save",
 ]
 
 _HOMES = {
-    "VectorCondition": "nn",
-    "MapCondition": "nn",
     "ClassCondition": "nn",
-    "health": "health",
-    "classify": "classify",
+    "Dataset": "data",
+    "Distribution": "heads",
+    "Evaluation": "likelihood",
+    "Head": "heads",
+    "MapCondition": "nn",
     "NextPixelError": "errors",
+    "PixelModel": "models",
+    "Split": "data",
     "TrainConfig": "training",
+    "VectorCondition": "nn",
     "audit": "audit",
     "build": "models",
     "build_recipe": "recipes",
+    "classify": "classify",
     "complete": "sampling",
     "compress": "codec",
     "decompress": "codec",
     "evaluate": "likelihood",
     "fit": "training",
+    "health": "health",
     "load": "checkpoint",
     "load_data": "data",
+    "register_head": "heads",
     "sample": "sampling",
     "save": "checkpoint",
 }
@@ -107,7 +126,7 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return sorted(__all__)
 
 
 class _Package(ModuleType):
