@@ -128,13 +128,6 @@ def test_predictions_that_overflow_are_refused():
         sample(model, 1, rng=rng())
 
 
-def test_without_numba_it_says_so_and_draws_the_same(monkeypatch):
-    expected = sample(tiny(), 4, rng=rng())
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.warns(UserWarning, match="numba is not installed: the step engine runs by torch"):
-        assert torch.equal(sample(tiny(), 4, rng=rng()), expected)
-
-
 def test_a_model_without_a_program_falls_back_and_says_so(monkeypatch):
     model = tiny()
     expected = sample(model, 4, rng=rng())

@@ -57,8 +57,8 @@ def test_its_archives_take_the_bits_of_the_model(elu):
 
 
 def test_it_is_trained_saved_and_loaded_in_another_process(elu, tmp_path):
-    data = npx.load_data("digits", levels=16, limit=64)
-    model = npx.build("elu-pixelcnn", shape=data.shape, levels=16, features=6)
+    data = npx.load_data("digits", limit=64)
+    model = npx.build("elu-pixelcnn", shape=data.shape, levels=17, features=6)
     npx.fit(model, data, npx.TrainConfig(steps=3, batch_size=8), out=tmp_path / "run")
     npx.save(model, tmp_path / "saved")
     code = (
@@ -209,20 +209,17 @@ class PastColors(Head):
 
     def __call__(self, outputs, colors, levels=None):
         scores = split_colors(outputs, colors)
-        first = torch.zeros_like(levels[:, :1])
-        past = torch.cat([first, levels[:, :-1]], 1)[:, : scores.shape[1]]
-        return Categorical(
-            torch.cat([torch.zeros_like(scores), scores + 3.0 * past[..., None]], -1)
-        )
+        first = torch.full_like(levels[:, :1], 0.5, dtype=scores.dtype)
+        past = torch.cat([first, levels[:, :-1]], 1).unsqueeze(-1)
+        return Categorical(torch.cat([torch.zeros_like(scores), scores + 8 * past - 4], -1))
 
 
 @compiled
 def past_colors_log_weights(spot):
-    spot.p[0] = 0.0
-    past = 0
+    past = 0.5
     if spot.color > 0:
-        past = spot.levels[spot.image, spot.color - 1, spot.row, spot.column]
-    spot.p[1] = np.float64(spot.state[spot.at]) + 3.0 * past
+        past = float(spot.levels[spot.image, spot.color - 1, spot.row, spot.column])
+    spot.p[0], spot.p[1] = 0.0, np.float64(spot.state[spot.at]) + 8.0 * past - 4.0
 
 
 @pytest.mark.parametrize("compiled_head", [None, CompiledHead(past_colors_log_weights)])

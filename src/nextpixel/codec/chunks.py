@@ -14,9 +14,10 @@ from nextpixel.codec import kernels
 from nextpixel.codec.coder import Decoder, Encoder
 from nextpixel.codec.container import pixels_crc
 from nextpixel.codec.frequency import frequencies
-from nextpixel.engine.cpu.executor import open_blocks, prepared
+from nextpixel.engine.cpu.executor import lack, open_blocks, prepared
 from nextpixel.engine.cpu.kernels import Block, Plan
 from nextpixel.engine.lowering import check_predictions
+from nextpixel.errors import NextPixelError
 from nextpixel.likelihood import evaluation_mode
 from nextpixel.models import PixelModel
 from nextpixel.nn import ClassCondition, Value
@@ -49,12 +50,13 @@ class ChunkCoder:
         size: Height and width of the images.
 
     Raises:
-        NotImplementedError: If this kind of model has no program.
+        NextPixelError: If the model cannot be carried out step by step by compiled code.
         ValueError: If the model is tied to another size.
     """
 
     def __init__(self, model: PixelModel, size: tuple[int, int]) -> None:
         self.model, self.shape = model, (model.colors, *size)
+        check_coding(model)
         with evaluation_mode(model), torch.inference_mode():
             self.made = prepared(model, size)
         self.classes = label_classes(model)
@@ -141,6 +143,22 @@ class ChunkCoder:
     def _crc(self, levels: Levels, condition: Value | None) -> int:
         start = pixels_crc(_labels(condition)) if self.classes else 0
         return pixels_crc(levels, start)
+
+
+def check_coding(model: PixelModel) -> None:
+    """Refuse a model that cannot code: archives are read step by step, by compiled code alone.
+
+    Raises:
+        NextPixelError: Saying what it lacks.
+    """
+    if type(model).lower is PixelModel.lower:
+        raise NextPixelError(
+            f"{model.name} cannot compress: it has no lower(), and an archive is read step by step "
+            "by its program"
+        )
+    lacking = lack(model)
+    if lacking:
+        raise NextPixelError(f"{model.name} cannot compress: {lacking}")
 
 
 def label_classes(model: PixelModel) -> int:

@@ -1,6 +1,5 @@
 """Drawing images from a model, exactly: each sub-pixel from its distribution given its past."""
 
-import importlib.util
 import math
 import warnings
 from collections.abc import Callable, Iterator
@@ -9,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from nextpixel.engine.cpu import executor
 from nextpixel.engine.torch_engine import TorchEngine
 from nextpixel.heads.truncation import Truncation
 from nextpixel.likelihood import evaluation_mode
@@ -152,7 +152,7 @@ def _filler(model: PixelModel, options: SamplingOptions) -> Filler:
     """What fills a batch of images."""
     if options.method == "recompute" or not _has_program(model):
         return _fill_by_recompute
-    if _on_cpu(model) and _has_numba():
+    if _on_cpu(model) and _is_compiled(model):
         return _fill_by_engine
     engine = TorchEngine(model, truncation=options.truncation)  # batches share what it records
     return lambda _, batch, __: engine.fill(*batch, on_row=options.on_row)[0]
@@ -173,19 +173,14 @@ def _has_program(model: PixelModel) -> bool:
     return found
 
 
-def _has_numba() -> bool:
-    found = importlib.util.find_spec("numba") is not None
-    if not found:
-        warnings.warn(
-            "numba is not installed: the step engine runs by torch, which is slower",
-            stacklevel=6,
-        )
-    return found
+def _is_compiled(model: PixelModel) -> bool:
+    lacking = executor.lack(model)
+    if lacking:
+        warnings.warn(f"the step engine runs by torch, which is slower: {lacking}", stacklevel=6)
+    return lacking is None
 
 
 def _fill_by_engine(model: PixelModel, batch: Batch, options: SamplingOptions) -> Tensor:
-    from nextpixel.engine.cpu import executor  # compiles: only where it is used
-
     return executor.fill(model, *batch, truncation=options.truncation, on_row=options.on_row)[0]
 
 

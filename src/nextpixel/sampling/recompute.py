@@ -49,7 +49,8 @@ class Recompute:
         shares = zip(torch.tensor_split(window, count), embedding.share_out(count), strict=True)
         with self.threads.alone():
             outputs = torch.cat(list(self.threads.map(run, shares)))
-        return self.model.head(outputs, self.model.colors)[:, step.color, 0, 0]
+        pixel = self.levels[:, :, step.row, step.column, None, None]
+        return self.model.read_head(outputs, pixel)[:, step.color, 0, 0]
 
     def write(self, step: Step, chosen: Tensor) -> None:
         """Write levels, shape (B,), at a step."""
