@@ -163,3 +163,26 @@ def test_codes_are_made_of_images_of_the_model_only():
         make_model().codes(torch.zeros(1, *SHAPE))
     with pytest.raises(ValueError, match=r"levels must have shape \(B, 1, 6, 6\)"):
         make_model().codes(images(shape=(1, 5, 5)))
+
+
+def test_a_completion_knows_nothing_of_what_was_erased(trained):
+    """Two images that agree where they are known are completed alike."""
+    model, _ = trained
+    known = (torch.arange(6) < 2).view(6, 1).expand(SHAPE)
+    first = images(20)
+    second = torch.where(known, first, 1 - first)
+    made = [
+        npx.complete(model, levels, known, rng=torch.Generator().manual_seed(0))
+        for levels in (first, second)
+    ]
+    assert torch.equal(*made)
+    assert torch.equal(made[0][:, :, :2].long(), first[:, :, :2])
+
+
+def test_a_completion_takes_a_code_that_is_given(trained):
+    model, part = trained
+    nothing = torch.zeros(SHAPE, dtype=torch.bool)
+    codes = model.codes(part.levels[:4].long()).detach().repeat(10, 1)
+    rng = torch.Generator().manual_seed(0)
+    made = npx.complete(model, torch.zeros(40, *SHAPE).long(), nothing, condition=codes, rng=rng)
+    assert (made == part.levels[:4].repeat(10, 1, 1, 1)).float().mean() > 0.9

@@ -52,8 +52,8 @@ def check_program(model: PixelModel, program: Program) -> None:
         raise NextPixelError(
             f"the program of {type(model).__name__} does not compute what the model does "
             f"({int(far.sum())} of {far.numel()} log-probabilities differ): override lower() with "
-            "network() and forward(), or take it out by lower = PixelModel.lower; then each pixel is "
-            'recomputed, as by method="recompute"'
+            "network() and forward(), or take it out by lower = PixelModel.lower: each pixel is "
+            'then recomputed, as by method="recompute"'
         )
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from nextpixel.heads.truncation import Truncation
+from nextpixel.likelihood import evaluation_mode
 from nextpixel.models import PixelModel
 from nextpixel.nn import Value
 from nextpixel.runtime.distributed import Ranks
@@ -38,7 +39,8 @@ def complete(
         levels: Integers 0..K-1, shape (B, C, H, W). Unknown entries may hold any level.
         known: Boolean, of a shape that broadcasts to (B, C, H, W), such as (H, W).
         rng: Source of the uniforms, on the CPU.
-        condition: What the model was built to be told, one entry an image.
+        condition: What the model is conditioned on, one entry an image. None, for an auto-encoder:
+            the codes of the images with level 0 in place of what is unknown.
         temperature: Above 0; see `sample`.
         top_k: See `sample`.
         top_p: See `sample`.
@@ -56,11 +58,20 @@ def complete(
     """
     model.check(levels)
     known = _expanded(known, levels)
+    if condition is None:
+        condition = _of_known(model, levels, known)
     check_room(len(levels), model.shape)
     uniforms = draw_uniforms(len(levels), model.shape, rng)
     truncation = Truncation(temperature, top_k, top_p)
     options = SamplingOptions(truncation, method, batch_size, on_row, ranks or Ranks())
     return fill(model, levels, known, uniforms, condition, options)
+
+
+def _of_known(model: PixelModel, levels: Tensor, known: Tensor) -> Value | None:
+    """The condition that a model makes of images by itself, from what is known of them."""
+    visible = torch.where(known, levels, torch.zeros_like(levels))
+    with evaluation_mode(model), torch.inference_mode():
+        return model.own_condition(visible.to(next(model.parameters()).device))
 
 
 def _expanded(known: Tensor, levels: Tensor) -> Tensor:
