@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 import nextpixel as npx
 from nextpixel import checkpoint
 from nextpixel.checkpoint import replace_file, replace_files
-from tests.laws.cases import CASES, condition_for
+from tests.laws.cases import CASES, condition_for, params
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
@@ -44,7 +44,7 @@ def edit_tensors(folder, edit):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-@pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+@pytest.mark.parametrize("case", params(CASES))
 def test_a_loaded_model_gives_the_same_log_probs(tmp_path, case, dtype):
     model = case.build(5, 6).to(dtype)
     rng = torch.Generator().manual_seed(2)
@@ -56,7 +56,7 @@ def test_a_loaded_model_gives_the_same_log_probs(tmp_path, case, dtype):
     assert torch.equal(found, expected)
 
 
-@pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+@pytest.mark.parametrize("case", params(CASES))
 def test_a_loaded_model_is_of_the_same_kind_and_settings(tmp_path, case):
     model = case.build(5, 6)
     npx.save(model, tmp_path)

@@ -13,7 +13,7 @@ from nextpixel.training.loop import channels_last
 from nextpixel.training.muon import COEFFICIENTS, Muon, orthogonalize
 from nextpixel.training.optimizers import make_optimizers, rate_factor, set_rates
 from tests import runs
-from tests.laws.cases import CASES, Case, disturb
+from tests.laws.cases import CASES, Case, disturb, params
 
 # Settings, updates done, share of the run that is over -> share of the peak rate.
 RATES = [
@@ -43,7 +43,7 @@ def test_the_rate_follows_warm_up_and_schedule(settings, step, share, expected):
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+@pytest.mark.parametrize("case", params(CASES))
 def test_every_parameter_has_exactly_one_optimizer(case: Case, optimizer):
     model = case.build(4, 4)
     optimizers = make_optimizers(model, npx.TrainConfig(optimizer=optimizer))

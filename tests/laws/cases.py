@@ -1,11 +1,14 @@
 """One tiny setting of every kind of model: the registry that the laws run over.
 
-A new model is a new line here; `test_every_registered_model_has_a_case` fails until it is.
+A new model is a new line here; `test_every_registered_model_has_a_case` fails until it is. The fast
+tests run the cases of `COVERING`, which have every model, form of condition and color mode;
+`make slow` runs all. `tests/laws/test_cases.py` says what a new case must be covered by.
 """
 
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import pytest
 import torch
 from torch import nn
 
@@ -112,6 +115,30 @@ CASES |= {
         colors=3,
     ),
 }
+
+COVERING = (
+    "plain-unit-scale",
+    "plain-batch-norm",
+    "plain-independent-colors",
+    "residual-position",
+    "residual-class-map",
+    "residual-colors-class",
+    "residual-post-activation",
+    "gated-skip-position",
+    "gated-dilated",
+    "gated-class-bias-all",
+    "gated-label-and-map",
+    "autoencoder",
+)
+"""The cases of the fast tests."""
+
+
+def params(cases: dict[str, Case], covering: tuple[str, ...] = COVERING) -> list[Any]:
+    """Cases as parameters of a test: those that are not among `covering` are slow."""
+    return [
+        pytest.param(case, id=name, marks=() if name in covering else pytest.mark.slow)
+        for name, case in cases.items()
+    ]
 
 
 def condition_for(model: PixelModel, count: int, seed: int = 7) -> Value | None:

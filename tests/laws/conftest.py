@@ -3,10 +3,10 @@
 import pytest
 
 from nextpixel.models import PixelModel
-from tests.laws.cases import CASES, Case
+from tests.laws.cases import CASES, Case, params
 
 
-@pytest.fixture(params=CASES.values(), ids=CASES.keys())
+@pytest.fixture(params=params(CASES))
 def case(request: pytest.FixtureRequest) -> Case:
     return request.param
 
@@ -15,12 +15,12 @@ COLORED = {name: case for name, case in CASES.items() if case.colors > 1}
 GRAY = {name: case for name, case in CASES.items() if case.colors == 1}
 
 
-@pytest.fixture(params=COLORED.values(), ids=COLORED.keys())
+@pytest.fixture(params=params(COLORED))
 def color_case(request: pytest.FixtureRequest) -> Case:
     return request.param
 
 
-@pytest.fixture(params=GRAY.values(), ids=GRAY.keys())
+@pytest.fixture(params=params(GRAY))
 def gray_case(request: pytest.FixtureRequest) -> Case:
     return request.param
 

@@ -17,7 +17,7 @@ from nextpixel.codec.tensors import TensorSource, compress, decompress
 from nextpixel.errors import NextPixelError
 from nextpixel.models import PixelModel
 from nextpixel.nn import Value, take
-from tests.laws.cases import CASES, GATED
+from tests.laws.cases import CASES, GATED, params
 from tests.laws.coding import (
     HEIGHT,
     WIDTH,
@@ -54,7 +54,7 @@ class Coded:
         return list(Reader(read_archive(self.blob), self.model, given).images())
 
 
-@pytest.fixture(scope="module", params=CASES.values(), ids=CASES.keys())
+@pytest.fixture(scope="module", params=params(CASES))
 def coded(request: pytest.FixtureRequest) -> Coded:
     """A case in float32, as the engine runs it, and images of which each is told another thing."""
     model = request.param.build(HEIGHT, WIDTH).float()

@@ -95,10 +95,12 @@ def test_sharpened_drawing_is_that_of_the_oracle(name, options):
 
 
 def test_every_model_takes_a_temperature(single):
-    condition = condition_for(single, 10)
-    fast = sample(single, 10, rng=rng(), condition=condition, temperature=0.5)
-    slow = sample(single, 10, rng=rng(), condition=condition, temperature=0.5, method="recompute")
+    options = {"condition": condition_for(single, 10), "temperature": 0.5}
+    fast = sample(single, 10, rng=rng(), **options)
+    slow = sample(single, 10, rng=rng(), method="recompute", **options)
     assert (fast != slow).flatten(1).any(1).double().mean() <= 0.1
+    plain = sample(single, 10, rng=rng(), condition=options["condition"])
+    assert (fast != plain).any(), "both would agree if neither took it"
 
 
 def test_completion_by_the_engine_is_that_of_the_oracle(single):
