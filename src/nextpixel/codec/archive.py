@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from nextpixel.codec.chunks import Chunk, ChunkCoder
 from nextpixel.codec.container import Archive, write_archive
+from nextpixel.codec.fingerprint import fingerprint
 from nextpixel.codec.header import MOST_VALUES, Header
-from nextpixel.codec.identity import fingerprint
 from nextpixel.codec.tiles import Size, Tiles
 from nextpixel.engine.cpu.executor import prepared, tied_to_size
 from nextpixel.errors import NextPixelError
@@ -42,7 +42,7 @@ class Source(Protocol):
 
     @property
     def condition(self) -> Value | None:
-        """What the model is told, one entry an image."""
+        """What the model is conditioned on, one entry an image."""
 
     @property
     def metadata(self) -> Mapping[str, Any]:
@@ -101,7 +101,7 @@ def write(
     tile = tile_for(model, source.sizes)
     tiles = Tiles(source.sizes, source.count, tile)
     if tiles.count and tiles.count != source.count and model.conditioner.conditions:
-        raise ValueError("a model that is told something codes images of its own size only")
+        raise ValueError("a model with a condition codes images of its own size only")
     model.conditioner.checked(source.condition, source.count)
     header = _header(model, source, tiles, per_chunk)
     coder = ChunkCoder(model, tile)
@@ -199,7 +199,7 @@ class Reader:
     Args:
         archive: The archive.
         model: The model that it was made with.
-        condition: What the model is told beside labels, one entry an image.
+        condition: What the model is conditioned on other than labels, one entry an image.
 
     Raises:
         NextPixelError: If it was made with another model, or its header does not fit this one.
@@ -224,7 +224,7 @@ class Reader:
     def images(
         self, first: int = 0, last: int | None = None, *, on_chunk: OnChunk | None = None
     ) -> Iterator[tuple[Image, int | None]]:
-        """Images first..last-1 in order, each (C, H, W), and its label if the model is told labels.
+        """Images first..last-1 in order, each (C, H, W), and its label if the model takes labels.
 
         Only the chunks that hold them are read.
 
@@ -272,13 +272,13 @@ class Reader:
         number, payload = chunk
         part = self.archive.header.images_in(number)
         needless = self.tiles.needless(part.start, part.stop, self.model.colors)
-        told = _condition(self.condition, part)
+        condition = _condition(self.condition, part)
         try:
-            levels, told, crc = self.coder.decode(payload, needless, told)
+            levels, condition, crc = self.coder.decode(payload, needless, condition)
         except NextPixelError as error:
             raise NextPixelError(f"chunk {number} is damaged: {error}") from error
         self.archive.check_pixels(number, crc)
-        return levels, told
+        return levels, condition
 
     def _decoded(
         self, start: int, stop: int, on_chunk: OnChunk | None
@@ -289,16 +289,16 @@ class Reader:
         payloads = ((number, self.archive.payload(number)) for number in numbers)
         with threads.alone():
             decoded = threads.in_turns(self._decode, payloads)
-            for number, (levels, told) in zip(numbers, decoded, strict=True):
+            for number, (levels, condition) in zip(numbers, decoded, strict=True):
                 part = self.archive.header.images_in(number)
                 for at in range(max(start, part.start), min(stop, part.stop)):
-                    yield levels[at - part.start], self._label(told, at - part.start)
+                    yield levels[at - part.start], self._label(condition, at - part.start)
                 if on_chunk is not None:
                     on_chunk(number - numbers.start + 1)
 
-    def _label(self, told: Value | None, at: int) -> int | None:
-        labelled = self.coder.classes and isinstance(told, torch.Tensor)
-        return int(told[at]) if labelled else None  # type: ignore[index]
+    def _label(self, condition: Value | None, at: int) -> int | None:
+        labelled = self.coder.classes and isinstance(condition, torch.Tensor)
+        return int(condition[at]) if labelled else None  # type: ignore[index]
 
 
 def tiles_of(header: Header) -> Tiles:

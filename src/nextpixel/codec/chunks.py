@@ -1,6 +1,6 @@
 """One chunk of images to bytes and back, by the step engine: the same scan as sampling.
 
-A chunk is one stream of the entropy coder: labels first, if the model is told labels, each at the
+A chunk is one stream of the entropy coder: labels first, if the model takes labels, each at the
 same cost; then sub-pixel by sub-pixel in scan order, of all images in turn.
 """
 
@@ -67,15 +67,15 @@ class ChunkCoder:
         Args:
             levels: Shape (n, C, H, W); 0 where `needless`.
             needless: Which sub-pixels the decoder knows anyway, same shape.
-            condition: What the model is told, one entry an image.
+            condition: What the model is conditioned on, one entry an image.
         """
         encoder = Encoder()
         bits = self._encode_labels(encoder, condition)
         plan, block = self._open(levels, needless, condition)
         starts, parts = self._spans(plan, block)
         check_predictions(self.model, torch.from_numpy(block.log_p))
-        told = parts > 0
-        encoder.encode_spans(starts[told], parts[told])
+        coded = parts > 0
+        encoder.encode_spans(starts[coded], parts[coded])
         bits -= float(block.log_p.sum()) / _LN2
         return Chunk(encoder.finish(), self._crc(levels, condition), bits)
 
@@ -85,7 +85,7 @@ class ChunkCoder:
         """Undo `encode`.
 
         Returns:
-            Levels, the condition (labels, where the model is told labels), and their CRC-32, which
+            Levels, the condition (labels, where the model takes labels), and their CRC-32, which
             the caller compares with the one that was kept.
 
         Raises:
@@ -125,8 +125,8 @@ class ChunkCoder:
             kernels.next_entries(plan, block, entries, row, column, color)
             drawn = _next(decoder, entries, block.known[:, color, row, column])
             kernels.put(plan, block, entries, drawn, starts, parts, row, column, color)
-        told = parts > 0
-        decoder.confirm(starts[told], parts[told])
+        coded = parts > 0
+        decoder.confirm(starts[coded], parts[coded])
 
     def _encode_labels(self, encoder: Encoder, condition: Value | None) -> float:
         if not self.classes:
@@ -162,9 +162,9 @@ def check_coding(model: PixelModel) -> None:
 
 
 def label_classes(model: PixelModel) -> int:
-    """How many classes of labels a model is told and an archive keeps; 0 if it is told no labels.
+    """How many classes of labels a model takes and an archive keeps; 0 if it takes no labels.
 
-    A model that is told anything else, or more than one thing, is told it again by the caller.
+    What a model takes otherwise, or more than one thing, the caller gives again for decoding.
     """
     conditions = model.conditioner.conditions
     only = conditions[0] if len(conditions) == 1 else None

@@ -107,7 +107,7 @@ def open_source(path: Path, model: PixelModel) -> ArraySource | PictureSource:
     else:
         raise NextPixelError(f"{path}: must be a .npy, a .png or a folder of PNGs")
     if not model.conditioner.conditions:
-        source.condition = None  # labels that the model is not told are left where they are
+        source.condition = None  # labels that the model does not take are left where they are
     return source
 
 
@@ -126,11 +126,11 @@ def _to_levels(values: Image, model: PixelModel, where: str, *, pixels: bool) ->
     """
     if not pixels:
         return values
-    given = torch.from_numpy(values)
-    levels = quantize(given, model.levels)
+    pixels = torch.from_numpy(values)
+    levels = quantize(pixels, model.levels)
     back = to_pixels(levels, model.levels).long()
-    if not torch.equal(back, given):
-        wrong = int(given[back != given][0])
+    if not torch.equal(back, pixels):
+        wrong = int(pixels[back != pixels][0])
         raise NextPixelError(
             f"{where}: this model has {model.levels} levels, and none of them is pixel {wrong}"
         )
@@ -296,5 +296,5 @@ def _array_type(metadata: Mapping[str, Any]) -> tuple[list[int], np.dtype[Any]]:
 
 
 def _to_values(image: Image, levels: int, *, pixels: bool) -> NDArray[Any]:
-    given: Tensor = torch.from_numpy(image)
-    return to_pixels(given, levels).numpy() if pixels else image
+    found: Tensor = torch.from_numpy(image)
+    return to_pixels(found, levels).numpy() if pixels else image

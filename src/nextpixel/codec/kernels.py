@@ -24,13 +24,13 @@ def tabulate(weights, total, entries):
     scale = spare / total
     for k in range(len(weights)):
         entries[k] = np.floor(weights[k] * scale)
-    given = np.int64(0)
+    used = np.int64(0)
     for k in range(len(weights)):
-        given += np.int64(entries[k])
+        used += np.int64(entries[k])
     best = 0
     while weights[best] < 1.0:  # the largest is 1
         best += 1
-    entries[best] += spare - given
+    entries[best] += spare - used
 
 
 @inlined
@@ -54,7 +54,7 @@ def spans_of_rows(plan, block, room, starts, parts, top, bottom):
     """Go through known images, rows top..bottom-1, and note the span of each level.
 
     `room` (K,) is scratch; `starts` and `parts` (steps, images) get a row for each step of the
-    scan; parts stay 0 where `block.known` says that a level need not be told. `block.log_p` is
+    scan; parts stay 0 where `block.known` says that a level is not coded. `block.log_p` is
     added to.
     """
     colors, _, width = plan.shape

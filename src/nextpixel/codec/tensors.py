@@ -42,7 +42,8 @@ def compress(
         model: The model; `decompress` must be given the same weights.
         levels: Integers 0..K-1, shape (B, C, H, W). H and W may be others than the model's: it is
             then run on images of that size, or on tiles where it is tied to its own.
-        condition: What the model is told, one entry an image. Labels are kept in the archive.
+        condition: What the model is conditioned on, one entry an image. Labels are kept in the
+            archive.
         per_chunk: Images that are coded together; see `archive.write`.
 
     Returns:
@@ -86,7 +87,7 @@ def decompress(
     Args:
         model: The model that it was made with.
         blob: The archive.
-        condition: What the model is told; None for labels, which the archive holds.
+        condition: What the model is conditioned on; None for labels, which the archive holds.
         first: The first image that is wanted; only the chunks that hold them are decoded.
         last: The one behind the last; None: all.
 

@@ -49,7 +49,7 @@ class TorchEngine:
 
     Raises:
         NextPixelError: If a weight is no finite number, or on other devices.
-        ValueError: If `truncation` cannot be meant.
+        ValueError: If `truncation` is invalid.
     """
 
     def __init__(

@@ -127,7 +127,7 @@ class Head(ABC):
         compiled: Its steps for the compiled engine and the codec; None: it is drawn from by torch,
             and cannot compress.
         sees_colors: Whether a color's distribution depends on the colors drawn before it at the
-            same pixel directly, beside what the network has made of them.
+            same pixel directly, not only through the network.
     """
 
     name: ClassVar[str]

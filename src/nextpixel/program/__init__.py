@@ -1,7 +1,7 @@
 """A network as data: which feature map is made of which, and by what operation.
 
-Layers lower themselves, beside their `forward`, to the operations of `nextpixel.program.ops`. Maps
-are of three phases, by when they are known in a scan:
+Layers lower themselves, in `lower` next to `forward`, to the operations of `nextpixel.program.ops`.
+Maps are of three phases, by when they are known in a scan:
 
 - ROW: for a whole row before its first pixel is drawn (the vertical stack: rows above only);
 - PIXEL: once everything before a pixel is drawn;

@@ -17,7 +17,7 @@ def products(places: int, panels: int) -> Any:
 
     In compiled code, f(state, weights, begins, lengths, first, count, q, q_step, t, t_step, w,
     w_step) adds to state[t:t + 16 * panels], for place m at t + m * t_step, the products of its
-    inputs with a panel's weights. The inputs are `count` stretches, from number `first` on, of
+    inputs with a panel's weights. The inputs are `count` spans, from number `first` on, of
     `lengths` floats that begin at q + m * q_step + `begins`. Panel p's weights lie from
     w + p * w_step on, 16 for each input. A sum runs over the inputs in order, so it does not
     depend on `places` and `panels`.
@@ -28,9 +28,9 @@ def products(places: int, panels: int) -> Any:
     ):
         signature = types.void(state, weights, begins, lengths, *[types.int64] * 8)
 
-        def generate(context, builder, signature, given):
-            data = [pointer(context, builder, signature.args[k], given[k]) for k in range(4)]
-            _Product(builder, data, given[4:], places, panels).write()
+        def generate(context, builder, signature, values):
+            data = [pointer(context, builder, signature.args[k], values[k]) for k in range(4)]
+            _Product(builder, data, values[4:], places, panels).write()
             return context.get_dummy_value()
 
         return signature, generate
@@ -61,10 +61,10 @@ class _Product:
             for p, total in enumerate(sums):
                 builder.store(load(builder, self.state, self._panel(t, p)), total)
         reached = cgutils.alloca_once_value(builder, self.w)
-        with cgutils.for_range(builder, self.count) as stretch:
-            number = builder.add(self.first, stretch.index)
+        with cgutils.for_range(builder, self.count) as span:
+            number = builder.add(self.first, span.index)
             length = builder.load(builder.gep(self.lengths, [number]))
-            self._stretch(builder.load(builder.gep(self.begins, [number])), length, reached)
+            self._span(builder.load(builder.gep(self.begins, [number])), length, reached)
         for sums, t in zip(self.sums, self.outputs, strict=True):
             for p, total in enumerate(sums):
                 store(builder, builder.load(total), self.state, self._panel(t, p))
@@ -72,7 +72,7 @@ class _Product:
     def _panel(self, t: Any, p: int) -> Any:
         return self.builder.add(t, ir.Constant(_INDEX, WIDTH * p))
 
-    def _stretch(self, begin: Any, length: Any, reached: Any) -> None:
+    def _span(self, begin: Any, length: Any, reached: Any) -> None:
         builder, base = self.builder, self.builder.load(reached)
         inputs = [builder.gep(self.state, [builder.add(q, begin)]) for q in self.inputs]
         panels = [builder.gep(self.weights, [builder.add(base, w)]) for w in self.panels]

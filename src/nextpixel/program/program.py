@@ -11,7 +11,7 @@ from nextpixel.program.ops.inject import Source
 
 @dataclass
 class Program:
-    """Operations in order; layers lower themselves to it, beside their `forward`.
+    """Operations in order; layers lower themselves to it.
 
     Args:
         inputs: Planes of the image as `PixelModel.encode` gives it.

@@ -63,7 +63,7 @@ def sample(
         model: The model; its mode is restored afterwards.
         count: How many.
         rng: Source of the uniforms, on the CPU.
-        condition: What the model was built to be told, one entry an image.
+        condition: What the model is conditioned on, one entry an image.
         temperature: Above 0; below 1 prefers likely levels, 1 samples the model itself.
         top_k: Draw one of so many likeliest levels; None: any.
         top_p: Draw one of the likeliest levels that together have this probability; None: any.
@@ -77,7 +77,7 @@ def sample(
         Levels, uint8, shape (count, C, H, W).
 
     Raises:
-        ValueError: If `count`, `temperature`, `top_k`, `top_p` or `method` cannot be meant.
+        ValueError: If `count`, `temperature`, `top_k`, `top_p` or `method` is invalid.
 
     Example:
         >>> from nextpixel import models
@@ -131,7 +131,7 @@ def fill(
         Levels, uint8, shape (B, C, H, W).
 
     Raises:
-        ValueError: If the options cannot be meant.
+        ValueError: If an option is invalid.
     """
     own = options.checked().ranks.share(len(levels))
 

@@ -33,7 +33,7 @@ class SamplingOptions:
         """Itself.
 
         Raises:
-            ValueError: If `truncation`, `method` or `batch_size` cannot be meant.
+            ValueError: If `truncation`, `method` or `batch_size` is invalid.
         """
         self.truncation.checked()
         if self.method not in METHODS:

@@ -50,7 +50,7 @@ class Plan(NamedTuple):
         log_weights: Address of the head's own step.
         across: Floats from the outputs of a color to those of the next.
         planes: How far a color lies from the next in the image as the network sees it.
-        edge: Whether the network sees a plane of ones beside each color.
+        edge: Whether the network sees a plane of ones with each color.
         output: The map that the head reads.
     """
 

@@ -15,13 +15,13 @@ def fingerprint(model: PixelModel) -> bytes:
     Weights count as float32, the bits that the step engine computes with. Options count where they
     differ from their defaults, so that one that a later version adds changes no older model.
     """
-    told = {
+    described = {
         "name": model.name,
         "shape": list(model.shape),
         "levels": model.levels,
         "options": _chosen(model.config),
     }
-    digest = hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode())
+    digest = hashlib.sha256(json.dumps(described, sort_keys=True, default=str).encode())
     for name, value in sorted(model.state_dict().items()):
         digest.update(name.encode())
         digest.update(value.detach().cpu().float().contiguous().numpy().astype("<f4").tobytes())
