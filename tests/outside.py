@@ -18,7 +18,7 @@ from nextpixel.runtime.vectors import exp64
 
 @compiled
 def elu_step(call):
-    for n in range(call.count):
+    for n in range(call.places):
         x, y = call.source + n * call.source_step, call.target + n * call.target_step
         for f in range(call.low, call.high):
             v = np.float64(call.state[x + f])

@@ -113,7 +113,7 @@ def test_an_operation_without_a_compiled_step_is_run_by_torch_and_says_so(elu, m
 
 @compiled
 def wrong_step(call):
-    for n in range(call.count):
+    for n in range(call.places):
         x, y = call.source + n * call.source_step, call.target + n * call.target_step
         for f in range(call.low, call.high):
             call.state[y + f] = call.state[x + f] * np.float32(0.5)

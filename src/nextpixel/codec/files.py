@@ -126,11 +126,11 @@ def _to_levels(values: Image, model: PixelModel, where: str, *, pixels: bool) ->
     """
     if not pixels:
         return values
-    pixels = torch.from_numpy(values)
-    levels = quantize(pixels, model.levels)
+    found = torch.from_numpy(values)
+    levels = quantize(found, model.levels)
     back = to_pixels(levels, model.levels).long()
-    if not torch.equal(back, pixels):
-        wrong = int(pixels[back != pixels][0])
+    if not torch.equal(back, found):
+        wrong = int(found[back != found][0])
         raise NextPixelError(
             f"{where}: this model has {model.levels} levels, and none of them is pixel {wrong}"
         )

@@ -54,7 +54,8 @@ class Distribution(ABC):
     def mean(self) -> Tensor:
         """Expected level, shape S."""
         probs = self.probs
-        return (probs * torch.arange(self.level_count).to(probs)).sum(-1)
+        mean: Tensor = (probs * torch.arange(self.level_count).to(probs)).sum(-1)
+        return mean
 
     @property
     def mode(self) -> Tensor:

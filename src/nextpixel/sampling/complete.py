@@ -7,6 +7,7 @@ kept, but cannot inform it: the top of a digit shapes its bottom, not the other 
 import torch
 from torch import Tensor
 
+from nextpixel.engine import OnRow
 from nextpixel.heads.truncation import Truncation
 from nextpixel.likelihood import evaluation_mode
 from nextpixel.models import PixelModel
@@ -14,7 +15,6 @@ from nextpixel.nn import Value
 from nextpixel.runtime.distributed import Ranks
 from nextpixel.sampling.draw import check_room, draw_uniforms, fill
 from nextpixel.sampling.options import SamplingOptions
-from nextpixel.sampling.scan import OnRow
 
 
 def complete(

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from nextpixel.engine import OnRow
 from nextpixel.engine.cpu import executor
 from nextpixel.engine.torch_engine import TorchEngine
 from nextpixel.heads.truncation import Truncation
@@ -19,7 +20,7 @@ from nextpixel.runtime.distributed import Ranks
 from nextpixel.runtime.memory import require
 from nextpixel.sampling.options import SamplingOptions
 from nextpixel.sampling.recompute import Recompute
-from nextpixel.sampling.scan import Choose, OnRow, Predict, scan
+from nextpixel.sampling.scan import Choose, Predict, scan
 
 
 class Batch(NamedTuple):

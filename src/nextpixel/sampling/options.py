@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from nextpixel.errors import nearest
 from nextpixel.heads.truncation import Truncation
 from nextpixel.runtime.distributed import Ranks
-from nextpixel.sampling.scan import OnRow
+from nextpixel.engine import OnRow
 
 METHODS = ("engine", "recompute")
 """Ways to predict a step, which give the same levels; "recompute" is the slow one, the oracle."""

@@ -110,7 +110,8 @@ def step_address(op: Op) -> int:
     if op.compiled is None:
         raise NextPixelError(f"the operation {op.name} has no compiled step")
     floats, numbers = np.zeros(0, np.float32), np.zeros(0, np.int64)
-    return address_of(op.compiled, Call(*[floats] * 4, *[numbers] * 2, *[0] * 19))
+    arrays = (floats, floats, floats, floats, numbers, numbers)
+    return address_of(op.compiled, Call(*arrays, *[0] * 19))
 
 
 class _Builder:
@@ -120,7 +121,7 @@ class _Builder:
         self.program, self.width, self.schedule = program, width, Schedule(program)
         self.places = _places(program)
         self.weights, self.bias = _Store(), _Store()
-        self.terms = {op: n for n, op in enumerate(injections(program))}
+        self.terms: dict[Op, int] = {op: n for n, op in enumerate(injections(program))}
         self.work = 0
         self.phases = tuple(map(self._phase, self.schedule.tasks))
 
@@ -195,7 +196,7 @@ class _Builder:
             maps.append([size, rows, pad, place.size, 0 if brief else place.size])
             size += _whole(rows * (1 if brief else self.width + 2 * pad) * place.size)
         return Layout(
-            phases=self.phases,  # type: ignore[arg-type]
+            phases=self.phases,
             maps=np.array(maps, np.int64),
             weights=self.weights.joined(),
             bias=self.bias.joined(),

@@ -11,7 +11,7 @@ from nextpixel.runtime.vectors import WIDTH, add16
 @compiled
 def add_step(call: Call) -> None:
     """The sum of features low..high-1 at each place."""
-    for n in range(call.count):
+    for n in range(call.places):
         source, other = call.source + n * call.source_step, call.other + n * call.other_step
         target = call.target + n * call.target_step
         for f in range(call.low, call.high, WIDTH):

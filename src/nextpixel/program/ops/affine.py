@@ -11,7 +11,7 @@ from nextpixel.runtime.vectors import WIDTH, add16, times16
 @compiled
 def affine_step(call: Call) -> None:
     """Factors times features low..high-1, plus biases, at each place."""
-    for n in range(call.count):
+    for n in range(call.places):
         source, target = call.source + n * call.source_step, call.target + n * call.target_step
         for f in range(call.low, call.high, WIDTH):
             times16(call.state, target + f, call.state, source + f, call.weights, call.weight + f)

@@ -84,7 +84,7 @@ class View(Protocol):
 
 
 class Call(NamedTuple):
-    """What a compiled step gets: `count` places, and where its inputs and its output lie.
+    """What a compiled step gets: some places, and where its inputs and its output lie.
 
     Attributes:
         state: All maps of all images.
@@ -98,7 +98,7 @@ class Call(NamedTuple):
         inputs: Floats that it reads at a place.
         start: 1 if it sets its output, 0 if it adds to it.
         extra: A number of its own, such as the groups of a gate.
-        count: Places; place n lies n steps further in each map.
+        places: How many; place n lies n steps further in each map.
         low: The first feature of the output that is computed.
         high: The feature after the last.
         features: Features of the output, with padding.
@@ -117,7 +117,7 @@ class Call(NamedTuple):
     constant: int
     start: int
     extra: int
-    count: int
+    places: int
     source: int
     source_step: int
     other: int

@@ -13,7 +13,7 @@ from nextpixel.runtime.vectors import WIDTH, copy16
 @inlined
 def _begin(call: Call) -> None:
     """Set features low..high-1 to their biases at each place."""
-    for n in range(call.count):
+    for n in range(call.places):
         target = call.target + n * call.target_step
         for f in range(call.low, call.high, WIDTH):
             copy16(call.state, target + f, call.bias, call.constant + f, call.bias,
@@ -57,9 +57,9 @@ def conv_step(call: Call) -> None:
     """The taps in the spans of a call, at each place; on top of the biases if it starts there."""
     if call.start:
         _begin(call)
-    whole = call.count // 4 * 4
+    whole = call.places // 4 * 4
     _fours(call, whole)
-    for n in range(whole, call.count):
+    for n in range(whole, call.places):
         _place(call, call.source + n * call.source_step, call.target + n * call.target_step)
 
 

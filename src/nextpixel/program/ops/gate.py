@@ -17,7 +17,7 @@ from nextpixel.runtime.vectors import WIDTH, gate16
 def gate_step(call: Call) -> None:
     """Gates of features low..high-1 at each place; a group has its two halves side by side."""
     half = call.features // call.extra
-    for n in range(call.count):
+    for n in range(call.places):
         source, target = call.source + n * call.source_step, call.target + n * call.target_step
         for start in range(call.low, call.high, half):
             for f in range(start, start + half, WIDTH):

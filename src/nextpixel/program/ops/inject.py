@@ -16,7 +16,7 @@ Source = Tensor | Callable[..., Tensor]
 @compiled
 def inject_step(call: Call) -> None:
     """Features low..high-1 plus their terms, at each place."""
-    for n in range(call.count):
+    for n in range(call.places):
         source, target = call.source + n * call.source_step, call.target + n * call.target_step
         term = call.term + n * call.term_step
         for f in range(call.low, call.high, WIDTH):

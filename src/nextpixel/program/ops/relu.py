@@ -12,7 +12,7 @@ from nextpixel.runtime.vectors import WIDTH, relu16
 @compiled
 def relu_step(call: Call) -> None:
     """ReLU of features low..high-1 at each place."""
-    for n in range(call.count):
+    for n in range(call.places):
         source, target = call.source + n * call.source_step, call.target + n * call.target_step
         for f in range(call.low, call.high, WIDTH):
             relu16(call.state, target + f, call.state, source + f, call.state, source + f)
