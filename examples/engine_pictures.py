@@ -101,11 +101,11 @@ def words(op: Op, *, split: bool) -> list[str]:
         return [op.name]
     above = sum(row < 0 for row, _ in op.taps)
     if split:
-        return [f"conv: {above} above", f"+ {len(op.taps) - above} beside"]
+        return [f"conv: {above} above", f"+ {len(op.taps) - above} left"]
     if op.taps == ((0, 0),):
         return ["conv 1x1"]
-    beside = len(op.taps) - above
-    parts = [f"{above} above"] * (above > 0) + [f"{beside} in the row"] * (beside > 0)
+    left = len(op.taps) - above
+    parts = [f"{above} above"] * (above > 0) + [f"{left} in the row"] * (left > 0)
     return ["conv: " + ", ".join(parts)]
 
 
