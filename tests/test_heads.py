@@ -5,7 +5,14 @@ import math
 import pytest
 import torch
 
-from nextpixel.heads import Bernoulli, BernoulliHead, Categorical, CategoricalHead, make_head
+from nextpixel.heads import (
+    Bernoulli,
+    BernoulliHead,
+    Categorical,
+    CategoricalHead,
+    make_head,
+    register_head,
+)
 from nextpixel.heads.truncation import Truncation
 
 EXTREME = torch.tensor([-1e4, -90.0, -1.0, 0.0, 1e-8, 40.0, 1e4], dtype=torch.float64)
@@ -44,7 +51,7 @@ def test_log_prob_is_the_entry_of_log_probabilities(distribution):
 
 def test_a_bernoulli_is_the_categorical_of_two_levels():
     both = torch.stack([torch.zeros_like(EXTREME), EXTREME], -1)
-    torch.testing.assert_close(Bernoulli(EXTREME).logits, Categorical(both).scores)
+    torch.testing.assert_close(Bernoulli(EXTREME).logits, Categorical(both).logits)
 
 
 def test_entropy_is_the_expected_surprise():
@@ -140,3 +147,75 @@ def test_indexing_gives_a_part():
 
 def test_two_levels_take_one_logit_and_more_take_k():
     assert [make_head("auto", levels).size for levels in (2, 3, 256)] == [1, 3, 256]
+
+
+LOGITS = torch.randn(3, 2, 5, generator=torch.Generator().manual_seed(3)).double()
+OURS = {
+    "categorical": (Categorical(LOGITS), torch.distributions.Categorical(logits=LOGITS)),
+    "bernoulli": (
+        Bernoulli(LOGITS[..., 0]),
+        torch.distributions.Categorical(logits=Bernoulli(LOGITS[..., 0]).logits),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_distribution_reads_like_torchs(name):
+    ours, theirs = OURS[name]
+    assert ours.batch_shape == theirs.batch_shape
+    for attribute in ("logits", "probs"):
+        torch.testing.assert_close(getattr(ours, attribute), getattr(theirs, attribute))
+    torch.testing.assert_close(ours.entropy(), theirs.entropy())
+    assert torch.equal(ours.mode, theirs.mode)
+    value = theirs.sample()
+    torch.testing.assert_close(ours.log_prob(value), theirs.log_prob(value))
+    levels = torch.arange(ours.level_count)
+    torch.testing.assert_close(ours.mean, (theirs.probs * levels).sum(-1))
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_the_cumulative_distribution_counts_up_to_and_with_the_level(name):
+    ours, theirs = OURS[name]
+    for level in range(-1, ours.level_count + 2):
+        value = torch.full(ours.batch_shape, level)
+        torch.testing.assert_close(ours.cdf(value), theirs.probs[..., : level + 1].sum(-1))
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_samples_follow_the_generator_or_torchs_own(name):
+    ours, _ = OURS[name]
+    first, second = (ours.sample(torch.Generator().manual_seed(5)) for _ in range(2))
+    assert torch.equal(first, second)
+    torch.manual_seed(7)
+    third = ours.sample()
+    torch.manual_seed(7)
+    assert torch.equal(ours.sample(), third)
+    many = torch.stack([ours.sample() for _ in range(4000)])
+    seen = torch.stack([(many == k).double().mean(0) for k in range(ours.level_count)], -1)
+    torch.testing.assert_close(seen, ours.probs, rtol=0, atol=0.04)
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_part_or_another_type_of_a_distribution_is_one_of_its_class(name):
+    ours, _ = OURS[name]
+    assert type(ours[1]) is type(ours)
+    assert torch.equal(ours[1, :].probs, ours.probs[1])
+    assert ours.to(torch.float32).probs.dtype == torch.float32
+
+
+def test_a_head_is_made_by_its_name():
+    assert make_head("categorical", 2).size == 2
+    with pytest.raises(ValueError, match="levels must be 2 for the head bernoulli, got 3"):
+        make_head("bernoulli", 3)
+    with pytest.raises(ValueError, match="no head 'bernouli'; did you mean 'bernoulli'"):
+        make_head("bernouli", 2)
+
+
+def test_a_name_is_given_to_one_head_only():
+    class Other(CategoricalHead):
+        name = "bernoulli"
+
+    with pytest.raises(ValueError, match="there is a head 'bernoulli' already: BernoulliHead"):
+        register_head(Other)
+    with pytest.raises(TypeError, match="must be a subclass of Head with a name, got 3"):
+        register_head(3)

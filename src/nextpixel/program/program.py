@@ -18,6 +18,7 @@ class Program:
         groups: Color groups of the features.
 
     Example:
+        >>> import torch
         >>> program = Program(inputs=2, groups=1)
         >>> program.output = program.relu(program.image)
         >>> program.run(torch.tensor([-1.0, 2.0]).view(1, 2, 1, 1)).flatten().tolist()
