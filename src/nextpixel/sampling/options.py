@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
+from nextpixel.engine import OnRow
 from nextpixel.errors import nearest
 from nextpixel.heads.truncation import Truncation
 from nextpixel.runtime.distributed import Ranks
-from nextpixel.engine import OnRow
 
 METHODS = ("engine", "recompute")
 """Ways to predict a step, which give the same levels; "recompute" is the slow one, the oracle."""
