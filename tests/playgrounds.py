@@ -1,4 +1,4 @@
-"""A playground of tiny models, asked in place, and how its answers are read."""
+"""A playground of tiny models, asked in place, and helpers to read its answers."""
 
 import base64
 import json
@@ -12,13 +12,13 @@ import torch
 
 import nextpixel as npx
 from nextpixel.audit import redraw
-from nextpixel.playground.limits import LIMITS
 
 pytest.importorskip("fastapi", reason="the playground comes with the extra [web]")
 from fastapi.testclient import TestClient
 
 from nextpixel.playground.app import create_app
 from nextpixel.playground.catalog import Catalog
+from nextpixel.playground.schemas import LIMITS
 from nextpixel.playground.server import address, bind
 
 HOME = "http://127.0.0.1:8000"
@@ -47,12 +47,12 @@ def make_models(folder):
         model = npx.build("gated-pixelcnn", **options, **SMALL)
         redraw(model, rng)
         npx.save(model, folder / name, data=DIGITS if name == "forgetful" else {})
-    coded = npx.build(
+    autoencoder = npx.build(
         "autoencoder", shape=(1, 8, 8), levels=17, code=3, encoder_features=4, **SMALL
     )
-    redraw(coded, rng)
-    npx.save(coded, folder / "coded", data=DIGITS)
-    return {name: str(folder / name) for name in (*KINDS, "coded")}
+    redraw(autoencoder, rng)
+    npx.save(autoencoder, folder / "autoencoder", data=DIGITS)
+    return {name: str(folder / name) for name in (*KINDS, "autoencoder")}
 
 
 @contextmanager
@@ -65,7 +65,7 @@ def playground(folders, **changes):
 
 @contextmanager
 def served(folders, **changes):
-    """A playground on a socket of its own; its address and its parts."""
+    """A playground on a socket of its own; its address and its state."""
     import uvicorn
 
     app = create_app(Catalog(list(folders)), limits=replace(LIMITS, **changes))
@@ -74,9 +74,9 @@ def served(folders, **changes):
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     try:
-        yield address("127.0.0.1", listening), app.state.ground
+        yield address("127.0.0.1", listening), app.state.shared
     finally:
-        app.state.ground.desk.close()
+        app.state.shared.queue.close()
         server.should_exit = True
         thread.join()
 

@@ -10,13 +10,11 @@ pytest.importorskip("fastapi", reason="the playground comes with the extra [web]
 
 from starlette.requests import Request
 
-from nextpixel.playground.answers import Gone, Stream, Streams, outcome
 from nextpixel.playground.app import create_app
 from nextpixel.playground.catalog import Catalog
-from nextpixel.playground.desk import Desk
-from nextpixel.playground.guard import Guard
-from nextpixel.playground.limits import LIMITS
-from nextpixel.playground.problems import Refusal
+from nextpixel.playground.job_queue import ClientLeft, JobQueue, Stream, Streams, outcome
+from nextpixel.playground.refusals import Guard, Refusal
+from nextpixel.playground.schemas import LIMITS
 
 SECONDS = 30
 BRIEF = 0.02
@@ -68,21 +66,21 @@ def test_an_answer_that_is_not_taken_is_given_up():
 
 
 def test_a_client_may_wait_for_its_answer_as_long_as_it_takes():
-    heard = []
+    received = []
 
     async def app(_, receive, __):
-        heard.extend([await receive(), await receive()])
+        received.extend([await receive(), await receive()])
 
     async def receive():
-        if heard_first:
+        if begun:
             await asyncio.sleep(5 * BRIEF)
             return LEFT
-        heard_first.append(True)
+        begun.append(True)
         return {"type": "http.request", "body": b"{}"}
 
-    heard_first = []
+    begun = []
     ask(Guard(app, "127.0.0.1", replace(LIMITS, read_seconds=BRIEF)), scope("/"), receive)
-    assert heard[1] == LEFT
+    assert received[1] == LEFT
 
 
 def test_a_request_of_too_great_a_length_is_refused_unread():
@@ -100,14 +98,14 @@ def test_a_request_of_too_great_a_length_is_refused_unread():
 
 def test_a_stream_too_many_is_refused_and_one_that_is_refused_is_not_counted():
     async def test():
-        desk, streams = Desk(1), Streams(2)
-        Stream(desk, work, streams)
+        queue, streams = JobQueue(1), Streams(2)
+        Stream(queue, work, streams)
         with pytest.raises(Refusal, match="1 jobs wait already"):
-            Stream(desk, work, streams)
+            Stream(queue, work, streams)
         assert streams.open == 1
-        Stream(Desk(1), work, streams)
+        Stream(JobQueue(1), work, streams)
         with pytest.raises(Refusal, match="2 streams are open already"):
-            Stream(Desk(1), work, streams)
+            Stream(JobQueue(1), work, streams)
 
     asyncio.run(test())
 
@@ -123,11 +121,11 @@ async def take(_):
     pass
 
 
-def test_a_stream_whose_client_leaves_the_line_makes_room():
+def test_a_stream_whose_client_leaves_the_queue_makes_room():
     async def test():
-        desk, streams = Desk(1), Streams(1)
-        await asyncio.wait_for(Stream(desk, work, streams)({}, leave, take), SECONDS)
-        assert (desk.state()["waiting"], streams.open) == (0, 0)
+        queue, streams = JobQueue(1), Streams(1)
+        await asyncio.wait_for(Stream(queue, work, streams)({}, leave, take), SECONDS)
+        assert (queue.state()["waiting"], streams.open) == (0, 0)
 
     asyncio.run(test())
 
@@ -137,21 +135,21 @@ def test_a_stream_that_cannot_be_sent_makes_room():
         raise OSError("gone")
 
     async def test():
-        desk, streams = Desk(1), Streams(1)
+        queue, streams = JobQueue(1), Streams(1)
         with pytest.raises(OSError, match="gone"):
-            await asyncio.wait_for(Stream(desk, work, streams)({}, never, broken), SECONDS)
-        assert (desk.state()["waiting"], streams.open) == (0, 0)
+            await asyncio.wait_for(Stream(queue, work, streams)({}, never, broken), SECONDS)
+        assert (queue.state()["waiting"], streams.open) == (0, 0)
 
     asyncio.run(test())
 
 
 def test_an_outcome_that_nobody_waits_for_makes_room():
     async def test():
-        desk = Desk(1)
-        with pytest.raises(Gone):
+        queue = JobQueue(1)
+        with pytest.raises(ClientLeft):
             await asyncio.wait_for(
-                outcome(desk, work, Request(scope("/api/score"), leave)), SECONDS
+                outcome(queue, work, Request(scope("/api/score"), leave)), SECONDS
             )
-        assert desk.state()["waiting"] == 0
+        assert queue.state()["waiting"] == 0
 
     asyncio.run(test())

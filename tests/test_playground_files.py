@@ -73,7 +73,7 @@ def test_a_picture_of_any_form_becomes_an_image_of_the_model(client, form):
         assert form.upper() in found.json()["note"]
 
 
-def test_what_was_done_is_told(client):
+def test_what_was_done_is_noted(client):
     note = upload(client, picture(NOISE)).json()["note"]
     assert "10 x 12 pixels; resized to 5 x 6; turned to gray; rounded to 2 levels" in note
     exact = upload(client, picture(np.full((6, 5), 255))).json()
@@ -140,7 +140,7 @@ def test_what_is_no_picture_is_refused(client, content, words):
     refused(upload(client, content), 422, "file", *words)
 
 
-def test_a_file_is_told_by_its_content_not_by_its_name(client):
+def test_a_file_is_recognized_by_its_content_not_by_its_name(client):
     assert upload(client, picture(NOISE), name="x.exe").status_code == 200
     refused(upload(client, b"MZ", name="x.png"), 422, "file")
     assert upload(client, picture(NOISE), name="../../etc/passwd").status_code == 200
@@ -237,7 +237,12 @@ def test_images_larger_than_the_models_are_compressed_too(client):
             ["0..2"],
         ),
         ([npy(np.zeros((1, 6, 5), np.uint8))], {"label": 0}, "label", ["left out"]),
-        ([npy(np.zeros((1, 8, 8), np.uint8))], {"model": "coded"}, "model", ["cannot compress"]),
+        (
+            [npy(np.zeros((1, 8, 8), np.uint8))],
+            {"model": "autoencoder"},
+            "model",
+            ["cannot compress"],
+        ),
     ],
     ids=range(14),
 )

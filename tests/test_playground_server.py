@@ -27,7 +27,7 @@ LONG = {"model": "color-mnist-dependent", "count": 64, "seed": 1}
 """A request that takes seconds."""
 
 
-def said(capsys):
+def stderr(capsys):
     return capsys.readouterr().err.splitlines()
 
 
@@ -39,7 +39,7 @@ def test_a_port_in_use_is_one_line(capsys):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         assert main(["serve", "--port", str(taken.getsockname()[1])]) == 1
-    (line,) = said(capsys)
+    (line,) = stderr(capsys)
     assert "already in use" in line
     assert "--port" in line
 
@@ -56,21 +56,21 @@ def test_a_port_in_use_is_one_line(capsys):
 )
 def test_what_cannot_be_served_is_one_line(capsys, words, status, text):
     assert main(["serve", *words]) == status
-    (line,) = said(capsys)
+    (line,) = stderr(capsys)
     assert text in line
 
 
 def test_a_folder_without_a_model_is_one_line(capsys, tmp_path):
     assert main(["serve", str(tmp_path)]) == 1
-    (line,) = said(capsys)
+    (line,) = stderr(capsys)
     assert "has no config.json" in line
     (tmp_path / "config.json").write_text("{}")
     assert main(["serve", str(tmp_path)]) == 1
-    (line,) = said(capsys)
+    (line,) = stderr(capsys)
     assert "describes no model" in line
 
 
-def test_without_the_extra_the_remedy_is_told(monkeypatch):
+def test_without_the_extra_the_remedy_is_named(monkeypatch):
     monkeypatch.setattr(serve, "NEEDED", ("fastapi", "no_such_package"))
     with pytest.raises(NextPixelError, match=r"needs no_such_package: .*nextpixel\[web\]"):
         serve.serve()
@@ -140,7 +140,7 @@ def test_rows_arrive_while_others_are_still_drawn(home):
 
 
 @pytest.mark.slow
-def test_a_client_that_leaves_stops_its_job_or_leaves_the_line(home):
+def test_a_client_that_leaves_stops_its_job_or_leaves_the_queue(home):
     running, answer = ask(home, "/api/sample", LONG)
     next(event for event in lines(answer) if event["event"] == "row")
     waiting, _ = ask(home, "/api/sample", LONG)
@@ -160,7 +160,7 @@ def test_a_client_that_leaves_stops_its_job_or_leaves_the_line(home):
 
 
 @pytest.mark.slow
-def test_a_full_line_is_told_and_when_to_come_again(home):
+def test_a_full_queue_is_refused_with_the_time_to_come_again(home):
     streams = []
     for _ in range(3):
         streams.append(ask(home, "/api/sample", LONG))

@@ -1,22 +1,15 @@
 """The playground: a small server, and the one page that it serves.
 
-    limits      how much a request may ask for
-    wire        images as JSON
-    requests    what may be asked, checked before anything is done
-    catalog     which models there are, known without loading them
-    shelf       models and test images, loaded when first asked for
-    checks      whether a request fits its model
-    desk        one queue, one worker: the only place where a model runs
-    answers     what a client is sent of its job
-    jobs        what the worker does
-    archives    the same for compression
-    uploads     pictures of strangers -> levels
-    exports     levels -> files
-    guard       hosts, sizes and headers of every request
-    problems    errors as plain sentences
-    describe    their description
-    app         the addresses
-    server      the socket, the address on the terminal, Ctrl-C
+    refusals       which requests are refused, and in which words
+    serialization  levels as JSON and as files
+    schemas        what may be asked and answered, and the limits
+    catalog        which models there are, and those loaded
+    uploads        pictures and arrays of strangers -> levels
+    job_queue      one queue, one worker; streams and outcomes for its clients
+    jobs           what the worker does
+    routes         the addresses
+    app            the application and the state that requests share
+    server         the socket, the address on the terminal, Ctrl-C
 
 FastAPI and uvicorn come with the extra `[web]`. Nothing here imports torch before a model is
 needed, so that the page is there at once.

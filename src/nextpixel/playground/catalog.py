@@ -1,40 +1,55 @@
-"""Which models there are, as their folders describe them; no torch, so that it is known at once."""
+"""Which models there are, as their folders describe them, and those loaded when first used.
+
+The catalog needs no torch, so that the page is there at once; the cache imports it when asked.
+"""
 
 import json
+import sys
+import threading
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from numpy.typing import NDArray
 
 from nextpixel import recipes
 from nextpixel.errors import NextPixelError, nearest
-from nextpixel.playground.problems import Refusal
+from nextpixel.playground.refusals import Refusal
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from nextpixel.models import PixelModel
 
 CONFIG = "config.json"
 SHIPPED = Path(__file__).parents[1] / "shipped"
-CODED = ("autoencoder",)
+ENCODERS = ("autoencoder",)
 """Kinds of models that make their condition of an image by themselves."""
+MAX_FIELDS = 4096
+"""Receptive fields kept: those of the pixels inspected last."""
 
 
 @dataclass(frozen=True)
 class Card:
-    """What is known of a model before it is loaded.
+    """What a folder says of its model, before that is loaded.
 
     Attributes:
-        name: What requests call it.
+        name: Its name in requests.
         title: What it is, in one line.
         shape: (C, H, W).
         levels: K.
         condition: "none", "class", or "other".
         classes: How many, of a class-conditional model.
-        unknown: Whether label -1 says that the class is not known.
-        usable: Whether it can be run here: it is told nothing, a class, or its image's own code.
+        takes_unknown: Whether label -1 stands for an unknown class.
+        usable: Whether it can be run here: its condition is none, a class, or its image's own code.
         data: Name of the set it was trained on, without its folder.
         protocol: How levels were made of that set's pixels.
         nats: Of a test image.
         bits_per_dim: The same in bits a sub-pixel.
         standard_error: Of `nats`.
-        given: What it was told of each test image.
+        conditioned_on: What `nats` are conditioned on, in words.
     """
 
     name: str
@@ -43,14 +58,14 @@ class Card:
     levels: int
     condition: str
     classes: int | None
-    unknown: bool
+    takes_unknown: bool
     usable: bool
     data: str | None
     protocol: str | None
     nats: float | None
     bits_per_dim: float | None
     standard_error: float | None
-    given: str | None
+    conditioned_on: str | None
 
     def as_dict(self) -> dict[str, Any]:
         """The card as plain values, for JSON."""
@@ -133,34 +148,149 @@ def read_card(name: str, folder: Path) -> Card:
 def _card(name: str, config: Mapping[str, Any]) -> Card:
     model, data, measured = config["model"], config["data"], config["evaluation"]
     colors, height, width = map(int, model["shape"])
-    told = model["options"].get("condition") or []
-    kind = _kind(model["name"], told)
+    conditions = model["options"].get("condition") or []
+    kind = _kind(model["name"], conditions)
     return Card(
         name=name,
         title=_title(name, model["name"]),
         shape=(colors, height, width),
         levels=int(model["levels"]),
         condition=kind,
-        classes=int(told[0]["classes"]) if kind == "class" else None,
-        unknown=kind == "class" and bool(told[0].get("dropout")),
-        usable=kind != "other" or (model["name"] in CODED and not told),
+        classes=int(conditions[0]["classes"]) if kind == "class" else None,
+        takes_unknown=kind == "class" and bool(conditions[0].get("dropout")),
+        usable=kind != "other" or (model["name"] in ENCODERS and not conditions),
         data=Path(data["name"]).name if data.get("name") else None,
         protocol=measured.get("protocol") or data.get("protocol"),
         nats=measured.get("nats"),
         bits_per_dim=measured.get("bits_per_dim"),
         standard_error=measured.get("standard_error"),
-        given=measured.get("given"),
+        conditioned_on=measured.get("given"),
     )
 
 
-def _kind(name: str, told: Sequence[Mapping[str, Any]]) -> str:
-    if name in CODED or len(told) > 1:
+def _kind(name: str, conditions: Sequence[Mapping[str, Any]]) -> str:
+    if name in ENCODERS or len(conditions) > 1:
         return "other"
-    if not told:
+    if not conditions:
         return "none"
-    return "class" if "classes" in told[0] else "other"
+    return "class" if "classes" in conditions[0] else "other"
 
 
 def _title(name: str, kind: str) -> str:
     """That of the recipe of the same name, or the kind of model."""
     return recipes.read(name).title if name in recipes.names() else kind
+
+
+class TestImages(NamedTuple):
+    """Test images of a model's data set.
+
+    Attributes:
+        levels: uint8, (N, C, H, W).
+        labels: int64, (N,), or None.
+    """
+
+    levels: "Tensor"
+    labels: "Tensor | None"
+
+
+class ModelCache:
+    """Models, test images and receptive fields, loaded when first asked for, and kept.
+
+    Args:
+        catalog: The models there are.
+    """
+
+    def __init__(self, catalog: Catalog) -> None:
+        self.catalog = catalog
+        self._models: dict[str, PixelModel] = {}
+        self._images: dict[str, TestImages] = {}
+        self._fields: OrderedDict[tuple[str, int, int, int], NDArray[Any]] = OrderedDict()
+        self._loading = threading.Lock()
+
+    def warm_up(self) -> None:
+        """Import what a model needs, and sample an image, so that the next is quick."""
+        import torch
+
+        import nextpixel as npx
+
+        plain = [name for name, card in self.catalog.cards.items() if card.condition == "none"]
+        if plain:
+            npx.sample(self.model(plain[-1]), 1, rng=torch.Generator().manual_seed(0))
+
+    def model(self, name: str) -> "PixelModel":
+        """A model; only the worker asks.
+
+        Raises:
+            Refusal: 500, if its folder is damaged.
+        """
+        from nextpixel import checkpoint
+
+        if name not in self._models:
+            try:
+                self._models[name] = checkpoint.load(self.catalog.folders[name])
+            except Exception as error:  # the text names files: it is for the terminal only
+                print(f"nextpixel: {error}", file=sys.stderr)
+                text = f"{name} cannot be loaded; the server's terminal says how"
+                raise Refusal(text, "model", status=500) from error
+        return self._models[name]
+
+    def images(self, card: Card) -> TestImages:
+        """Test images of the data set that a model was trained on.
+
+        Raises:
+            Refusal: 404, if they are not available.
+        """
+        with self._loading:
+            if card.name not in self._images:
+                self._images[card.name] = self._shared(card) or self._load(card)
+            return self._images[card.name]
+
+    def receptive_field(self, name: str, row: int, column: int, color: int) -> NDArray[Any]:
+        """Pixels that a step's prediction depends on, boolean, (H, W); only the worker asks."""
+        from nextpixel.audit import field_of
+        from nextpixel.order import Step
+
+        key = (name, row, column, color)
+        if key not in self._fields:
+            self._fields[key] = field_of(self.model(name), Step(row, column, color)).any(0).numpy()
+            if len(self._fields) > MAX_FIELDS:
+                self._fields.popitem(last=False)
+        self._fields.move_to_end(key)
+        return self._fields[key]
+
+    def _shared(self, card: Card) -> TestImages | None:
+        """Those of another model that was trained on the same data."""
+        mine = self._section(card.name)
+        same = (name for name in self._images if self._section(name) == mine)
+        return next((self._images[name] for name in same), None)
+
+    def _section(self, name: str) -> dict[str, Any]:
+        from nextpixel import checkpoint
+
+        section: dict[str, Any] = checkpoint.read_config(self.catalog.folders[name])["data"]
+        return section
+
+    def _load(self, card: Card) -> TestImages:
+        if card.data is None:
+            raise Refusal(f"{card.name} does not say what it was trained on", "name", status=404)
+        try:
+            found = _load(self._section(card.name), card)
+        except Exception as error:
+            print(f"nextpixel: {error}", file=sys.stderr)
+            text = f"the test images of {card.name} are not available"
+            raise Refusal(text, "name", status=404) from error
+        if tuple(found.levels.shape[1:]) != card.shape:
+            raise Refusal(f"the test images of {card.name} have another shape", status=404)
+        return found
+
+
+def _load(section: dict[str, Any], card: Card) -> TestImages:
+    from nextpixel.config import build as build_config
+    from nextpixel.data import load_config
+    from nextpixel.data.config import DataConfig
+
+    known = {field.name for field in fields(DataConfig)}
+    kept = {key: value for key, value in section.items() if key in known}
+    config = build_config(DataConfig, kept, f"{card.name}: data")
+    test = load_config(replace(config, limit=None, levels=card.levels)).test
+    return TestImages(test.levels, test.labels)

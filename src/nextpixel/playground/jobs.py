@@ -3,16 +3,19 @@
 Models are loaded and run here and nowhere else. Numbers in events are plain.
 """
 
+import base64
 import math
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from nextpixel.playground.catalog import Card
-from nextpixel.playground.desk import Event, Job, Work
-from nextpixel.playground.requests import CompleteIn, Drawing, LookIn, SampleIn
-from nextpixel.playground.shelf import Shelf, as_levels
-from nextpixel.playground.wire import Bytes, encode, pack
+from nextpixel.playground.catalog import Card, ModelCache
+from nextpixel.playground.job_queue import Event, Job, Work
+from nextpixel.playground.refusals import Refusal
+from nextpixel.playground.schemas import CompleteIn, Drawing, InspectIn, Limits, SampleIn
+from nextpixel.playground.serialization import Bytes, encode, pack, png_bytes, raw_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,56 +26,63 @@ if TYPE_CHECKING:
     from nextpixel.nn import Value
 
 
-def sample(shelf: Shelf, card: Card, request: SampleIn) -> Work:
-    """Draw images: the same as `nextpixel sample` with the same options."""
+def sample(cache: ModelCache, card: Card, request: SampleIn) -> Work:
+    """Sample images: the same as `nextpixel sample` with the same options."""
 
     def work(job: Job) -> Event:
         import nextpixel as npx
 
-        model = shelf.model(card.name)
-        condition = _told(shelf, card, model, request)
-        levels = npx.sample(
-            model, request.count, condition=condition, **_options(job, card, request)
-        )
-        nats = _surprise(model, levels, condition).flatten(1).sum(1)
-        return {"event": "done", **_drawn(card, levels, nats)}
+        model = cache.model(card.name)
+        condition = _drawing_condition(cache, card, model, request)
+        options = _options(job, card, request)
+        levels = npx.sample(model, request.count, condition=condition, **options)
+        nats = _nats(model, levels, condition).flatten(1).sum(1)
+        return {"event": "done", **_images(card, levels, nats)}
 
     return work
 
 
-def complete(shelf: Shelf, card: Card, request: CompleteIn, image: Bytes, known: Bytes) -> Work:
-    """Draw the unknown part of an image, several times."""
+def complete(
+    cache: ModelCache, card: Card, request: CompleteIn, image: Bytes, known: Bytes
+) -> Work:
+    """Sample the unknown part of an image, several times.
+
+    A model that makes its condition of the image makes it of the known pixels only: what is erased
+    must not come back by that way.
+    """
 
     def work(job: Job) -> Event:
         import torch
 
         import nextpixel as npx
 
-        model = shelf.model(card.name)
-        many = as_levels(image).expand(request.count, *card.shape)
-        mask = torch.from_numpy(known.copy())
-        own = _own_condition(model, many)
-        condition = _told(shelf, card, model, request) if own is None else own
+        model, mask = cache.model(card.name), torch.from_numpy(known.copy())
+        # erased pixels reach neither a condition nor a sample, so they may be level 0 everywhere
+        levels = (_tensor(image) * mask).expand(request.count, *card.shape)
+        condition = _own_condition(model, levels)
+        if condition is None:
+            condition = _drawing_condition(cache, card, model, request)
         options = _options(job, card, request)
-        levels = npx.complete(model, many, mask, condition=condition, **options)
-        bits = _surprise(model, levels, condition)
-        parts = {
-            "nats_known": (bits * mask).flatten(1).sum(1).tolist(),
-            "nats_filled": (bits * ~mask).flatten(1).sum(1).tolist(),
+        completed = npx.complete(model, levels, mask, condition=condition, **options)
+        nats = _nats(model, completed, condition)
+        return {
+            "event": "done",
+            **_images(card, completed, nats.flatten(1).sum(1)),
+            "nats_known": (nats * mask).flatten(1).sum(1).tolist(),
+            "nats_filled": (nats * ~mask).flatten(1).sum(1).tolist(),
         }
-        return {"event": "done", **_drawn(card, levels, bits.flatten(1).sum(1)), **parts}
 
     return work
 
 
-def score(shelf: Shelf, card: Card, image: Bytes, label: int | None) -> Work:
+def score(cache: ModelCache, card: Card, image: Bytes, label: int | None) -> Work:
     """The cost of every sub-pixel of an image."""
 
     def work(job: Job) -> Event:
-        job.tell({"event": "start"})
-        model = shelf.model(card.name)
-        levels = as_levels(image)[None]
-        nats = _surprise(model, levels, _condition(card, model, levels, label))
+        job.send({"event": "start"})
+        model = cache.model(card.name)
+        levels = _tensor(image)[None]
+        nats = _nats(model, levels, _image_condition(card, model, levels, label))
         bits = nats[0] / math.log(2)
         return {
             "event": "done",
@@ -87,65 +97,71 @@ def score(shelf: Shelf, card: Card, image: Bytes, label: int | None) -> Work:
     return work
 
 
-def look(shelf: Shelf, cards: list[Card], request: LookIn, image: Bytes) -> Work:
-    """What models predict at a pixel, and what they see there."""
+def inspect(cache: ModelCache, cards: list[Card], request: InspectIn, image: Bytes) -> Work:
+    """What models predict at a pixel, and their receptive fields there."""
 
     def work(job: Job) -> Event:
-        looks = []
+        predictions = []
         for card in cards:
-            job.tell({"event": "start"})
-            looks.append(_look(shelf, card, request, image))
-        return {"event": "done", "looks": looks}
+            job.send({"event": "start"})
+            predictions.append(_inspect(cache, card, request, image))
+        return {"event": "done", "predictions": predictions}
 
     return work
 
 
-def _look(shelf: Shelf, card: Card, request: LookIn, image: Bytes) -> dict[str, Any]:
+def _inspect(cache: ModelCache, card: Card, request: InspectIn, image: Bytes) -> dict[str, Any]:
     import torch
 
     from nextpixel.likelihood import evaluation_mode
 
-    model, levels = shelf.model(card.name), as_levels(image)[None]
+    model, levels = cache.model(card.name), _tensor(image)[None]
     label = request.label if card.condition == "class" else None
+    row, column, last = request.row, request.column, card.shape[0] - 1
     with evaluation_mode(model), torch.inference_mode():
-        told = model(levels, _condition(card, model, levels, label))
-        here = told[0, :, request.row, request.column].logits.double().softmax(-1)
-    colors, height, width = card.shape
-    color = colors - 1 if request.color is None else request.color
-    past = np.arange(height * width) < request.row * width + request.column + (color > 0)
+        predicted = model(levels, _image_condition(card, model, levels, label))
+        probabilities = predicted[0, :, row, column].logits.double().softmax(-1)
+    color = last if request.color is None else request.color
+    field = cache.receptive_field(card.name, row, column, color)
     return {
         "model": card.name,
-        "probabilities": here.tolist(),
-        "sees": encode(shelf.sight(card.name, request.row, request.column, color).astype(np.uint8)),
-        "past": encode(past.astype(np.uint8)),
+        "probabilities": probabilities.tolist(),
+        "receptive_field": encode(field.astype(np.uint8)),
+        "past": encode(_past(card, row, column, color).astype(np.uint8)),
     }
 
 
+def _past(card: Card, row: int, column: int, color: int) -> NDArray[np.bool_]:
+    """Pixels with a step before this one, its own if it has earlier colors, (H * W,)."""
+    _, height, width = card.shape
+    return np.arange(height * width) < row * width + column + (color > 0)
+
+
 def _options(job: Job, card: Card, request: Drawing) -> dict[str, Any]:
-    """What sampling and completion take alike; rows are told as they are drawn."""
+    """Options that sampling and completion share; rows are sent as they are drawn."""
     import torch
 
     shape = [request.count, *card.shape]
-    job.tell({"event": "start", "shape": shape, "levels": card.levels})
+    job.send({"event": "start", "shape": shape, "levels": card.levels})
     return {
         "rng": torch.Generator().manual_seed(request.seed),
         "temperature": request.temperature,
         "top_k": request.top_k,
         "top_p": request.top_p,
-        "batch_size": request.count,  # a row is told of all images at once
-        "on_row": _teller(job),
+        "batch_size": request.count,  # so that a row is that of all images
+        "on_row": _row_sender(job),
     }
 
 
-def _teller(job: Job) -> "Callable[[int, Tensor], None]":
+def _row_sender(job: Job) -> "Callable[[int, Tensor], None]":
     def on_row(done: int, levels: "Tensor") -> None:
         row = levels[:, :, done - 1 : done].numpy().astype(np.uint8)
-        job.tell({"event": "row", "row": done - 1, "data": encode(row)})
+        job.send({"event": "row", "row": done - 1, "data": encode(row)})
 
     return on_row
 
 
-def _drawn(card: Card, levels: "Tensor", nats: "Tensor") -> dict[str, Any]:
+def _images(card: Card, levels: "Tensor", nats: "Tensor") -> dict[str, Any]:
     bits_per_dim = nats / (math.log(2) * math.prod(card.shape))
     return {
         "images": pack(levels.numpy(), card.levels),
@@ -154,7 +170,14 @@ def _drawn(card: Card, levels: "Tensor", nats: "Tensor") -> dict[str, Any]:
     }
 
 
-def _surprise(model: "PixelModel", levels: "Tensor", condition: "Value | None") -> "Tensor":
+def _tensor(array: NDArray[np.uint8]) -> "Tensor":
+    """Levels of a request as a tensor of its own, int64."""
+    import torch
+
+    return torch.from_numpy(array.astype(np.int64))
+
+
+def _nats(model: "PixelModel", levels: "Tensor", condition: "Value | None") -> "Tensor":
     """Negative log-probability of every sub-pixel, nats, float64, (N, C, H, W)."""
     import torch
 
@@ -165,23 +188,25 @@ def _surprise(model: "PixelModel", levels: "Tensor", condition: "Value | None") 
         return nats
 
 
-def _told(shelf: Shelf, card: Card, model: "PixelModel", request: Drawing) -> "Value | None":
-    """What the command line tells a model: labels in turn, or the codes of test images."""
+def _drawing_condition(
+    cache: ModelCache, card: Card, model: "PixelModel", request: Drawing
+) -> "Value | None":
+    """The condition that the command line takes: labels in turn, or the codes of test images."""
     import torch
 
     if card.classes is not None:
         labels = range(card.classes) if request.label is None else [request.label]
         return torch.tensor([labels[image % len(labels)] for image in range(request.count)])
     if card.condition == "other":
-        test = shelf.images(card).levels[: request.count]
+        test = cache.images(card).levels[: request.count]
         return _own_condition(model, test[torch.arange(request.count) % len(test)])
     return None
 
 
-def _condition(
+def _image_condition(
     card: Card, model: "PixelModel", levels: "Tensor", label: int | None
 ) -> "Value | None":
-    """What a model is told of images that are there: their label, or their own codes."""
+    """The condition of images that are given: their label, or their own codes."""
     import torch
 
     if card.classes is None:
@@ -198,18 +223,74 @@ def _own_condition(model: "PixelModel", levels: "Tensor") -> "Value | None":
         return model.own_condition(levels)
 
 
-def raw_bytes(values: int, levels: int) -> int:
-    """Bytes of levels that take whole bits each, packed.
+def compress(cache: ModelCache, card: Card, images: Bytes, label: int | None) -> Work:
+    """Images to an archive that `nextpixel decompress` reads as well.
 
-    Example:
-        >>> raw_bytes(28 * 28, 2), raw_bytes(28 * 28, 256)
-        (98, 784)
+    Without a label, a class-conditional model takes the cheapest class for each image.
     """
-    return -(-values * (levels - 1).bit_length() // 8)
+    if card.classes is not None and label is None and images.shape[1:] != card.shape:
+        raise Refusal(f"label must be given for images of another size than {card.name}'s", "label")
+
+    def work(job: Job) -> Event:
+        from nextpixel.codec.archive import write
+        from nextpixel.codec.tensors import TensorSource
+
+        model = cache.model(card.name)
+        levels, out = _tensor(images), BytesIO()
+        source = TensorSource(levels, _labels(job, card, model, levels, label))
+        report = write(out, model, source, on_chunk=lambda done: job.send(_chunk(done)))
+        archive = out.getvalue()
+        return {
+            "event": "done",
+            "archive": base64.b64encode(archive).decode("ascii"),
+            "bytes": len(archive),
+            "ideal_bits": report.ideal_bits,
+            "bits_per_dim": 8 * len(archive) / images.size,
+            "png_bytes": sum(png_bytes(image, card.levels) for image in images),
+            "count": len(images),
+            "raw_bytes": raw_bytes(images.size, card.levels),
+        }
+
+    return work
 
 
-def png_bytes(image: Bytes, levels: int) -> int:
-    """Bytes of an image (C, H, W) as a PNG; of one that PNG has no form for, 0."""
-    from nextpixel.playground.exports import png_of
+def _labels(
+    job: Job, card: Card, model: "PixelModel", levels: "Tensor", label: int | None
+) -> "Tensor | None":
+    import torch
 
-    return len(png_of(image, levels)) if len(image) in (1, 3) else 0
+    from nextpixel.classify import classify
+
+    if card.classes is None:
+        return None
+    if label is not None:
+        return torch.full((len(levels),), label)
+    return classify(model, levels, on_progress=lambda done: job.send(_chunk(done))).argmax(1)
+
+
+def decompress(cache: ModelCache, card: Card, archive: bytes, limits: Limits) -> Work:
+    """An archive to its images.
+
+    The work refuses archives that are damaged, of another model, or hold too much.
+    """
+
+    def work(job: Job) -> Event:
+        from nextpixel.codec.archive import Reader
+        from nextpixel.codec.container import open_archive
+
+        opened = open_archive(BytesIO(archive))
+        if opened.header.images * math.prod(opened.header.shape) > limits.values:
+            text = f"archive must hold at most {limits.values:,} sub-pixels"
+            raise Refusal(f"{text}; `nextpixel decompress` reads larger ones", "archive")
+        reader = Reader(opened, cache.model(card.name))
+        found = reader.images(on_chunk=lambda done: job.send(_chunk(done)))
+        images = [image for image, _ in found]
+        if len({image.shape for image in images}) != 1:
+            raise Refusal("archive must hold images of one size to be shown here", "archive")
+        return {"event": "done", "images": pack(np.stack(images), card.levels)}
+
+    return work
+
+
+def _chunk(done: int) -> Event:
+    return {"event": "chunk", "done": done}

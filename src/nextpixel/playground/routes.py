@@ -1,23 +1,24 @@
-"""The addresses of the playground, and what each of them does."""
+"""The addresses of the playground, and the checks of a request against its model's card."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 from fastapi import APIRouter, File, Form, Path, Query, Request, UploadFile
 from fastapi.responses import Response
 
-from nextpixel.playground import archives, checks, jobs
-from nextpixel.playground.answers import Stream, outcome
-from nextpixel.playground.exports import TYPES, export
-from nextpixel.playground.ground import Playground
-from nextpixel.playground.limits import LIMITS
-from nextpixel.playground.problems import Problem, Refusal
-from nextpixel.playground.requests import (
+from nextpixel.playground import jobs
+from nextpixel.playground.catalog import Card
+from nextpixel.playground.job_queue import Stream, outcome
+from nextpixel.playground.refusals import Problem, Refusal
+from nextpixel.playground.schemas import (
+    LIMITS,
     CompleteIn,
     CompressOut,
     DecompressOut,
     ExportIn,
-    LookIn,
-    LookOut,
+    ImageIn,
+    InspectIn,
+    InspectOut,
     ModelsOut,
     QueueOut,
     SampleIn,
@@ -27,8 +28,11 @@ from nextpixel.playground.requests import (
     UploadOut,
     streamed,
 )
-from nextpixel.playground.uploads import read_upload
-from nextpixel.playground.wire import pack
+from nextpixel.playground.serialization import MEDIA_TYPES, Bytes, decode, export, pack
+from nextpixel.playground.uploads import read_files, read_upload
+
+if TYPE_CHECKING:
+    from nextpixel.playground.app import AppState
 
 _MISSING: dict[int | str, dict[str, Any]] = {
     404: {"model": Problem, "description": "No such name."}
@@ -36,18 +40,18 @@ _MISSING: dict[int | str, dict[str, Any]] = {
 _BUSY: dict[int | str, dict[str, Any]] = {
     **_MISSING,
     400: {"model": Problem, "description": "The request cannot be read."},
-    503: {"model": Problem, "description": "The line is full; try again."},
+    503: {"model": Problem, "description": "The queue is full; try again."},
 }
 
 
-def page(ground: Playground) -> APIRouter:
+def page(state: "AppState") -> APIRouter:
     """The files of the page."""
     router = APIRouter(include_in_schema=False)
 
     def send(name: str) -> Response:
-        if name not in ground.files:
+        if name not in state.files:
             raise Refusal("there is no such page", status=404)
-        content, kind = ground.files[name]
+        content, kind = state.files[name]
         return Response(content, media_type=kind, headers={"Cache-Control": "no-cache"})
 
     @router.get("/")
@@ -61,15 +65,15 @@ def page(ground: Playground) -> APIRouter:
     return router
 
 
-def stock(ground: Playground) -> APIRouter:
+def information(state: "AppState") -> APIRouter:
     """What there is: answered at once, but for the first test images of a set."""
     router = APIRouter(prefix="/api")
 
     @router.get("/models", response_model=ModelsOut)
     async def models() -> dict[str, Any]:
         """The models there are, and how much may be asked of them."""
-        cards = [card.as_dict() for card in ground.catalog.cards.values()]
-        return {"models": cards, "limits": ground.limits.as_dict()}
+        cards = [card.as_dict() for card in state.catalog.cards.values()]
+        return {"models": cards, "limits": state.limits.as_dict()}
 
     @router.get("/models/{name}/images", response_model=TestImagesOut, responses=_MISSING)
     async def images(
@@ -78,8 +82,8 @@ def stock(ground: Playground) -> APIRouter:
         count: Annotated[int, Query(ge=1, le=LIMITS.images)] = 10,
     ) -> dict[str, Any]:
         """Test images of the data set that a model was trained on, from number `start`."""
-        card = ground.catalog.card(name)
-        test = await ground.beside(lambda: ground.shelf.images(card))
+        card = state.catalog.card(name)
+        test = await state.in_thread(lambda: state.cache.images(card))
         if start >= len(test.levels):
             raise Refusal(f"start must be 0..{len(test.levels) - 1}, got {start}", "start")
         part = slice(start, start + count)
@@ -91,67 +95,67 @@ def stock(ground: Playground) -> APIRouter:
 
     @router.get("/queue", response_model=QueueOut)
     async def queue() -> dict[str, Any]:
-        """What the engine is at, and how many wait."""
-        return ground.desk.state()
+        """How many jobs of the engine run and wait."""
+        return state.queue.state()
 
     return router
 
 
-def drawing(ground: Playground) -> APIRouter:
-    """What is drawn, told of row by row."""
+def generation(state: "AppState") -> APIRouter:
+    """What is sampled, sent row by row."""
     router = APIRouter(prefix="/api", responses=_BUSY)
 
     @router.post("/sample", response_class=Response, responses={200: streamed()})
     async def sample(request: SampleIn) -> Response:
-        """Draw images, row by row."""
-        card = ground.catalog.card(request.model)
-        checks.check_usable(card)
-        checks.check_label(card, request.label)
-        return Stream(ground.desk, jobs.sample(ground.shelf, card, request), ground.streams)
+        """Sample images, row by row."""
+        card = state.catalog.card(request.model)
+        _check_usable(card)
+        _check_label(card, request.label)
+        return Stream(state.queue, jobs.sample(state.cache, card, request), state.streams)
 
     @router.post("/complete", response_class=Response, responses={200: streamed()})
     async def complete(request: CompleteIn) -> Response:
-        """Draw the unknown part of an image, row by row; known pixels stay as they are."""
-        card = ground.catalog.card(request.model)
-        checks.check_usable(card)
-        checks.check_label(card, request.label)
-        image, known = checks.image_for(card, request.image), checks.known_for(card, request)
-        work = jobs.complete(ground.shelf, card, request, image, known)
-        return Stream(ground.desk, work, ground.streams)
+        """Sample the unknown part of an image, row by row; known pixels stay as they are."""
+        card = state.catalog.card(request.model)
+        _check_usable(card)
+        _check_label(card, request.label)
+        image, known = _image_for(card, request.image), _known_for(card, request)
+        work = jobs.complete(state.cache, card, request, image, known)
+        return Stream(state.queue, work, state.streams)
 
     return router
 
 
-def looking(ground: Playground) -> APIRouter:
-    """What a model says of an image."""
+def inspection(state: "AppState") -> APIRouter:
+    """What models predict of an image."""
     router = APIRouter(prefix="/api", responses=_BUSY)
 
     @router.post("/score", response_model=ScoreOut)
     async def score(request: ScoreIn, http: Request) -> dict[str, Any]:
-        """The exact cost of an image, in bits a sub-pixel."""
-        card = ground.catalog.card(request.model)
-        checks.check_usable(card)
-        checks.check_label(card, request.label, needed=not card.unknown)
-        image = checks.image_for(card, request.image)
-        work = jobs.score(ground.shelf, card, image, request.label)
-        return await outcome(ground.desk, work, http)
+        """The exact cost of an image given its condition, in bits a sub-pixel."""
+        card = state.catalog.card(request.model)
+        _check_usable(card)
+        _check_label(card, request.label, needed=not card.takes_unknown)
+        image = _image_for(card, request.image)
+        work = jobs.score(state.cache, card, image, request.label)
+        return await outcome(state.queue, work, http)
 
-    @router.post("/look", response_model=LookOut)
-    async def look(request: LookIn, http: Request) -> dict[str, Any]:
-        """What models predict at a pixel, and which pixels they see there."""
-        cards = [ground.catalog.card(name) for name in request.models]
+    @router.post("/inspect", response_model=InspectOut)
+    async def inspect(request: InspectIn, http: Request) -> dict[str, Any]:
+        """What models predict at a pixel, and their receptive fields there."""
+        cards = [state.catalog.card(name) for name in request.models]
         for card in cards:
-            checks.check_usable(card)
+            _check_usable(card)
             if card.condition == "class":
-                checks.check_label(card, request.label, needed=not card.unknown)
-            checks.check_pixel(card, request)
-            image = checks.image_for(card, request.image)
-        return await outcome(ground.desk, jobs.look(ground.shelf, cards, request, image), http)
+                _check_label(card, request.label, needed=not card.takes_unknown)
+            _check_pixel(card, request)
+            image = _image_for(card, request.image)
+        return await outcome(state.queue, jobs.inspect(state.cache, cards, request, image), http)
 
     return router
 
 
-def packing(ground: Playground) -> APIRouter:
+def compression(state: "AppState") -> APIRouter:
     """Images to archives and back."""
     router = APIRouter(prefix="/api", responses=_BUSY)
 
@@ -163,13 +167,11 @@ def packing(ground: Playground) -> APIRouter:
         label: Annotated[int | None, Form(ge=-1, le=100_000)] = None,
     ) -> dict[str, Any]:
         """Compress PNGs, or one .npy, without loss."""
-        card = ground.catalog.card(model)
-        archives.check_model(card, label)
+        card = state.catalog.card(model)
+        _check_compresses(card, label)
         contents = [await file.read() for file in files]
-        images = await ground.beside(lambda: archives.read_files(contents, card, ground.limits))
-        return await outcome(
-            ground.desk, archives.compress(ground.shelf, card, images, label), http
-        )
+        images = await state.in_thread(lambda: read_files(contents, card, state.limits))
+        return await outcome(state.queue, jobs.compress(state.cache, card, images, label), http)
 
     @router.post("/decompress", response_model=DecompressOut)
     async def decompress(
@@ -178,15 +180,15 @@ def packing(ground: Playground) -> APIRouter:
         http: Request,
     ) -> dict[str, Any]:
         """The images of an archive, to the pixel."""
-        card = ground.catalog.card(model)
+        card = state.catalog.card(model)
         content = await archive.read()
-        work = archives.decompress(ground.shelf, card, content, ground.limits)
-        return await outcome(ground.desk, work, http)
+        work = jobs.decompress(state.cache, card, content, state.limits)
+        return await outcome(state.queue, work, http)
 
     return router
 
 
-def files(ground: Playground) -> APIRouter:
+def files(state: "AppState") -> APIRouter:
     """Files in and out, which need no model."""
     router = APIRouter(prefix="/api", responses={400: _BUSY[400], **_MISSING})
 
@@ -195,28 +197,100 @@ def files(ground: Playground) -> APIRouter:
         file: Annotated[UploadFile, File()], model: Annotated[str, Form(max_length=100)]
     ) -> dict[str, Any]:
         """A picture as an image of a model: resized, gray or in color, in its levels."""
-        card = ground.catalog.card(model)
+        card = state.catalog.card(model)
         content = await file.read()
-        levels, note = await ground.beside(lambda: read_upload(content, card, ground.limits))
+        levels, note = await state.in_thread(lambda: read_upload(content, card, state.limits))
         return {"image": pack(levels, card.levels), "note": note}
 
-    kinds = {kind: {"schema": {"type": "string", "format": "binary"}} for kind in TYPES.values()}
+    binary = {"schema": {"type": "string", "format": "binary"}}
+    content = dict.fromkeys(MEDIA_TYPES.values(), binary)
 
     @router.post(
         "/export",
         response_class=Response,
-        responses={200: {"description": "The file.", "content": kinds}},
+        responses={200: {"description": "The file.", "content": content}},
     )
     async def export_file(request: ExportIn) -> Response:
         """A file of images: a grid, an array, or the scan row by row."""
         images, form = request.images.array(), request.format
-        content = await ground.beside(lambda: export(images, request.images.levels, form))
+        file = await state.in_thread(lambda: export(images, request.images.levels, form))
         name = f'attachment; filename="nextpixel.{form}"'
         headers = {"Content-Disposition": name, "Cache-Control": "no-store"}
-        return Response(content, media_type=TYPES[form], headers=headers)
+        return Response(file, media_type=MEDIA_TYPES[form], headers=headers)
 
     return router
 
 
-ALL = (page, stock, drawing, looking, packing, files)
-"""Of these, drawing, looking and packing wait in one line."""
+ALL = (page, information, generation, inspection, compression, files)
+"""Of these, generation, inspection and compression use the one queue."""
+
+
+def _check_usable(card: Card) -> None:
+    """Refuse a model whose condition the playground cannot make."""
+    if not card.usable:
+        condition = card.conditioned_on or "more than a class"
+        raise Refusal(
+            f"{card.name} cannot be used here: it is conditioned on {condition}, which only the "
+            "Python functions can give",
+            "model",
+        )
+
+
+def _check_compresses(card: Card, label: int | None) -> None:
+    """Refuse a model whose condition an archive does not keep, or a wrong label."""
+    if card.condition == "other":
+        condition = card.conditioned_on or "more than a class"
+        text = f"{card.name} cannot compress here: it is conditioned on {condition}"
+        raise Refusal(text, "model")
+    if label == -1:
+        raise Refusal(f"label must be 0..{(card.classes or 1) - 1} in an archive, got -1", "label")
+    _check_label(card, label)
+
+
+def _check_label(card: Card, label: int | None, *, needed: bool = False) -> None:
+    """Refuse a label that a model does not take, or one that is missing."""
+    if card.classes is None:
+        if label is not None:
+            raise Refusal(f"label must be left out: {card.name} takes no class labels", "label")
+        return
+    lowest = -1 if card.takes_unknown else 0
+    unknown = ", or -1 for unknown" if card.takes_unknown else ""
+    if label is None and needed:
+        raise Refusal(
+            f"label must be given for {card.name}: 0..{card.classes - 1}{unknown}", "label"
+        )
+    if label is not None and not lowest <= label < card.classes:
+        raise Refusal(f"label must be 0..{card.classes - 1}{unknown}, got {label}", "label")
+
+
+def _image_for(card: Card, image: ImageIn) -> Bytes:
+    """The levels of an image, refused if its shape or its levels are not the model's."""
+    array = image.array()
+    if tuple(image.shape) != card.shape:
+        raise Refusal(
+            f"image.shape must be {list(card.shape)} for {card.name}, got {image.shape}",
+            "image.shape",
+        )
+    if image.levels != card.levels:
+        raise Refusal(
+            f"image.levels must be {card.levels} for {card.name}, got {image.levels}",
+            "image.levels",
+        )
+    return array
+
+
+def _known_for(card: Card, request: CompleteIn) -> Bytes:
+    """Which pixels are known, boolean, (H, W); refused if it is no mask of the model's images."""
+    return decode(request.known, card.shape[1:], 2, "known").astype(np.bool_)
+
+
+def _check_pixel(card: Card, request: InspectIn) -> None:
+    """Refuse a pixel outside of the image."""
+    colors, height, width = card.shape
+    for field, value, size in (
+        ("row", request.row, height),
+        ("column", request.column, width),
+        ("color", request.color or 0, colors),
+    ):
+        if value >= size:
+            raise Refusal(f"{field} must be 0..{size - 1} for {card.name}, got {value}", field)

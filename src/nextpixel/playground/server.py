@@ -10,10 +10,9 @@ from types import FrameType
 import uvicorn
 
 from nextpixel.errors import NextPixelError
-from nextpixel.playground.app import create_app
+from nextpixel.playground.app import AppState, create_app
 from nextpixel.playground.catalog import Catalog
-from nextpixel.playground.ground import Playground
-from nextpixel.playground.limits import LIMITS, Limits
+from nextpixel.playground.schemas import LIMITS, Limits
 
 GRACE = 1
 """Seconds that open answers have to end, and then the engine."""
@@ -42,7 +41,7 @@ def serve(
         KeyboardInterrupt: After Ctrl-C, once all has ended.
     """
     listening = bind(host, port)
-    app = create_app(catalog, host=host, limits=limits, warm=True)
+    app = create_app(catalog, host=host, limits=limits, warm_up=True)
     config = uvicorn.Config(
         app,
         log_level="warning",
@@ -53,38 +52,36 @@ def serve(
         ws="none",
         lifespan="on",
     )
-    server = _Server(config, app.state.ground, address(host, listening), browse=browse)
+    server = _Server(config, app.state.shared, address(host, listening), browse=browse)
     try:
         server.run(sockets=[listening])
     finally:
-        app.state.ground.desk.close()
-        app.state.ground.desk.join(GRACE)
+        app.state.shared.queue.close()
+        app.state.shared.queue.join(GRACE)
     if server.interrupted:  # the event loop forgets it where nothing was left to wait for
         raise KeyboardInterrupt
 
 
 class _Server(uvicorn.Server):
-    """A server that says where it is, and ends its streams when it is told to stop."""
+    """A server that prints its address, and ends its streams when it is asked to stop."""
 
-    def __init__(
-        self, config: uvicorn.Config, ground: Playground, where: str, *, browse: bool
-    ) -> None:
+    def __init__(self, config: uvicorn.Config, state: AppState, url: str, *, browse: bool) -> None:
         super().__init__(config)
-        self.ground, self.where, self.browse = ground, where, browse
+        self.jobs, self.url, self.browse = state.queue, url, browse
         self.interrupted = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, then say so."""
+        """Listen, then print the address."""
         await super().startup(sockets)
         if self.started:
-            print(f"nextpixel playground on {self.where} (Ctrl-C ends it)", flush=True)
+            print(f"nextpixel playground on {self.url} (Ctrl-C ends it)", flush=True)
             if self.browse:
-                threading.Thread(target=webbrowser.open, args=[self.where], daemon=True).start()
+                threading.Thread(target=webbrowser.open, args=[self.url], daemon=True).start()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """End all jobs, and so their streams, then stop."""
         self.interrupted = self.interrupted or sig == signal.SIGINT
-        self.ground.desk.close()
+        self.jobs.close()
         super().handle_exit(sig, frame)
 
 

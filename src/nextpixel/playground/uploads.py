@@ -1,5 +1,9 @@
-"""Files of strangers -> levels: told by their content, measured before they are decoded."""
+"""Files of strangers -> levels: recognized by their content, measured before they are decoded.
 
+A picture to inspect or complete is fitted to its model; files to compress are never rounded.
+"""
+
+import math
 import warnings
 from io import BytesIO
 from typing import Any
@@ -10,14 +14,16 @@ from PIL import Image, ImageOps
 from PIL.Image import Resampling
 
 from nextpixel.playground.catalog import Card
-from nextpixel.playground.limits import Limits
-from nextpixel.playground.problems import Refusal
-from nextpixel.playground.wire import Bytes
+from nextpixel.playground.refusals import Refusal
+from nextpixel.playground.schemas import Limits
+from nextpixel.playground.serialization import Bytes
 
+MODES = {1: "L", 3: "RGB"}
+"""Pillow's modes of 8 bits, by the number of colors."""
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP")
-NUMPY = b"\x93NUMPY"
-HEADER = 10_000
-"""Bytes of the header of a `.npy` that are read at most."""
+NPY_MAGIC = b"\x93NUMPY"
+MAX_HEADER = 10_000
+"""Bytes of the header of a `.npy`."""
 
 
 def read_upload(content: bytes, card: Card, limits: Limits) -> tuple[Bytes, str]:
@@ -34,21 +40,21 @@ def read_upload(content: bytes, card: Card, limits: Limits) -> tuple[Bytes, str]
     Raises:
         Refusal: If it is no picture, damaged, or too large.
     """
-    if content.startswith(NUMPY):
+    if content.startswith(NPY_MAGIC):
         return _from_array(read_array(content, limits.upload_pixels), card)
     with opened(content, limits) as picture:
         return _from_picture(picture, card)
 
 
-def read_array(content: bytes, most: int) -> NDArray[Any]:
+def read_array(content: bytes, max_values: int) -> NDArray[Any]:
     """A `.npy` of integers 0..255, without objects, and no larger than its file.
 
     Raises:
         Refusal: If it is something else.
     """
     try:
-        stream = BytesIO(_plain(content, most))
-        array: NDArray[Any] = np.load(stream, allow_pickle=False, max_header_size=HEADER)
+        stream = BytesIO(_checked(content, max_values))
+        array: NDArray[Any] = np.load(stream, allow_pickle=False, max_header_size=MAX_HEADER)
     except Refusal:
         raise
     except Exception as error:  # numpy's reader raises whatever its parsers do
@@ -64,20 +70,18 @@ def read_array(content: bytes, most: int) -> NDArray[Any]:
     return array
 
 
-def _plain(content: bytes, most: int) -> bytes:
-    """The content, once its header does not promise more than there is."""
+def _checked(content: bytes, max_values: int) -> bytes:
+    """The content, if its header does not promise more than there is."""
     stream = BytesIO(content)
     version = np.lib.format.read_magic(stream)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else (
-        np.lib.format.read_array_header_2_0)  # fmt: skip
-    shape, _, dtype = read(stream, max_header_size=HEADER)
+    formats = np.lib.format
+    read = formats.read_array_header_1_0 if version == (1, 0) else formats.read_array_header_2_0
+    shape, _, dtype = read(stream, max_header_size=MAX_HEADER)
     if dtype.hasobject:
         raise Refusal("file must hold numbers, this .npy holds Python objects", "file")
-    count = 1
-    for size in shape:
-        count *= int(size)
-    if count > most:
-        raise Refusal(f"file must have at most {most:,} numbers, got {count:,}", "file")
+    count = math.prod(map(int, shape))
+    if count > max_values:
+        raise Refusal(f"file must have at most {max_values:,} numbers, got {count:,}", "file")
     if count * dtype.itemsize > len(content) - stream.tell():
         raise Refusal("file must be a whole .npy, this one is cut off", "file")
     return content
@@ -87,21 +91,20 @@ def opened(content: bytes, limits: Limits) -> Image.Image:
     """A picture whose size is known and small enough, not yet decoded."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore", Image.DecompressionBombWarning
-            )  # our own limit is lower
+            # our own limit is lower
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             picture = Image.open(BytesIO(content), formats=FORMATS)
     except Image.DecompressionBombError as error:
-        raise Refusal(_too_many(limits), "file") from error
+        raise Refusal(_too_large(limits), "file") from error
     except Exception as error:  # Pillow's readers raise whatever they do
         text = "file must be a PNG, JPEG, GIF, BMP or WebP picture, or a .npy of one image"
         raise Refusal(text, "file") from error
     if picture.width * picture.height > limits.upload_pixels:
-        raise Refusal(f"{_too_many(limits)}, got {picture.width} x {picture.height}", "file")
+        raise Refusal(f"{_too_large(limits)}, got {picture.width} x {picture.height}", "file")
     return picture
 
 
-def _too_many(limits: Limits) -> str:
+def _too_large(limits: Limits) -> str:
     return f"file must have at most {limits.upload_pixels:,} pixels"
 
 
@@ -109,7 +112,7 @@ def _from_picture(picture: Image.Image, card: Card) -> tuple[Bytes, str]:
     found = f"{picture.format} of {picture.width} x {picture.height} pixels"
     colors, height, width = card.shape
     if colors not in (1, 3):
-        raise Refusal(f"{card.name} has {colors} colors, which a picture has not", "model")
+        raise Refusal(f"{card.name} has {colors} colors; a picture has 1 or 3", "model")
     try:
         flat = _flatten(picture)
     except Exception as error:  # damaged in its body
@@ -189,3 +192,109 @@ def _note(done: list[str], pixels: Bytes, card: Card) -> str:
     exact = bool((back == pixels).all())
     end = f"kept exactly in {card.levels} levels" if exact else f"rounded to {card.levels} levels"
     return "; ".join([*done, end]) + "."
+
+
+def read_files(contents: list[bytes], card: Card, limits: Limits) -> Bytes:
+    """Uploaded files as levels, (N, C, H, W): one `.npy`, or PNGs of one size.
+
+    Raises:
+        Refusal: If they are something else, too many, or no levels of the model's.
+    """
+    if not any(contents):
+        raise Refusal("files must hold at least one image, got none", "files")
+    if contents[0].startswith(NPY_MAGIC):
+        if len(contents) > 1:
+            raise Refusal("files must be PNGs, or one .npy alone", "files")
+        images = _images(read_array(contents[0], limits.values), card)
+    else:
+        if len(contents) > limits.compress_images:
+            raise Refusal(_too_many(limits, len(contents)), "files")
+        images = _levels(_stacked(contents, card, limits), card)
+    if len(images) > limits.compress_images:
+        raise Refusal(_too_many(limits, len(images)), "files")
+    return images
+
+
+def _too_many(limits: Limits, count: int) -> str:
+    return f"files must hold at most {limits.compress_images} images, got {count}"
+
+
+def _images(array: NDArray[Any], card: Card) -> Bytes:
+    """An array as (N, C, H, W), as the command line reads it."""
+    from nextpixel.data.arrays import colors_first
+
+    if array.ndim not in (2, 3, 4):
+        raise Refusal(
+            "files must hold images of shape (H, W), (N, H, W), (N, C, H, W) or (N, H, W, C), "
+            f"got {list(array.shape)}",
+            "files",
+        )
+    images = colors_first(array[None] if array.ndim == 2 else array).astype(np.uint8)
+    if images.shape[1] != card.shape[0]:
+        raise Refusal(
+            f"files must hold images of {card.shape[0]} colors for {card.name}, "
+            f"got {images.shape[1]}",
+            "files",
+        )
+    return images if int(images.max()) < card.levels else _levels(images, card)
+
+
+def _stacked(contents: list[bytes], card: Card, limits: Limits) -> Bytes:
+    """Pixels of PNGs of one size, (N, C, H, W)."""
+    planes: list[Bytes] = []
+    room = limits.values
+    for number, content in enumerate(contents, 1):
+        plane = _png(content, card, limits, f"picture {number}", room)
+        if planes and plane.shape != planes[0].shape:
+            raise Refusal(
+                f"files must have one size, got {_size(planes[0])} and {_size(plane)}", "files"
+            )
+        planes.append(plane)
+        room -= plane.size
+    return np.stack(planes)
+
+
+def _size(plane: Bytes) -> str:
+    return f"{plane.shape[2]} x {plane.shape[1]}"
+
+
+def _png(content: bytes, card: Card, limits: Limits, name: str, room: int) -> Bytes:
+    """Pixels of a PNG, (C, H, W)."""
+    colors = card.shape[0]
+    with opened(content, limits) as picture:
+        if picture.format != "PNG":
+            text = f"{name} must be a PNG, which loses nothing, got {picture.format}"
+            raise Refusal(text, "files")
+        if picture.width * picture.height * colors > room:
+            raise Refusal(f"files must have at most {limits.values:,} sub-pixels in all", "files")
+        mode = "L" if picture.mode == "1" else picture.mode
+        if mode != MODES.get(colors):
+            text = f"{name} must be a PNG of {colors} colors of 8 bits for {card.name}, got mode"
+            raise Refusal(f"{text} {picture.mode}", "files")
+        try:
+            pixels = np.asarray(picture.convert(mode), np.uint8)
+        except Exception as error:  # damaged in its body
+            raise Refusal(f"{name} must be a whole picture, it is damaged", "files") from error
+    return pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, 2, 0)
+
+
+def _levels(pixels: Bytes, card: Card) -> Bytes:
+    """Levels of pixels that are levels exactly.
+
+    Raises:
+        Refusal: If a pixel lies between two levels: nothing is rounded in an archive.
+    """
+    import torch
+
+    from nextpixel.images import quantize, to_pixels
+
+    levels = quantize(torch.from_numpy(pixels), card.levels)
+    wrong = pixels[to_pixels(levels, card.levels).numpy() != pixels]
+    if wrong.size:
+        raise Refusal(
+            f"files must be kept to the pixel: {card.name} has {card.levels} levels, and none of "
+            f"them is pixel {int(wrong[0])}; take a model of 256 levels",
+            "files",
+        )
+    found: Bytes = levels.numpy()
+    return found

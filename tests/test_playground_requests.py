@@ -31,10 +31,10 @@ def client(folders):
 # What there is
 
 
-def test_models_are_told_with_their_shape_and_their_condition(client):
-    told = client.get("/api/models").json()
-    by_name = {model["name"]: model for model in told["models"]}
-    assert list(by_name) == [*playgrounds.KINDS, "coded"]
+def test_models_are_listed_with_their_shape_and_their_condition(client):
+    found = client.get("/api/models").json()
+    by_name = {model["name"]: model for model in found["models"]}
+    assert list(by_name) == [*playgrounds.KINDS, "autoencoder"]
     assert by_name["color"]["shape"] == [3, 4, 4]
     conditions = {name: model["condition"] for name, model in by_name.items()}
     assert conditions == {
@@ -44,12 +44,12 @@ def test_models_are_told_with_their_shape_and_their_condition(client):
         "labelled": "class",
         "forgetful": "class",
         "mapped": "other",
-        "coded": "other",
+        "autoencoder": "other",
     }
-    assert (by_name["labelled"]["classes"], by_name["labelled"]["unknown"]) == (3, False)
-    assert (by_name["forgetful"]["classes"], by_name["forgetful"]["unknown"]) == (10, True)
+    assert (by_name["labelled"]["classes"], by_name["labelled"]["takes_unknown"]) == (3, False)
+    assert (by_name["forgetful"]["classes"], by_name["forgetful"]["takes_unknown"]) == (10, True)
     assert [name for name, model in by_name.items() if not model["usable"]] == ["mapped"]
-    assert told["limits"]["count"] == 64
+    assert found["limits"]["count"] == 64
 
 
 def test_test_images_are_those_of_the_models_data(client):
@@ -76,11 +76,11 @@ def test_test_images_are_those_of_the_models_data(client):
         ("/redoc", 404, None),
     ],
 )
-def test_what_there_is_not_is_told(client, address, status, field):
+def test_what_there_is_not_is_refused(client, address, status, field):
     refused(client.get(address), status, field)
 
 
-def test_the_queue_is_told(client):
+def test_the_state_of_the_queue_is_shown(client):
     assert client.get("/api/queue").json() == {
         "running": 0,
         "waiting": 0,
@@ -91,10 +91,10 @@ def test_the_queue_is_told(client):
 
 def test_the_description_of_the_addresses_names_them_all(client):
     paths = client.get("/openapi.json").json()["paths"]
-    names = ["complete", "compress", "decompress", "export", "look", "sample", "score", "upload"]
+    names = ["complete", "compress", "decompress", "export", "inspect", "sample", "score", "upload"]
     assert all(f"/api/{name}" in paths for name in names)
     asked = client.get("/openapi.json").json()["components"]["schemas"]
-    assert asked["SampleIn"]["properties"]["model"]["enum"] == [*playgrounds.KINDS, "coded"]
+    assert asked["SampleIn"]["properties"]["model"]["enum"] == [*playgrounds.KINDS, "autoencoder"]
     assert {"/api/models", "/api/models/{name}/images", "/api/queue"} < set(paths)
 
 
@@ -155,8 +155,8 @@ def test_every_answer_has_the_headers(client, method, address):
 
 
 def test_a_failure_of_our_own_has_the_headers_and_says_nothing_of_files(client, monkeypatch):
-    ground = client.app.state.ground
-    monkeypatch.setattr(ground, "catalog", None)
+    state = client.app.state.shared
+    monkeypatch.setattr(state, "catalog", None)
     answer = client.get("/api/models")
     refused(answer, 500, None, "the server failed at this")
     assert answer.headers["x-content-type-options"] == "nosniff"
@@ -201,8 +201,8 @@ def test_a_page_of_another_site_cannot_post(client, origin, status):
 
 
 def test_a_server_for_everyone_answers_to_numbers_but_not_to_names():
-    from nextpixel.playground.guard import Guard
-    from nextpixel.playground.limits import LIMITS
+    from nextpixel.playground.refusals import Guard
+    from nextpixel.playground.schemas import LIMITS
 
     guard = Guard(None, "0.0.0.0", LIMITS)
     assert guard.is_own("192.168.0.7:8000")
@@ -245,14 +245,14 @@ def test_requests_with_odd_lengths_are_refused_or_read(client):
 # Models of the command line
 
 
-def test_models_of_one_name_are_told_apart(folders, tmp_path):
+def test_models_of_one_name_are_numbered(folders, tmp_path):
     from nextpixel.playground.catalog import Catalog
 
     other = playgrounds.make_models(tmp_path)["plain"]
     assert list(Catalog([folders["plain"], other]).cards) == ["plain", "plain-2"]
 
 
-def test_the_data_of_a_model_is_told_without_its_folder(folders, tmp_path):
+def test_the_data_of_a_model_is_named_without_its_folder(folders, tmp_path):
     import nextpixel as npx
     from nextpixel.playground.catalog import Catalog
 

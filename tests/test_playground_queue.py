@@ -1,4 +1,4 @@
-"""One line, one worker: places are told, full lines refuse, clients that leave make room."""
+"""One queue, one worker: positions are sent, a full queue refuses, clients that leave make room."""
 
 import asyncio
 import threading
@@ -8,9 +8,8 @@ import pytest
 pytest.importorskip("fastapi", reason="the playground comes with the extra [web]")
 
 from nextpixel.errors import NextPixelError
-from nextpixel.playground.answers import Streams
-from nextpixel.playground.desk import Desk, Job, Left
-from nextpixel.playground.problems import Refusal
+from nextpixel.playground.job_queue import ClientLeft, Job, JobQueue, Streams
+from nextpixel.playground.refusals import Refusal
 
 SECONDS = 30
 
@@ -25,8 +24,8 @@ class Slow:
         self.begun.set()
         assert self.go.wait(SECONDS)
         try:
-            job.tell({"event": "row"})
-        except Left:
+            job.send({"event": "row"})
+        except ClientLeft:
             self.stopped = True
             raise
         return {"event": "done"}
@@ -37,17 +36,17 @@ def quick(job):
     return {"event": "done", "answer": 42}
 
 
-def on_a_desk(test, limit=2, first=None):
-    """Run an asynchronous test with a desk that is closed after it."""
+def with_queue(test, limit=2, warm_up=None):
+    """Run an asynchronous test with a queue that is closed after it."""
 
     async def run():
-        desk = Desk(limit, first)
-        desk.open()
+        queue = JobQueue(limit, warm_up)
+        queue.open()
         try:
-            await asyncio.wait_for(test(desk), SECONDS)
+            await asyncio.wait_for(test(queue), SECONDS)
         finally:
-            desk.close()
-            assert desk.join(SECONDS)
+            queue.close()
+            assert queue.join(SECONDS)
 
     asyncio.run(run())
 
@@ -63,81 +62,81 @@ async def begun(work):
 
 
 def test_a_job_ends_in_what_its_work_gives():
-    async def test(desk):
+    async def test(queue):
         job = Job(quick)
-        desk.submit(job)
+        queue.submit(job)
         assert (await last(job))["answer"] == 42
 
-    on_a_desk(test)
+    with_queue(test)
 
 
-def test_places_in_the_line_are_told_as_they_change():
-    async def test(desk):
+def test_positions_in_the_queue_are_sent_as_they_change():
+    async def test(queue):
         slow, jobs = Slow(), [Job(quick), Job(quick)]
-        desk.submit(first := Job(slow))
+        queue.submit(first := Job(slow))
         await begun(slow)
         for job in jobs:
-            desk.submit(job)
-        assert desk.state() == {"running": 1, "waiting": 2, "limit": 2, "ready": True}
+            queue.submit(job)
+        assert queue.state() == {"running": 1, "waiting": 2, "limit": 2, "ready": True}
         assert [await job.next() for job in jobs] == [
             {"event": "queued", "ahead": 1},
             {"event": "queued", "ahead": 2},
         ]
-        desk.leave(jobs[0])
+        queue.cancel(jobs[0])
         assert await jobs[1].next() == {"event": "queued", "ahead": 1}
         slow.go.set()
         assert (await last(first))["event"] == "done"
         assert (await last(jobs[1]))["event"] == "done"
         assert await last(jobs[0]) is None
 
-    on_a_desk(test)
+    with_queue(test)
 
 
-def test_a_full_line_refuses_until_a_place_is_free():
-    async def test(desk):
+def test_a_full_queue_refuses_until_a_place_is_free():
+    async def test(queue):
         slow = Slow()
-        desk.submit(Job(slow))
+        queue.submit(Job(slow))
         await begun(slow)
         waiting = [Job(quick), Job(quick)]
         for job in waiting:
-            desk.submit(job)
+            queue.submit(job)
         with pytest.raises(Refusal, match="2 jobs wait already") as refused:
-            desk.submit(Job(quick))
+            queue.submit(Job(quick))
         assert (refused.value.status, refused.value.headers) == (503, {"Retry-After": "2"})
-        desk.leave(waiting[0])
-        desk.submit(Job(quick))
+        queue.cancel(waiting[0])
+        queue.submit(Job(quick))
         slow.go.set()
 
-    on_a_desk(test)
+    with_queue(test)
 
 
 def test_a_client_that_leaves_stops_its_job_at_the_next_event():
-    async def test(desk):
+    async def test(queue):
         slow = Slow()
-        desk.submit(job := Job(slow))
+        queue.submit(job := Job(slow))
         await begun(slow)
-        desk.leave(job)
+        queue.cancel(job)
         slow.go.set()
-        desk.submit(after := Job(quick))
+        queue.submit(after := Job(quick))
         assert (await last(after))["event"] == "done"
         assert slow.stopped
 
-    on_a_desk(test)
+    with_queue(test)
 
 
-def test_a_client_that_leaves_the_line_is_never_served():
-    async def test(desk):
+def test_a_client_that_leaves_the_queue_is_never_served():
+    async def test(queue):
         slow, ran = Slow(), []
-        desk.submit(Job(slow))
+        queue.submit(Job(slow))
         await begun(slow)
-        desk.submit(job := Job(lambda _: ran.append(1) or {"event": "done"}))
-        desk.leave(job)
+        queue.submit(job := Job(lambda _: ran.append(1) or {"event": "done"}))
+        queue.cancel(job)
         slow.go.set()
-        desk.submit(after := Job(quick))
+        queue.submit(after := Job(quick))
         assert (await last(after))["event"] == "done"
         assert ran == []
 
-    on_a_desk(test)
+    with_queue(test)
 
 
 @pytest.mark.parametrize(
@@ -152,50 +151,50 @@ def test_a_client_that_leaves_the_line_is_never_served():
     ],
     ids=repr,
 )
-def test_a_failure_is_the_clients_to_hear_of_and_the_worker_goes_on(error, status, message):
-    async def test(desk):
+def test_a_failure_is_sent_to_the_client_and_the_worker_goes_on(error, status, message):
+    async def test(queue):
         def fail(job):
             raise error
 
-        desk.submit(job := Job(fail))
+        queue.submit(job := Job(fail))
         event = await last(job)
         assert (event["event"], event["status"], event["message"]) == ("error", status, message)
-        desk.submit(after := Job(quick))
+        queue.submit(after := Job(quick))
         assert (await last(after))["event"] == "done"
 
-    on_a_desk(test)
+    with_queue(test)
 
 
 def test_closing_ends_all_jobs():
-    async def test(desk):
+    async def test(queue):
         slow = Slow()
-        desk.submit(running := Job(slow))
+        queue.submit(running := Job(slow))
         await begun(slow)
-        desk.submit(waiting := Job(quick))
-        desk.close()
+        queue.submit(waiting := Job(quick))
+        queue.close()
         for job in (running, waiting):
             event = await last(job)
             assert (event["event"], event["message"]) == ("error", "the server is stopping")
         slow.go.set()
         with pytest.raises(Refusal, match="stopping"):
-            desk.submit(Job(quick))
+            queue.submit(Job(quick))
 
-    on_a_desk(test)
+    with_queue(test)
 
 
-def test_the_engine_is_made_ready_before_the_first_job_and_may_fail_at_it():
+def test_the_engine_is_warmed_up_before_the_first_job_and_may_fail_at_it():
     order = []
 
-    def first():
-        order.append("first")
+    def warm_up():
+        order.append("warm up")
         raise OSError("no engine")
 
-    async def test(desk):
-        desk.submit(job := Job(lambda _: order.append("job") or {"event": "done"}))
+    async def test(queue):
+        queue.submit(job := Job(lambda _: order.append("job") or {"event": "done"}))
         await last(job)
-        assert order == ["first", "job"]
+        assert order == ["warm up", "job"]
 
-    on_a_desk(test, first=first)
+    with_queue(test, warm_up=warm_up)
 
 
 def test_streams_are_counted():

@@ -1,4 +1,4 @@
-"""What needs a model: drawing, completing, scoring, looking; the same as the library does."""
+"""What needs a model: sampling, completing, scoring, inspecting; the same as the library does."""
 
 import math
 
@@ -37,20 +37,20 @@ def seeded(seed):
 
 
 @pytest.mark.parametrize("name", ["plain", "color", "deep"])
-def test_a_stream_tells_of_every_row_and_ends_in_what_the_library_draws(client, folders, name):
+def test_a_stream_sends_every_row_and_ends_in_what_the_library_draws(client, folders, name):
     kind = playgrounds.KINDS[name]
     shape = [3, *kind["shape"]]
-    told = events(client.post("/api/sample", json={"model": name, "count": 3, "seed": 11}))
+    sent = events(client.post("/api/sample", json={"model": name, "count": 3, "seed": 11}))
     expected = npx.sample(npx.load(folders[name]), 3, rng=seeded(11)).numpy()
-    kinds = [event["event"] for event in told if event["event"] != "queued"]
+    kinds = [event["event"] for event in sent if event["event"] != "queued"]
     assert kinds == ["start", *["row"] * shape[2], "done"]
-    start = next(event for event in told if event["event"] == "start")
+    start = next(event for event in sent if event["event"] == "start")
     assert (start["shape"], start["levels"]) == (shape, kind["levels"])
-    rows = [event for event in told if event["event"] == "row"]
+    rows = [event for event in sent if event["event"] == "row"]
     assert [row["row"] for row in rows] == list(range(shape[2]))
     drawn = [raw(row["data"], [*shape[:2], 1, shape[3]]) for row in rows]
     assert np.array_equal(np.concatenate(drawn, 2), expected)
-    assert np.array_equal(array(told[-1]["images"]), expected)
+    assert np.array_equal(array(sent[-1]["images"]), expected)
 
 
 def test_the_nats_of_a_sample_are_those_of_the_library(client, folders):
@@ -63,7 +63,7 @@ def test_the_nats_of_a_sample_are_those_of_the_library(client, folders):
     assert done["seconds"] >= 0
 
 
-def test_sharpness_is_the_librarys(client, folders):
+def test_truncation_is_the_librarys(client, folders):
     options = {"temperature": 0.5, "top_k": 9, "top_p": 0.7}
     asked = {"model": "deep", "count": 2, "seed": 8, **options}
     done = events(client.post("/api/sample", json=asked))[-1]
@@ -71,18 +71,20 @@ def test_sharpness_is_the_librarys(client, folders):
     assert np.array_equal(array(done["images"]), expected.numpy())
 
 
-@pytest.mark.parametrize(("label", "told"), [(None, [0, 1, 2, 0]), (2, [2, 2, 2, 2])])
-def test_labels_are_those_that_the_command_line_takes(client, folders, label, told):
+@pytest.mark.parametrize(("label", "labels"), [(None, [0, 1, 2, 0]), (2, [2, 2, 2, 2])])
+def test_labels_are_those_that_the_command_line_takes(client, folders, label, labels):
     asked = {"model": "labelled", "count": 4, "label": label, "seed": 1}
     done = events(client.post("/api/sample", json=asked))[-1]
     model = npx.load(folders["labelled"])
-    expected = npx.sample(model, 4, rng=seeded(1), condition=torch.tensor(told))
+    expected = npx.sample(model, 4, rng=seeded(1), condition=torch.tensor(labels))
     assert np.array_equal(array(done["images"]), expected.numpy())
 
 
 def test_an_autoencoder_draws_from_the_codes_of_test_images(client, folders):
-    done = events(client.post("/api/sample", json={"model": "coded", "count": 2, "seed": 4}))[-1]
-    model = npx.load(folders["coded"])
+    done = events(client.post("/api/sample", json={"model": "autoencoder", "count": 2, "seed": 4}))[
+        -1
+    ]
+    model = npx.load(folders["autoencoder"])
     test = npx.load_data("digits").test.levels[:2]
     with torch.inference_mode():
         codes = model.own_condition(test)
@@ -166,18 +168,32 @@ def test_the_nats_of_the_parts_add_up(client):
     assert kept["images"]["data"] == asked["image"]["data"]
 
 
-def test_an_autoencoder_completes_given_the_code_of_the_whole_image(client, folders):
-    levels = torch.randint(0, 17, (1, 1, 8, 8), generator=seeded(0))
-    known = np.ones((8, 8), np.uint8)
-    known[4:] = 0
-    asked = {"model": "coded", "image": image(levels[0], 17), "known": text(known), "seed": 3}
+def test_an_autoencoder_completes_given_the_code_of_the_known_pixels(client, folders):
+    levels, known = torch.randint(0, 17, (1, 1, 8, 8), generator=seeded(0)), np.ones((8, 8), bool)
+    known[4:] = False
+    asked = {"model": "autoencoder", "image": image(levels[0], 17), "known": text(known), "seed": 3}
     done = events(client.post("/api/complete", json=asked))[-1]
-    model = npx.load(folders["coded"])
-    with torch.inference_mode():
-        code = model.own_condition(levels)
-    mask = torch.from_numpy(known.astype(bool))
-    expected = npx.complete(model, levels, mask, rng=seeded(3), condition=code)
+    model, mask = npx.load(folders["autoencoder"]), torch.from_numpy(known)
+    with torch.no_grad():
+        code = model.own_condition(levels * mask)
+        expected = npx.complete(model, levels, mask, rng=seeded(3), condition=code)
+        nats = -model(expected.long(), code).log_prob(expected.long()).double() * ~mask
     assert np.array_equal(array(done["images"]), expected.numpy())
+    assert done["nats_filled"] == pytest.approx([nats.sum().item()], rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["forgetful", "autoencoder"])
+def test_a_completion_depends_on_no_erased_pixel(client, name):
+    levels, known = torch.randint(0, 17, (2, 1, 8, 8), generator=seeded(1)), np.zeros((8, 8))
+    known[:4] = 1
+    levels[1, :, :4] = levels[0, :, :4]  # images that differ in their erased halves only
+    asked = {"model": name, "known": text(known), "count": 2, "seed": 5}
+    first, other = (
+        events(client.post("/api/complete", json={**asked, "image": image(each, 17)}))[-1]
+        for each in levels
+    )
+    same = ("images", "nats", "nats_known", "nats_filled")
+    assert [first[key] for key in same] == [other[key] for key in same]
 
 
 @pytest.mark.parametrize(
@@ -218,8 +234,10 @@ def test_the_bits_of_an_image_are_those_of_the_library(client, folders, name, la
     asked = {"model": name, "image": image(levels[0], kind["levels"]), "label": label}
     found = client.post("/api/score", json=asked).json()
     model = npx.load(folders[name])
-    told = {"color": None, "labelled": torch.tensor([1]), "forgetful": torch.tensor([-1])}[name]
-    expected = -model(levels, told).log_prob(levels).double() / math.log(2)
+    condition = {"color": None, "labelled": torch.tensor([1]), "forgetful": torch.tensor([-1])}[
+        name
+    ]
+    expected = -model(levels, condition).log_prob(levels).double() / math.log(2)
     bits = raw(found["bits"], kind["shape"], "<f4")
     assert bits == pytest.approx(expected[0].detach().numpy(), rel=1e-6, abs=1e-9)
     assert found["total_bits"] == pytest.approx(expected.sum().item())
@@ -234,7 +252,7 @@ def test_the_raw_bytes_are_levels_in_whole_bits_and_png_is_a_real_one(client):
     assert 57 < found["png_bytes"] < 100
 
 
-def test_a_model_that_is_told_what_no_page_can_give_is_not_scored(client):
+def test_a_model_with_a_condition_that_no_page_can_give_is_not_scored(client):
     asked = {"model": "mapped", "image": image(np.zeros((1, 6, 5)), 2)}
     refused(client.post("/api/score", json=asked), 422, "model", "cannot be used here")
 
@@ -244,33 +262,33 @@ def test_a_score_given_a_class_needs_one(client):
     refused(client.post("/api/score", json=asked), 422, "label", "must be given", "0..2")
 
 
-# A look inside
+# Inspection
 
 
 def test_probabilities_are_the_models_own(client, folders):
     levels = levels_of("color")
     asked = {"models": ["color"], "image": image(levels[0], 4), "row": 2, "column": 1}
-    found = client.post("/api/look", json=asked).json()["looks"][0]
+    found = client.post("/api/inspect", json=asked).json()["predictions"][0]
     expected = npx.load(folders["color"])(levels).logits[0, :, 2, 1].exp()
     assert np.allclose(found["probabilities"], expected.detach().numpy(), atol=1e-6)
     assert np.sum(found["probabilities"], 1) == pytest.approx([1, 1, 1])
 
 
 @pytest.mark.parametrize(("color", "own"), [(None, 1), (0, 0), (2, 1)])
-def test_what_a_pixel_sees_is_what_the_audit_finds(client, folders, color, own):
+def test_the_receptive_field_is_what_the_audit_finds(client, folders, color, own):
     levels = levels_of("color")
     asked = {"models": ["color"], "image": image(levels[0], 4), "row": 2, "column": 1}
-    found = client.post("/api/look", json={**asked, "color": color}).json()["looks"][0]
+    found = client.post("/api/inspect", json={**asked, "color": color}).json()["predictions"][0]
     step = Step(2, 1, 2 if color is None else color)
     expected = npx.audit(npx.load(folders["color"])).field(step).any(0).numpy()
-    sees, past = raw(found["sees"], (4, 4)), raw(found["past"], (4, 4))
-    assert np.array_equal(sees, expected)
+    field, past = raw(found["receptive_field"], (4, 4)), raw(found["past"], (4, 4))
+    assert np.array_equal(field, expected)
     assert past.ravel().tolist() == [*[1] * 9, own, *[0] * 6]
-    assert not (sees & ~past.astype(bool)).any()
-    assert sees.any()
+    assert not (field & ~past.astype(bool)).any()
+    assert field.any()
 
 
-def test_two_models_are_looked_into_side_by_side(client):
+def test_two_models_are_inspected_side_by_side(client):
     asked = {
         "models": ["plain", "labelled"],
         "image": image(np.zeros((1, 6, 5)), 2),
@@ -278,8 +296,8 @@ def test_two_models_are_looked_into_side_by_side(client):
         "column": 4,
         "label": 0,
     }
-    looks = client.post("/api/look", json=asked).json()["looks"]
-    assert [look["model"] for look in looks] == ["plain", "labelled"]
+    predictions = client.post("/api/inspect", json=asked).json()["predictions"]
+    assert [each["model"] for each in predictions] == ["plain", "labelled"]
 
 
 @pytest.mark.parametrize(
@@ -298,15 +316,15 @@ def test_two_models_are_looked_into_side_by_side(client):
     ],
     ids=str,
 )
-def test_a_wrong_look_is_refused_with_its_field(client, change, status, field):
+def test_a_wrong_inspection_is_refused_with_its_field(client, change, status, field):
     whole = {"models": ["plain"], "image": image(np.zeros((1, 6, 5)), 2), "row": 0, "column": 0}
-    refused(client.post("/api/look", json={**whole, **change}), status, field)
+    refused(client.post("/api/inspect", json={**whole, **change}), status, field)
 
 
 # A model that cannot be loaded
 
 
-def test_a_damaged_model_is_told_of_without_its_folder(tmp_path, capsys):
+def test_a_damaged_model_is_refused_without_its_folder(tmp_path, capsys):
     folders = playgrounds.make_models(tmp_path)
     (tmp_path / "plain" / "model.safetensors").write_bytes(b"no weights")
     with playgrounds.playground([folders["plain"]]) as client:

@@ -1,12 +1,62 @@
-"""What may be asked, and the form of the answers: checked before anything is done."""
+"""What may be asked and what is answered, as types that are checked before anything is done.
+
+The page reads the limits too: `/api/models` states them.
+"""
 
 import math
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from nextpixel.playground.limits import LIMITS
-from nextpixel.playground.wire import Bytes, decode
+from nextpixel.playground.serialization import Bytes, decode
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much a request may ask for.
+
+    Attributes:
+        count: Images to sample at a time.
+        temperature_least: Lowest temperature.
+        temperature_most: Highest temperature.
+        seed: Highest seed; the lowest is 0.
+        side: Pixels along a side of an image.
+        waiting: Jobs that may wait for the engine.
+        streams: Streamed answers that may be open at a time.
+        json_bytes: Of a request in JSON.
+        upload_bytes: Of a request with files.
+        upload_pixels: Of an uploaded picture, before it is decoded.
+        compress_images: Images to compress at a time.
+        values: Sub-pixels of all images of a request.
+        images: Test images to fetch at a time.
+        send_seconds: How long a client may take to receive a part of an answer.
+        read_seconds: How long a client may take to send a part of a request.
+    """
+
+    count: int = 64
+    temperature_least: float = 0.01
+    temperature_most: float = 100.0
+    seed: int = 2**63 - 1
+    side: int = 512
+    waiting: int = 16
+    streams: int = 64
+    json_bytes: int = 4 * 2**20
+    upload_bytes: int = 8 * 2**20
+    upload_pixels: int = 20_000_000
+    compress_images: int = 1000
+    values: int = 2**20
+    images: int = 100
+    send_seconds: float = 30.0
+    read_seconds: float = 30.0
+
+    def as_dict(self) -> dict[str, float]:
+        """The bounds as plain values, for JSON."""
+        return asdict(self)
+
+
+LIMITS = Limits()
+"""Those of the server; tests make others."""
 
 Name = Annotated[str, Field(min_length=1, max_length=100)]
 Base64 = Annotated[
@@ -19,7 +69,7 @@ Label = Annotated[int, Field(ge=-1, le=100_000)]
 
 
 class Strict(BaseModel):
-    """A part of a request: no unknown keys, no words for numbers, no NaN."""
+    """A part of a request: no unknown keys, no strings for numbers, no NaN."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -59,7 +109,7 @@ class ImagesIn(Strict):
 
 
 class Drawing(Strict):
-    """How to draw: what `nextpixel sample` takes."""
+    """How to sample: the options of `nextpixel sample`."""
 
     model: Name
     count: Count = 1
@@ -73,11 +123,11 @@ class Drawing(Strict):
 
 
 class SampleIn(Drawing):
-    """A request to draw images."""
+    """A request to sample images."""
 
 
 class CompleteIn(Drawing):
-    """A request to draw what is unknown of an image; `known` is base64 of (H, W) zeros and ones."""
+    """A request to complete an image; `known` is base64 of (H, W) zeros and ones."""
 
     image: ImageIn
     known: Base64
@@ -91,8 +141,8 @@ class ScoreIn(Strict):
     label: Label | None = None
 
 
-class LookIn(Strict):
-    """A request for what models predict at a pixel, and what they see there."""
+class InspectIn(Strict):
+    """A request for what models predict at a pixel, and their receptive fields there."""
 
     models: Annotated[list[Name], Field(min_length=1, max_length=2)]
     image: ImageIn
@@ -126,14 +176,14 @@ class ModelOut(BaseModel):
     levels: int
     condition: Literal["none", "class", "other"]
     classes: int | None
-    unknown: bool
+    takes_unknown: bool
     usable: bool
     data: str | None
     protocol: str | None
     bits_per_dim: float | None
     nats: float | None
     standard_error: float | None
-    given: str | None
+    conditioned_on: str | None
 
 
 class ModelsOut(BaseModel):
@@ -152,7 +202,7 @@ class TestImagesOut(BaseModel):
 
 
 class QueueOut(BaseModel):
-    """What the engine is at; it is not ready while it is loaded, right after the start."""
+    """Jobs of the engine, which is not ready while it is loaded, right after the start."""
 
     running: int
     waiting: int
@@ -161,7 +211,10 @@ class QueueOut(BaseModel):
 
 
 class ScoreOut(BaseModel):
-    """The cost of an image; `bits` is base64 of little-endian float32, (C, H, W)."""
+    """The cost of an image given its condition, the bits of which are not counted.
+
+    `bits` is base64 of little-endian float32, (C, H, W).
+    """
 
     nats: float
     bits_per_dim: float
@@ -171,30 +224,34 @@ class ScoreOut(BaseModel):
     raw_bytes: int
 
 
-class SightOut(BaseModel):
-    """What one model predicts and sees at a pixel; masks are base64 of (H, W) zeros and ones."""
+class PredictionOut(BaseModel):
+    """What one model predicts at a pixel, and from where.
+
+    `probabilities` has a row a color; `receptive_field` and `past` are base64 of (H, W) zeros and
+    ones.
+    """
 
     model: str
     probabilities: list[list[float]]
-    sees: str
+    receptive_field: str
     past: str
 
 
-class LookOut(BaseModel):
-    """One entry a model."""
+class InspectOut(BaseModel):
+    """One prediction a model."""
 
-    looks: list[SightOut]
+    predictions: list[PredictionOut]
 
 
 class UploadOut(BaseModel):
-    """An uploaded picture as a model's image, and what was done to it."""
+    """An uploaded picture as an image of a model, and what was done to it."""
 
     image: ImageOut
     note: str
 
 
 class CompressOut(BaseModel):
-    """An archive, and what it came to."""
+    """An archive and its size."""
 
     archive: str
     bytes: int
@@ -206,13 +263,13 @@ class CompressOut(BaseModel):
 
 
 class DecompressOut(BaseModel):
-    """What an archive held."""
+    """The images of an archive."""
 
     images: ImageOut
 
 
 def streamed() -> dict[str, Any]:
-    """How the description of the addresses tells of a stream of lines of JSON."""
+    """OpenAPI's description of a stream of lines of JSON."""
     text = "Lines of JSON: queued, start, row, then done or error."
     return {
         "description": text,
