@@ -3,7 +3,7 @@
     python benchmarks/playground.py --seconds 60 --clients 50
 
 Clients draw, complete, score, look, compress, upload, ask for nonsense, and leave in the middle. A
-503 is a full line, which a client is told of and comes back from after a while; anything else that
+503 is a full queue, from which a client comes back after a while; anything else that
 was not asked for counts as an error. Memory is the server's own (RSS), after each kind of request
 was answered once.
 """
@@ -29,7 +29,7 @@ from PIL import Image
 
 MODELS = ("mnist2-gated", "mnist2-gated-class", "digits17-gated")
 EXPECTED = (200, 404, 422, 503)
-"""Statuses: done, refused as it must be, and a line that is full."""
+"""Statuses: done, refused as it must be, and a full queue."""
 TIMEOUT = 120
 """Seconds after which an answer counts as an error."""
 
@@ -104,7 +104,7 @@ class _Client:
         self.home, self.chance, self.images = home, random.Random(seed), images
         self.counts: Counter[str] = Counter()
         self.errors: list[str] = []
-        self.acts = [self.sample, self.complete, self.score, self.look, self.leave, self.upload,
+        self.acts = [self.sample, self.complete, self.score, self.inspect, self.leave, self.upload,
                      self.compress, self.nonsense, self.glance]  # fmt: skip
 
     def run(self, until: float) -> None:
@@ -127,7 +127,7 @@ class _Client:
     def post(self, path: str, content: dict) -> tuple[int, bytes]:
         return ask(self.home, "POST", path, json.dumps(content).encode(), "application/json")
 
-    def told(self) -> tuple[str, dict, dict]:
+    def pick(self) -> tuple[str, dict, dict]:
         """A model, an image of it, and a label if it takes one."""
         model = self.chance.choice(MODELS)
         image, label = self.images[model]
@@ -141,30 +141,30 @@ class _Client:
         return status
 
     def sample(self) -> int:
-        model, _, label = self.inject()
+        model, _, label = self.pick()
         asked = {"model": model, "count": self.chance.randint(1, 16), **label}
         return self.drawn("/api/sample", {**asked, "seed": self.chance.randrange(2**32)})
 
     def complete(self) -> int:
-        model, image, label = self.inject()
+        model, image, label = self.pick()
         _, height, width = image["shape"]
         known = base64.b64encode(bytes([1] * (height // 2 * width)).ljust(height * width, b"\0"))
         asked = {"model": model, "image": image, "known": known.decode(), "count": 4, **label}
         return self.drawn("/api/complete", asked)
 
     def score(self) -> int:
-        model, image, label = self.inject()
+        model, image, label = self.pick()
         return self.post("/api/score", {"model": model, "image": image, **label})[0]
 
-    def look(self) -> int:
-        model, image, label = self.inject()
+    def inspect(self) -> int:
+        model, image, label = self.pick()
         _, height, width = image["shape"]
         place = {"row": self.chance.randrange(height), "column": self.chance.randrange(width)}
-        return self.post("/api/look", {"models": [model], "image": image, **place, **label})[0]
+        return self.post("/api/inspect", {"models": [model], "image": image, **place, **label})[0]
 
     def leave(self) -> int:
         """Go away in the middle of a stream."""
-        model, _, label = self.inject()
+        model, _, label = self.pick()
         asked = json.dumps({"model": model, "count": 32, **label}).encode()
         connection, answer = begin(self.home, "POST", "/api/sample", asked, "application/json")
         if answer.status == 200:
@@ -208,9 +208,9 @@ class _Client:
 def first_images(home: str) -> dict[str, tuple[dict, int]]:
     found = {}
     for model in MODELS:
-        told = json.loads(ask(home, "GET", f"/api/models/{model}/images?count=1")[1])
-        shape = told["images"]["shape"][1:]
-        found[model] = ({**told["images"], "shape": shape}, told["labels"][0])
+        answer = json.loads(ask(home, "GET", f"/api/models/{model}/images?count=1")[1])
+        shape = answer["images"]["shape"][1:]
+        found[model] = ({**answer["images"], "shape": shape}, answer["labels"][0])
     return found
 
 

@@ -46,9 +46,9 @@ def complete(page: "Page") -> None:
     view.locator(".verdict").wait_for()
 
 
-def look(page: "Page") -> None:
+def inspect(page: "Page") -> None:
     """A pixel at the edge of a stroke, where two models differ."""
-    view = page.locator("#look")
+    view = page.locator("#inspect")
     view.locator(".strip button").nth(4).click()
     page.mouse.move(0, 0)
     board = view.locator(".board")
@@ -62,7 +62,7 @@ def look(page: "Page") -> None:
 
 VIEWS: dict[str, tuple[str, Callable[["Page"], None], str]] = {
     "complete": ("light", complete, "half of a digit, and eight ways to go on"),
-    "look": ("dark", look, "what two models expect, see and pay for"),
+    "inspect": ("dark", inspect, "what two models predict, from where, at what cost"),
 }
 
 

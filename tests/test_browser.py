@@ -20,16 +20,17 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(bool(browsers.missing()), reason=f"not here: {browsers.missing()}"),
 ]
-PLAIN, TOLD, LARGE = "mnist2-gated", "mnist2-gated-class", "color-mnist-dependent"
+PLAIN, CLASS, LARGE = "mnist2-gated", "mnist2-gated-class", "color-mnist-dependent"
+ENCODER = "mnist2-autoencoder"
 ONE_STACK = "mnist-fast"
-VIEWS = ("sample", "complete", "look", "compress")
+VIEWS = ("sample", "complete", "inspect", "compress")
 BLUE = (74, 118, 178)
 """Of pixels that are not drawn yet, or erased."""
 
 
 @pytest.fixture(scope="module")
 def address():
-    with browsers.serving(PLAIN, TOLD, LARGE, ONE_STACK) as found:
+    with browsers.serving(PLAIN, CLASS, LARGE, ONE_STACK, ENCODER) as found:
         browsers.until(lambda: queue(found)["ready"], seconds=300)  # compiled, if it was not yet
         yield found
 
@@ -127,16 +128,16 @@ def test_a_seed_gives_the_picture_of_the_command_line_and_another_seed_another(p
     assert saved(page, place, "PNG").read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_class_is_asked_of_a_model_that_is_told_one_and_of_no_other(page, address):
-    place = show(page, address, "sample", TOLD)
+def test_a_class_is_asked_for_a_model_that_takes_one_and_for_no_other(page, address):
+    place = show(page, address, "sample", CLASS)
     field(place, "Class").select_option("3")
     draw(place, 1, 0)
-    assert f"nextpixel sample {TOLD} --label 3 --count 1 --seed 0" in place.inner_text()
+    assert f"nextpixel sample {CLASS} --label 3 --count 1 --seed 0" in place.inner_text()
     place.locator("select").first.select_option(PLAIN)
     assert not field(place, "Class").is_visible()
 
 
-def test_a_number_out_of_range_is_refused_beside_its_field(page, address):
+def test_a_number_out_of_range_is_refused_at_its_field(page, address):
     place = show(page, address, "sample", PLAIN)
     count = field(place, "How many")
     count.fill("1000")
@@ -149,7 +150,7 @@ def test_a_number_out_of_range_is_refused_beside_its_field(page, address):
     assert place.locator(".tiles canvas").count() == 0
 
 
-def test_a_refusal_of_the_server_stands_beside_the_field_it_names(page, address):
+def test_a_refusal_of_the_server_stands_at_the_field_it_names(page, address):
     place = show(page, address, "sample", PLAIN)
     refusal = {"detail": "seed must be smaller", "field": "seed"}
     answer = {"status": 422, "content_type": "application/json", "body": json.dumps(refusal)}
@@ -176,7 +177,7 @@ def test_a_stopped_job_ends_in_the_page_and_on_the_server(page, address):
     assert len(draw(place, 1, 0)) == 1
 
 
-def test_a_reader_in_the_line_is_told_how_many_are_ahead(page, address):
+def test_a_reader_in_the_queue_sees_how_many_are_ahead(page, address):
     place = show(page, address, "sample", PLAIN)
     page.evaluate(scripts.CROWD, {"model": LARGE, "count": 64})
     browsers.until(lambda: queue(address)["waiting"])
@@ -192,7 +193,7 @@ def queue(address):
 
 
 def test_erased_pixels_are_drawn_again_and_known_ones_kept(page, address):
-    place = show(page, address, "complete", TOLD)
+    place = show(page, address, "complete", CLASS)
     board = wait_for_image(place)
     place.get_by_role("button", name="Nothing").click()
     source = pixels(place.locator(".strip canvas").first)
@@ -211,12 +212,12 @@ def test_erased_pixels_are_drawn_again_and_known_ones_kept(page, address):
     assert "The known pixels cost the model" in place.inner_text()
 
 
-def test_nothing_erased_is_said_beside_the_picture(page, address):
+def test_nothing_erased_is_said_at_the_picture(page, address):
     place = show(page, address, "complete", PLAIN)
     wait_for_image(place)
     place.get_by_role("button", name="Nothing").click()
     place.locator("button.main").click()
-    words = place.locator(".easel .error").filter(has_text="there is nothing to complete")
+    words = place.locator(".editor .error").filter(has_text="there is nothing to complete")
     assert words.is_visible()
 
 
@@ -242,7 +243,7 @@ def test_an_image_can_be_uploaded_and_drawn(page, address, tmp_path):
     assert tuple(pixels(board.evaluate_handle(scripts.SMALL))[3, 13]) == (0, 0, 0)
 
 
-def test_a_bad_upload_is_refused_beside_its_input(page, address, tmp_path):
+def test_a_bad_upload_is_refused_at_its_input(page, address, tmp_path):
     place = show(page, address, "complete", PLAIN)
     wait_for_image(place)
     (tmp_path / "letter.png").write_text("dear reader")
@@ -254,44 +255,64 @@ def test_a_bad_upload_is_refused_beside_its_input(page, address, tmp_path):
     assert words.get_attribute("id") in file.get_attribute("aria-describedby")
 
 
-def test_a_pixel_pointed_at_shows_what_the_model_expects_and_sees(page, address):
-    place = show(page, address, "look", PLAIN)
-    field(place, "Beside it").select_option(TOLD)
+def test_a_pixel_pointed_at_shows_its_prediction_and_receptive_field(page, address):
+    place = show(page, address, "inspect", PLAIN)
+    field(place, "Compare with").select_option(CLASS)
     board = wait_for_image(place)
     board.scroll_into_view_if_needed()
     page.mouse.move(*cell(board, 9, 12))
     model = npx.load(PLAIN)
     seen = int(field_of(model, Step(9, 12, 0)).any(0).sum())
-    sight = place.locator(".sight").first
-    sight.get_by_text(f"Sees {seen} of {9 * 28 + 12} earlier pixels").wait_for()
+    inspector = place.locator(".inspector").first
+    inspector.get_by_text(f"Sees {seen} of {9 * 28 + 12} earlier pixels").wait_for()
     image = npx.load_data("mnist", levels=2).test.levels[:1]
     with torch.inference_mode():
         chance = model(image).logits[0, 0, 9, 12].exp()
         bits = float(-model.log_prob(image)) / np.log(2)
     share = f"given {100 * float(chance[int(image[0, 0, 9, 12])]):.1f} %"
-    sight.get_by_text(share).wait_for()
+    inspector.get_by_text(share).wait_for()
     place.get_by_text(f"{bits:.1f} bits in all").wait_for()
-    assert place.locator(".sight").count() == 2
+    assert place.locator(".inspector").count() == 2
 
 
 def test_one_stack_has_a_blind_spot_and_two_stacks_have_none(page, address):
-    place = show(page, address, "look", ONE_STACK)
-    field(place, "Beside it").select_option(PLAIN)
+    place = show(page, address, "inspect", ONE_STACK)
+    field(place, "Compare with").select_option(PLAIN)
     board = wait_for_image(place)
     board.scroll_into_view_if_needed()
     page.mouse.move(*cell(board, 14, 14))
-    one, two = place.locator(".sight").first, place.locator(".sight").nth(1)
+    one, two = place.locator(".inspector").first, place.locator(".inspector").nth(1)
     one.get_by_text("lie in its blind spot").wait_for()
     two.get_by_text("It has no blind spot").wait_for()
 
 
-def test_what_is_drawn_under_the_look_costs_other_bits(page, address):
-    place = show(page, address, "look", PLAIN)
+def test_a_pixel_drawn_while_inspecting_changes_the_bits(page, address):
+    place = show(page, address, "inspect", PLAIN)
     board = wait_for_image(place)
     before = place.get_by_text("bits in all").first.inner_text()
     field(place, "Draw").check()
     page.mouse.click(*cell(board, 25, 3))
     browsers.until(lambda: place.get_by_text("bits in all").first.inner_text() != before)
+
+
+def test_figures_given_a_code_say_that_it_is_not_counted(page, address):
+    code = "a code of 16 numbers made from the image itself"
+    place = show(page, address, "inspect", ENCODER)
+    wait_for_image(place)
+    assert f"not counting {code}" in place.locator(".field-model").inner_text()
+    inspector = place.locator(".inspector").first
+    assert f"given {code}" in inspector.locator(".hint").inner_text()
+    inspector.get_by_text("and its code, which is not counted").wait_for()
+    assert "times that" not in inspector.inner_text()
+    place = show(page, address, "complete", ENCODER)
+    wait_for_image(place)
+    draw(place, 1, 0)
+    assert "a code made of the known pixels, which is not counted" in place.inner_text()
+    place = show(page, address, "sample", ENCODER)
+    draw(place, 1, 0)
+    assert f"Not counted: {code}" in place.inner_text()
+    draw(show(page, address, "sample", PLAIN), 1, 0)
+    assert "counted" not in place.inner_text()
 
 
 def test_an_archive_gives_back_identical_images(page, address, tmp_path):
@@ -310,7 +331,7 @@ def test_an_archive_gives_back_identical_images(page, address, tmp_path):
     np.testing.assert_array_equal(shown[..., 0], 255 * images[:, 0])
 
 
-def test_files_that_are_no_images_and_no_archives_are_refused_beside_their_inputs(
+def test_files_that_are_no_images_and_no_archives_are_refused_at_their_inputs(
     page, address, tmp_path
 ):
     place = show(page, address, "compress", PLAIN)

@@ -9,13 +9,13 @@ export class Board {
   /**
    * @param {string} label what it shows
    * @param {string} helpId the element that says how to use it
-   * @param {Object} told
-   * @param {function(number, number)} told.onmove the row and column now pointed at
-   * @param {function(number, number, {key: boolean})} told.onact a cell is pressed or stroked
-   * @param {function()} told.onend the stroke has ended
+   * @param {Object} listeners
+   * @param {function(number, number)} listeners.onmove the row and column now pointed at
+   * @param {function(number, number, {key: boolean})} listeners.onact a cell is pressed or stroked
+   * @param {function()} listeners.onend the stroke has ended
    */
-  constructor(label, helpId, told) {
-    this.told = told;
+  constructor(label, helpId, listeners) {
+    this.listeners = listeners;
     this.brush = 1;
     this.small = document.createElement("canvas");
     this.node = el("canvas", {
@@ -59,7 +59,7 @@ export class Board {
     this.row = Math.max(0, Math.min(this.height - 1, row));
     this.column = Math.max(0, Math.min(this.width - 1, column));
     this.draw();
-    this.told.onmove(this.row, this.column);
+    this.listeners.onmove(this.row, this.column);
   }
 
   press(event) {
@@ -79,15 +79,15 @@ export class Board {
   }
 
   tap() {
-    this.told.onact(this.row, this.column, { key: true });
-    this.told.onend();
+    this.listeners.onact(this.row, this.column, { key: true });
+    this.listeners.onend();
   }
 
   begin(event) {
     this.node.setPointerCapture(event.pointerId);
     this.stroking = true;
     this.move(...this.cell(event));
-    this.told.onact(this.row, this.column, { key: false });
+    this.listeners.onact(this.row, this.column, { key: false });
   }
 
   stroke(event) {
@@ -95,7 +95,7 @@ export class Board {
     if (row === this.row && column === this.column) return;
     const from = [this.row, this.column];
     if (this.stroking) {
-      for (const [r, c] of line(from, [row, column])) this.told.onact(r, c, { key: false });
+      for (const [r, c] of line(from, [row, column])) this.listeners.onact(r, c, { key: false });
     }
     this.move(row, column);
   }
@@ -103,7 +103,7 @@ export class Board {
   end() {
     if (!this.stroking) return;
     this.stroking = false;
-    this.told.onend();
+    this.listeners.onend();
   }
 
   cell(event) {

@@ -3,12 +3,12 @@
 import { encode } from "./bytes.js";
 import { button, el } from "./dom.js";
 import { saveButtons } from "./download.js";
-import { Easel } from "./easel.js";
+import { Editor } from "./editor.js";
 import { Fields } from "./fields.js";
 import { nats, number, several } from "./format.js";
 import { Images } from "./images.js";
 import { Job } from "./job.js";
-import { firstModel, ModelField } from "./modelfield.js";
+import { firstModel, ModelField, uncounted } from "./modelfield.js";
 import { Picker } from "./picker.js";
 import { Settings } from "./settings.js";
 import { Tiles } from "./tiles.js";
@@ -28,13 +28,13 @@ export class CompleteView {
     const usable = models.filter((model) => model.usable);
     this.model = new ModelField(usable, { onchange: () => this.setModel() });
     this.model.choose(firstModel(usable).name);
-    this.easel = new Easel("The image to complete", ["erase", "restore", "draw"], {
+    this.editor = new Editor("The image to complete", ["erase", "restore", "draw"], {
       onchange: () => this.count(),
     });
     this.picker = new Picker((images, label) => this.pick(images, label));
     this.tiles = new Tiles("Completion");
     this.error = el("p", { class: "error", role: "alert" });
-    this.easelError = el("p", { class: "error", role: "alert" });
+    this.editorError = el("p", { class: "error", role: "alert" });
     this.erased = el("p", { class: "hint" });
     this.status = el("p", { class: "status", role: "status" });
     this.verdict = el("p", { class: "verdict" });
@@ -67,42 +67,42 @@ export class CompleteView {
     );
     const erase = el("div", { class: "save" }, el("span", {}, "Erase"), halves);
     const made = [this.status, this.tiles.node, this.results];
-    this.easel.node.append(erase, this.erased, this.easelError);
-    const sides = [this.easel.node, el("div", { class: "output" }, made)];
+    this.editor.node.append(erase, this.erased, this.editorError);
+    const sides = [this.editor.node, el("div", { class: "output" }, made)];
     return el("div", {}, this.picker.node, el("div", { class: "sides" }, sides));
   }
 
   setModel() {
     this.settings.setModel(this.model.model);
-    this.easel.setModel(this.model.model);
+    this.editor.setModel(this.model.model);
     return this.picker.setModel(this.model.model);
   }
 
   pick(images, label) {
-    this.easel.setImage(images);
+    this.editor.setImage(images);
     if (label !== null) this.settings.classField.value = label;
     this.erase(PARTS["Bottom half"]);
   }
 
   erase(known) {
-    const { height, width } = this.easel.images;
-    this.easel.setKnown((row, column) => known(row, column, height, width));
+    const { height, width } = this.editor.images;
+    this.editor.setKnown((row, column) => known(row, column, height, width));
   }
 
   count() {
-    this.easelError.textContent = "";
-    this.erased.textContent = `${several(this.easel.erased, "pixel")} erased.`;
+    this.editorError.textContent = "";
+    this.erased.textContent = `${several(this.editor.erased, "pixel")} erased.`;
   }
 
   async complete() {
     if (!this.fields.check()) return;
-    if (!this.easel.erased) {
-      this.easelError.textContent = "Erase a pixel or more: there is nothing to complete.";
+    if (!this.editor.erased) {
+      this.editorError.textContent = "Erase a pixel or more: there is nothing to complete.";
       return;
     }
     this.results.hidden = true;
-    const known = this.easel.known.slice();
-    const source = this.easel.images.one(0);
+    const known = this.editor.known.slice();
+    const source = this.editor.images.one(0);
     const body = { model: this.model.value, ...this.settings.body() };
     Object.assign(body, { image: source.packOne(), known: encode(known) });
     try {
@@ -111,6 +111,15 @@ export class CompleteView {
     } catch (refusal) {
       this.fields.blame(refusal);
     }
+  }
+
+  /** Which known pixels a filled one depends on. */
+  reach() {
+    const order =
+      "Images are read from the top left, so a filled pixel depends on known ones above it and " +
+      "to its left, not on those that come later";
+    if (!uncounted(this.model.model)) return `${order}.`;
+    return `${order}, save by a code made of the known pixels, which is not counted here.`;
   }
 
   /** Show rows as they come; what is known is there from the start. */
@@ -131,8 +140,7 @@ export class CompleteView {
     this.job.say(`${several(this.images.count, "completion")} in ${number(done.seconds, 2)} s.`);
     this.verdict.textContent =
       `The known pixels cost the model ${range(done.nats_known)}, the filled ones what stands ` +
-      `below each image. Fewer nats: more expected. Images are read from the top left, so an ` +
-      `erased pixel hears of known ones above it and to its left, not of those that come later.`;
+      `below each image. Fewer nats: more expected. ${this.reach()}`;
     this.results.hidden = false;
   }
 }

@@ -4,7 +4,7 @@ import { fetchFile, get, send, wordsOf } from "./api.js";
 import { decode } from "./bytes.js";
 import { button, el, refill } from "./dom.js";
 import { save, saveButtons } from "./download.js";
-import { DropField } from "./dropfield.js";
+import { DropField } from "./fields.js";
 import { bytes, number, several } from "./format.js";
 import { Images } from "./images.js";
 import { ClassField, ModelField } from "./modelfield.js";
@@ -19,9 +19,9 @@ export class CompressView {
     const able = models.filter(({ condition }) => condition !== "other");
     this.model = new ModelField(able, { onchange: () => this.setModel() });
     this.classField = new ClassField({
-      hint: "What the model is told that the images show; the archive keeps it.",
+      hint: "The class of the images; the archive keeps it.",
       open: "the cheapest for each image",
-      untold: false,
+      unknown: false,
     });
     this.files = new DropField("files", "Images", {
       accept: ACCEPTED,
@@ -84,8 +84,8 @@ export class CompressView {
   async ask(files) {
     const model = this.model.value;
     const { chosen } = this.classField;
-    const told = chosen === null ? [] : [["label", chosen]];
-    const parts = [["model", model], ...told, ...files.map((file) => ["files", file])];
+    const label = chosen === null ? [] : [["label", chosen]];
+    const parts = [["model", model], ...label, ...files.map((file) => ["files", file])];
     const begin = performance.now();
     const answer = await send("api/compress", parts);
     this.showArchive(answer, model, (performance.now() - begin) / 1000);
@@ -130,7 +130,7 @@ export class CompressView {
     refill(this.back, el("p", { class: "verdict" }, words), buttons, tiles.node);
   }
 
-  /** Do something long for a field: say what, and put what goes wrong beside the field. */
+  /** Do something long for a field: say what, and show what goes wrong at the field. */
   async work(field, words, action) {
     field.clear();
     this.status.textContent = words;

@@ -1,7 +1,7 @@
 /** Inputs with a label, a hint, and room for what is wrong with them. */
 
 import { wordsOf } from "./api.js";
-import { el, freshId, refill } from "./dom.js";
+import { button, el, freshId, refill } from "./dom.js";
 
 /** An input and its words. `node` goes on the page. */
 export class Field {
@@ -9,9 +9,9 @@ export class Field {
    * @param {string} name as the server calls it
    * @param {string} label what the reader sees
    * @param {HTMLElement} control the input
-   * @param {{hint?: string, beside?: Node}} more a sentence below; a button beside
+   * @param {{hint?: string, action?: Node}} more a sentence below; a button to its right
    */
-  constructor(name, label, control, { hint = "", beside = null } = {}) {
+  constructor(name, label, control, { hint = "", action = null } = {}) {
     this.name = name;
     this.label = label;
     this.control = control;
@@ -23,13 +23,13 @@ export class Field {
       "div",
       { class: `field field-${name}` },
       el("label", { for: control.id }, label),
-      el("div", { class: "beside" }, control, beside),
+      el("div", { class: "inline" }, control, action),
       this.error,
       this.hint,
     );
   }
 
-  /** Say what is wrong, beside the input. */
+  /** Say what is wrong, next to the input. */
   fail(message) {
     this.error.textContent = message;
     this.control.setAttribute("aria-invalid", "true");
@@ -41,8 +41,8 @@ export class Field {
     this.control.removeAttribute("aria-invalid");
   }
 
-  /** Put other words below the input. */
-  tell(hint) {
+  /** Put another hint below the input. */
+  setHint(hint) {
     this.hint.textContent = hint;
   }
 
@@ -51,7 +51,7 @@ export class Field {
     this.node.hidden = !shown;
   }
 
-  /** Whether its value can be meant; if not, it says so. */
+  /** Whether its value is valid; if not, it says so. */
   check() {
     this.clear();
     if (this.node.hidden || this.control.validity.valid) return true;
@@ -103,6 +103,45 @@ export class ChoiceField extends Field {
   }
 }
 
+/** A place to drop files or a folder, or to choose them. */
+export class DropField extends Field {
+  /**
+   * @param {string} name as the server calls it
+   * @param {string} label
+   * @param {{accept: string, several?: boolean, hint: string, onfiles: function(File[])}} more
+   */
+  constructor(name, label, { accept, several = false, hint, onfiles }) {
+    const input = el("input", { type: "file", accept, multiple: several });
+    super(name, label, input, { hint });
+    this.onfiles = onfiles;
+    input.addEventListener("change", () => onfiles([...input.files]));
+    if (several) this.hint.before(this.folderButton());
+    this.node.classList.add("drop");
+    this.node.addEventListener("dragover", (event) => this.over(event, true));
+    this.node.addEventListener("dragleave", (event) => this.over(event, false));
+    this.node.addEventListener("drop", (event) => this.drop(event));
+  }
+
+  /** Browsers choose folders by an input of their own. */
+  folderButton() {
+    const take = () => this.onfiles([...folder.files]);
+    const folder = el("input", { type: "file", webkitdirectory: true, hidden: true, change: take });
+    return el("div", {}, button("Choose a folder", () => folder.click()), folder);
+  }
+
+  over(event, inside) {
+    event.preventDefault();
+    this.node.classList.toggle("over", inside);
+  }
+
+  async drop(event) {
+    this.over(event, false);
+    const entries = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry());
+    const files = await Promise.all(entries.filter(Boolean).map(filesOf));
+    this.onfiles(files.flat());
+  }
+}
+
 /** The fields of a form, to check and to blame together. */
 export class Fields {
   /**
@@ -114,7 +153,7 @@ export class Fields {
     this.general = general;
   }
 
-  /** Whether all values can be meant; the first that cannot gets the focus. */
+  /** Whether all values are valid; the first that is not gets the focus. */
   check() {
     this.general.textContent = "";
     const wrongOnes = this.fields.filter((field) => !field.check());
@@ -122,7 +161,7 @@ export class Fields {
     return !wrongOnes.length;
   }
 
-  /** Put a refusal beside the field it names, or else in the general place. */
+  /** Show a refusal at the field it names, or else in the general place. */
   blame(refusal) {
     const words = wordsOf(refusal);
     const field = this.fields.find((one) => isAbout(refusal.field, one));
@@ -141,4 +180,18 @@ function wrong(label, { min, max, step, validity }) {
 /** Whether the server's name of a field, such as image.data.0, means this one. */
 function isAbout(name, field) {
   return name?.split(".")[0] === field.name && !field.node.hidden;
+}
+
+/** All files of what was dropped, those of folders within too, by name. */
+async function filesOf(entry) {
+  if (entry.isFile) return [await new Promise((done, fail) => entry.file(done, fail))];
+  const reader = entry.createReader();
+  const inside = [];
+  for (;;) {
+    const some = await new Promise((done, fail) => reader.readEntries(done, fail));
+    if (!some.length) break;
+    inside.push(...some);
+  }
+  inside.sort((a, b) => a.name.localeCompare(b.name, "en", { numeric: true }));
+  return (await Promise.all(inside.map(filesOf))).flat();
 }

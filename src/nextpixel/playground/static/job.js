@@ -25,18 +25,18 @@ export class Job {
    * Run a job to its end.
    * @param {string} path of the server
    * @param {Object} body
-   * @param {{onstart: function(Images), onrow: function(Images, number)}} told the images so far
+   * @param {{onstart: function(Images), onrow: function(Images, number)}} on
    * @returns {Promise<Object|null>} the last event, or null where it was stopped
    * @throws {Refusal}
    */
-  async run(path, body, told) {
+  async run(path, body, on) {
     this.cancel();
     const control = new AbortController();
     this.control = control;
     this.busy(true);
     this.say("Asking the server…");
     try {
-      return await this.follow(events(path, body, control.signal), told);
+      return await this.follow(events(path, body, control.signal), on);
     } catch (error) {
       if (error.name !== "AbortError") throw this.ended(error);
       if (this.control === control) this.say("Stopped.");
@@ -61,7 +61,7 @@ export class Job {
     this.status.parentElement?.setAttribute("aria-busy", String(now));
   }
 
-  async follow(stream, told) {
+  async follow(stream, on) {
     let images = null;
     let last = null;
     for await (const event of stream) {
@@ -71,11 +71,11 @@ export class Job {
       if (event.event === "start") {
         images = Images.blank(event.shape[0], event.shape.slice(1), event.levels);
         this.say(`Drawing ${several(images.count, "image")}, row by row…`);
-        told.onstart(images);
+        on.onstart(images);
       }
       if (event.event === "row") {
         images.setRow(event.row, decode(event.data));
-        told.onrow(images, event.row + 1);
+        on.onrow(images, event.row + 1);
         await frame(); // at most one row a frame, so that the eye can follow
       }
     }
@@ -86,7 +86,7 @@ export class Job {
   async queued(ahead) {
     const queue = await get("api/queue").catch(() => null);
     if (queue && !queue.ready) {
-      this.say("The engine is being made ready, once after the start. Your job is next…");
+      this.say("The engine is being warmed up, once after the start. Your job is next…");
     } else if (ahead) {
       const room = queue ? ` The queue holds ${queue.limit}.` : "";
       this.say(`Waiting: ${several(ahead, "job")} ahead of yours.${room}`);

@@ -1,23 +1,22 @@
-/** The page: asks which models there are, and brings each view to life when it is first shown. */
+/** The page: its tabs, each view made when first shown, with the models that the server has. */
 
 import { get, wordsOf } from "./api.js";
 import { CompleteView } from "./complete.js";
 import { CompressView } from "./compress.js";
-import { LookView } from "./look.js";
+import { InspectView } from "./inspect.js";
 import { SampleView } from "./sample.js";
-import { bringTabs } from "./tabs.js";
 
 const VIEWS = {
   sample: SampleView,
   complete: CompleteView,
-  look: LookView,
+  inspect: InspectView,
   compress: CompressView,
 };
 const NONE = {
   sample: "None of the models served here can draw by itself.",
   complete: "None of the models served here can complete images.",
-  look: "None of the models served here can be looked into.",
-  compress: "None of the models served here can compress: that takes one told nothing, or a class.",
+  inspect: "None of the models served here can be inspected.",
+  compress: "None of the models served here can compress: a condition must be none, or a class.",
 };
 
 async function begin() {
@@ -25,17 +24,17 @@ async function begin() {
   try {
     const { models, limits } = await get("api/models");
     notice.hidden = true;
-    bringTabs(document.querySelector("[role=tablist]"), (name) => bring(name, models, limits));
+    startTabs(document.querySelector("[role=tablist]"), (name) => showView(name, models, limits));
   } catch (refusal) {
     notice.textContent = wordsOf(refusal);
   }
 }
 
-const brought = new Set();
+const made = new Set();
 
-function bring(name, models, limits) {
-  if (brought.has(name)) return;
-  brought.add(name);
+function showView(name, models, limits) {
+  if (made.has(name)) return;
+  made.add(name);
   const place = document.querySelector(`#${name} .view`);
   const able = ({ usable, condition }) => usable && (name !== "compress" || condition !== "other");
   if (models.some(able)) new VIEWS[name](place, models, limits);
@@ -45,6 +44,55 @@ function bring(name, models, limits) {
 /** A file that misses its place must not take the page away. */
 for (const kind of ["dragover", "drop"]) {
   window.addEventListener(kind, (event) => event.preventDefault());
+}
+
+/**
+ * Make tabs after the ARIA pattern; the chosen one stands in the address, so it can be linked.
+ * @param {HTMLElement} list has role tablist; its tabs name their panels by aria-controls
+ * @param {function(string)} onshow called with the name of the panel shown
+ */
+function startTabs(list, onshow) {
+  const tabs = [...list.querySelectorAll("[role=tab]")];
+  const named = () => tabs.find((tab) => nameOf(tab) === location.hash.slice(1)) ?? tabs[0];
+  const show = (chosen) => {
+    for (const tab of tabs) mark(tab, tab === chosen);
+    onshow(nameOf(chosen));
+  };
+  const choose = (tab) => {
+    history.replaceState(null, "", `#${nameOf(tab)}`);
+    show(tab);
+    tab.focus();
+  };
+  for (const tab of tabs) tab.addEventListener("click", () => choose(tab));
+  list.addEventListener("keydown", (event) => {
+    const next = neighbor(tabs, tabs.indexOf(document.activeElement), event.key);
+    if (!next) return;
+    event.preventDefault();
+    choose(next);
+  });
+  window.addEventListener("hashchange", () => show(named()));
+  show(named());
+}
+
+function nameOf(tab) {
+  return tab.getAttribute("aria-controls");
+}
+
+function mark(tab, chosen) {
+  tab.setAttribute("aria-selected", String(chosen));
+  tab.tabIndex = chosen ? 0 : -1;
+  document.getElementById(nameOf(tab)).hidden = !chosen;
+}
+
+function neighbor(tabs, index, key) {
+  const last = tabs.length - 1;
+  const places = {
+    ArrowRight: index === last ? 0 : index + 1,
+    ArrowLeft: index === 0 ? last : index - 1,
+    Home: 0,
+    End: last,
+  };
+  return tabs[places[key]];
 }
 
 begin();

@@ -1,11 +1,11 @@
-/** The choice of a model, with what it is in one line, and of a class where it is told one. */
+/** The choice of a model, with what it is in one line, and of a class if it takes one. */
 
 import { ChoiceField } from "./fields.js";
 import { number } from "./format.js";
 
-const UNKNOWN = -1; // of models that have learned without a class too
+const UNKNOWN = -1; // for models that were trained without a class too
 
-/** A choice among models; `onchange` is told the model chosen. */
+/** A choice among models; `onchange` is called with the model chosen. */
 export class ModelField extends ChoiceField {
   /**
    * @param {Object[]} models as the server lists them
@@ -32,21 +32,21 @@ export class ModelField extends ChoiceField {
   }
 
   describe() {
-    if (this.model) this.tell(described(this.model));
+    if (this.model) this.setHint(described(this.model));
   }
 }
 
-/** The class that a model is told; hidden for models that are told none. */
+/** The class that a model is conditioned on; hidden for models without classes. */
 export class ClassField extends ChoiceField {
   /**
    * @param {Object} more
    * @param {string} more.hint
    * @param {string|null} more.open what it means to choose no class, if that can be done
-   * @param {boolean} more.untold whether a model may be told that the class is not known
+   * @param {boolean} more.unknown whether the class may be unknown, to models that allow it
    */
-  constructor({ open = null, untold = true, ...more }) {
+  constructor({ open = null, unknown = true, ...more }) {
     super("label", "Class", [], more);
-    Object.assign(this, { open, untold });
+    Object.assign(this, { open, unknown });
   }
 
   /** Offer the classes of a model. */
@@ -55,8 +55,8 @@ export class ClassField extends ChoiceField {
     const kept = this.value;
     const named = Array.from({ length: count }, (_, label) => [label, String(label)]);
     const open = this.open ? [["", this.open]] : [];
-    const untold = this.untold && model.unknown ? [[UNKNOWN, "not told"]] : [];
-    this.offer([...open, ...named, ...untold]);
+    const unknown = this.unknown && model.takes_unknown ? [[UNKNOWN, "unknown"]] : [];
+    this.offer([...open, ...named, ...unknown]);
     if (kept !== "" && Number(kept) < count) this.value = kept;
     this.show(count > 0);
   }
@@ -67,11 +67,11 @@ export class ClassField extends ChoiceField {
   }
 }
 
-/** The model to begin with: one that is told a class, of the largest images, where there is one. */
+/** The model to begin with: a class-conditional one of the largest images, where there is one. */
 export function firstModel(models) {
-  const told = models.filter(({ condition }) => condition === "class");
+  const conditional = models.filter(({ condition }) => condition === "class");
   const area = ({ shape }) => shape[1] * shape[2];
-  return told.sort((one, other) => area(other) - area(one))[0] ?? models[0];
+  return conditional.sort((one, other) => area(other) - area(one))[0] ?? models[0];
 }
 
 /** What a model is: size, levels, data, and how well it predicts. */
@@ -84,7 +84,17 @@ export function described(model) {
   return `${size}${data}${protocol}${measured(model)}.`;
 }
 
-function measured({ bits_per_dim: rate }) {
+function measured(model) {
+  const rate = model.bits_per_dim;
   if (rate === null || rate === undefined) return "";
-  return `; ${number(rate, 4)} bits a value on test images`;
+  const note = uncounted(model);
+  return `; ${number(rate, 4)} bits a value on test images${note && `, not counting ${note}`}`;
+}
+
+/**
+ * What a model is given beyond the pixels, its bits not counted in any figure; "" for none. A class
+ * is no part of the image; a code of the image is.
+ */
+export function uncounted({ condition, conditioned_on: code }) {
+  return condition === "other" ? code ?? "a condition made from the image itself" : "";
 }

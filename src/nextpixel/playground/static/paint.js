@@ -3,10 +3,10 @@
 /** Not drawn yet, or erased: no level of an image has this blue. */
 export const UNKNOWN = [74, 118, 178];
 
-/** The pixel looked at, what it sees, what came before and is not seen, what comes later. */
+/** The pixel itself, its receptive field, earlier pixels outside of it, later ones. */
 export const FIELD = {
   here: [200, 54, 94],
-  sees: [58, 121, 178],
+  seen: [58, 121, 178],
   blind: [233, 150, 47],
   far: [228, 209, 178],
   later: [158, 162, 168],

@@ -9,7 +9,7 @@ import { paintImage } from "./paint.js";
 const PAGE = 10;
 
 export class Picker {
-  /** @param {function(Images, number|null)} onpick told one image, and its class if it is known */
+  /** @param {function(Images, number|null)} onpick called with one image and its class, if known */
   constructor(onpick) {
     this.onpick = onpick;
     this.start = 0;
@@ -20,7 +20,7 @@ export class Picker {
     this.where = el("span", { class: "hint", role: "status" });
     this.upload = this.uploadField();
     const blank = button("A blank, to draw on", () => this.blank());
-    const turn = el("div", { class: "beside" }, this.earlier, this.where, this.later);
+    const turn = el("div", { class: "inline" }, this.earlier, this.where, this.later);
     const others = el("div", { class: "sources" }, this.upload.node, blank);
     this.node = el("div", { class: "picker" }, this.strip, turn, this.error, others);
   }
@@ -100,7 +100,7 @@ export class Picker {
     try {
       const parts = [["model", this.model.name], ["file", file]];
       const { image, note } = await send("api/upload", parts);
-      this.upload.tell(note);
+      this.upload.setHint(note);
       this.mark(null);
       this.onpick(Images.unpack(image), null);
     } catch (error) {

@@ -6,7 +6,7 @@ import { Fields } from "./fields.js";
 import { nats, number, several, sum } from "./format.js";
 import { Images } from "./images.js";
 import { Job } from "./job.js";
-import { firstModel, ModelField } from "./modelfield.js";
+import { firstModel, ModelField, uncounted } from "./modelfield.js";
 import { Settings } from "./settings.js";
 import { Tiles } from "./tiles.js";
 
@@ -83,7 +83,7 @@ export class SampleView {
     this.verdict.textContent =
       `The model gives these images ${nats(mean(done.nats))} each on average, ` +
       `${number(mean(done.bits_per_dim), 3)} bits a value. Fewer nats: a picture that it ` +
-      `expected more.`;
+      `expected more.${codeNote(this.model.model)}`;
     this.command.textContent = commandLine(body);
     this.results.hidden = false;
   }
@@ -93,7 +93,13 @@ export class SampleView {
 function commandLine({ model, count, label, temperature, top_k: topK, top_p: topP, seed }) {
   const options = { label, count, temperature, "top-k": topK, "top-p": topP, seed };
   if (temperature === 1) options.temperature = null;
-  const given = Object.entries(options).filter(([, value]) => value !== null);
-  const words = given.map(([name, value]) => ` --${name} ${value}`);
+  const chosen = Object.entries(options).filter(([, value]) => value !== null);
+  const words = chosen.map(([name, value]) => ` --${name} ${value}`);
   return `nextpixel sample ${model}${words.join("")} --out samples.png`;
+}
+
+/** A sentence on the code that images are sampled from, for models that take one. */
+function codeNote(model) {
+  const code = uncounted(model);
+  return code && ` Not counted: ${code}, here a test image.`;
 }

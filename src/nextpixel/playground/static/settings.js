@@ -8,7 +8,7 @@ export class Settings {
   /** @param {{count: number, limits: Object}} options */
   constructor({ count, limits }) {
     this.classField = new ClassField({
-      hint: "What the model is told to draw.",
+      hint: "The class of the images to draw.",
       open: "each in turn",
     });
     this.count = new NumberField("count", "How many", { value: count, min: 1, max: limits.count });
@@ -72,7 +72,7 @@ function seedField() {
     value: 0,
     min: 0,
     max: 2 ** 31 - 1,
-    beside: renew,
+    action: renew,
     hint: "The same seed gives the same picture, always.",
   });
   return seed;

@@ -1,16 +1,16 @@
-/** The tools of the easel: what a stroke does, how wide it is, and the level it draws. */
+/** The tools of the editor: what a stroke does, how wide it is, and the level it draws. */
 
 import { el, freshId, refill } from "./dom.js";
 import { ChoiceField, Field } from "./fields.js";
 
-const WORDS = { look: "Look", erase: "Erase", restore: "Restore", draw: "Draw" };
+const WORDS = { inspect: "Inspect", erase: "Erase", restore: "Restore", draw: "Draw" };
 const SIZES = [1, 2, 3, 5, 8];
 const FIRST = 3;
 
 export class Tools {
   /**
-   * @param {string[]} names of look, erase, restore, draw; the first is taken up
-   * @param {function()} onchange another tool or brush was taken up
+   * @param {string[]} names of inspect, erase, restore, draw; the first is selected
+   * @param {function()} onchange another tool or brush was selected
    */
   constructor(names, onchange) {
     this.tool = names[0];
@@ -32,12 +32,12 @@ export class Tools {
       this.size.node,
       this.inkPlace,
     );
-    this.unfold();
+    this.showOptions();
   }
 
   /** Side of the brush, in pixels. */
   get brush() {
-    return this.tool === "look" ? 1 : Number(this.size.value);
+    return this.tool === "inspect" ? 1 : Number(this.size.value);
   }
 
   /** The level to draw, one a color. */
@@ -69,21 +69,21 @@ export class Tools {
         name: group,
         value: name,
         checked: name === this.tool,
-        change: () => this.take(name),
+        change: () => this.select(name),
       });
       return el("label", { class: "choice" }, input, WORDS[name]);
     };
     return el("div", { class: "choices" }, names.map(radio));
   }
 
-  take(name) {
+  select(name) {
     this.tool = name;
-    this.unfold();
+    this.showOptions();
     this.onchange();
   }
 
-  unfold() {
-    this.size.show(this.tool !== "look");
+  showOptions() {
+    this.size.show(this.tool !== "inspect");
     this.inkPlace.hidden = this.tool !== "draw";
   }
 }

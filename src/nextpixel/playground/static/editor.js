@@ -1,4 +1,4 @@
-/** One image to draw on and to erase from; which pixels are known. Tools say what a stroke does. */
+/** An editor of one image and of which of its pixels are known. Tools say what a stroke does. */
 
 import { Board } from "./board.js";
 import { el, freshId } from "./dom.js";
@@ -9,15 +9,16 @@ const HELP =
   "Arrow keys move the cursor (with Shift by five), Home and End go to the sides, " +
   "the space bar uses the tool, and undoes it on a second press.";
 
-export class Easel {
+export class Editor {
   /**
    * @param {string} label what the picture is for
    * @param {string[]} tools as in `Tools`
-   * @param {{onlook?: function(number, number), onchange?: function()}} told the pixel pointed at;
-   *     the image or what is known of it has changed
+   * @param {Object} listeners
+   * @param {function(number, number)} listeners.onpoint the row and column now pointed at
+   * @param {function()} listeners.onchange the image or what is known of it has changed
    */
-  constructor(label, tools, { onlook = () => {}, onchange = () => {} } = {}) {
-    this.onlook = onlook;
+  constructor(label, tools, { onpoint = () => {}, onchange = () => {} } = {}) {
+    this.onpoint = onpoint;
     this.onchange = onchange;
     this.tools = new Tools(tools, () => this.paint());
     const help = el("p", { class: "hint", id: freshId("help") }, HELP);
@@ -27,7 +28,7 @@ export class Easel {
       onact: (row, column, { key }) => this.act(row, column, key),
       onend: () => this.ended(),
     });
-    this.node = el("div", { class: "easel" }, this.board.node, this.place, help, this.tools.node);
+    this.node = el("div", { class: "editor" }, this.board.node, this.place, help, this.tools.node);
   }
 
   /** Put an image on it, all of it known; from JSON shape (C, H, W), here one of `Images`. */
@@ -72,7 +73,7 @@ export class Easel {
 
   moved(row, column) {
     this.say(row, column);
-    this.onlook(row, column);
+    this.onpoint(row, column);
   }
 
   say(row, column) {
@@ -90,7 +91,7 @@ export class Easel {
   /** Use the tool; by key, use it or undo it by what is at the cursor. */
   act(row, column, toggles) {
     const { tool } = this.tools;
-    if (tool === "look") return;
+    if (tool === "inspect") return;
     const here = row * this.images.width + column;
     const known = { erase: toggles ? !this.known[here] : false, restore: true, draw: true }[tool];
     const ink = tool === "draw" ? this.ink(row, column, toggles) : null;
