@@ -22,6 +22,8 @@ pytestmark = [
 ]
 PLAIN, CLASS, LARGE = "mnist2-gated", "mnist2-gated-class", "color-mnist-dependent"
 ENCODER = "mnist2-autoencoder"
+OWN = "two-colors"
+"""A model of the reader's own, in a folder, of images that no PNG can hold."""
 ONE_STACK = "mnist-fast"
 VIEWS = ("sample", "complete", "inspect", "compress")
 BLUE = (74, 118, 178)
@@ -29,8 +31,10 @@ BLUE = (74, 118, 178)
 
 
 @pytest.fixture(scope="module")
-def address():
-    with browsers.serving(PLAIN, CLASS, LARGE, ONE_STACK, ENCODER) as found:
+def address(tmp_path_factory):
+    own = tmp_path_factory.mktemp("models") / OWN
+    npx.save(npx.build("gated-pixelcnn", shape=(2, 6, 5), levels=4, features=4, layers=1), own)
+    with browsers.serving(PLAIN, CLASS, LARGE, ONE_STACK, ENCODER, str(own)) as found:
         browsers.until(lambda: queue(found)["ready"], seconds=300)  # compiled, if it was not yet
         yield found
 
@@ -313,6 +317,27 @@ def test_figures_given_a_code_say_that_it_is_not_counted(page, address):
     assert f"Not counted: {code}" in place.inner_text()
     draw(show(page, address, "sample", PLAIN), 1, 0)
     assert "counted" not in place.inner_text()
+
+
+def test_a_model_of_ones_own_is_named_by_its_folder(page, address):
+    place = show(page, address, "sample", OWN)
+    draw(place, 1, 0)
+    assert f"nextpixel sample path/to/{OWN} --count 1" in place.inner_text()
+
+
+def test_images_of_two_colors_are_drawn_on_and_not_compared_with_png(page, address, tmp_path):
+    place = show(page, address, "inspect", OWN)
+    place.locator(".inspector .sizes").wait_for()
+    assert "PNG" not in place.locator(".inspector").inner_text()
+    field(place, "Draw").check()
+    field(place, "Brush").select_option("1")
+    place.locator(".board").press(" ")
+    place.get_by_text("levels 3, 3.").wait_for()
+    place = show(page, address, "compress", OWN)
+    np.save(tmp_path / "two.npy", np.zeros((3, 2, 6, 5), np.uint8))
+    field(place, "Images").set_input_files(tmp_path / "two.npy")
+    place.locator(".sizes").wait_for()
+    assert "PNG" not in place.locator(".output").first.inner_text()
 
 
 def test_an_archive_gives_back_identical_images(page, address, tmp_path):

@@ -252,6 +252,18 @@ def test_models_of_one_name_are_numbered(folders, tmp_path):
     assert list(Catalog([folders["plain"], other]).cards) == ["plain", "plain-2"]
 
 
+def test_a_shipped_model_differs_from_a_folder_of_that_name(folders, tmp_path):
+    import nextpixel as npx
+    from nextpixel.playground.catalog import Catalog
+
+    npx.save(npx.load(folders["plain"]), tmp_path / "mnist2-gated")
+    cards = Catalog(["mnist2-gated", str(tmp_path / "mnist2-gated")]).cards
+    assert {name: card.shipped for name, card in cards.items()} == {
+        "mnist2-gated": True,
+        "mnist2-gated-2": False,
+    }
+
+
 def test_the_data_of_a_model_is_named_without_its_folder(folders, tmp_path):
     import nextpixel as npx
     from nextpixel.playground.catalog import Catalog

@@ -38,6 +38,7 @@ class Card:
     Attributes:
         name: Its name in requests.
         title: What it is, in one line.
+        shipped: Whether it comes with the package, and that is its name there.
         shape: (C, H, W).
         levels: K.
         condition: "none", "class", or "other".
@@ -54,6 +55,7 @@ class Card:
 
     name: str
     title: str
+    shipped: bool
     shape: tuple[int, int, int]
     levels: int
     condition: str
@@ -138,14 +140,14 @@ def read_card(name: str, folder: Path) -> Card:
     """
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        return _card(name, config)
+        return _card(name, config, shipped=folder == SHIPPED / name)
     except OSError as error:
         raise NextPixelError(f"{folder} is no model folder: it has no {CONFIG}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise NextPixelError(f"{folder / CONFIG} describes no model of this version") from error
 
 
-def _card(name: str, config: Mapping[str, Any]) -> Card:
+def _card(name: str, config: Mapping[str, Any], *, shipped: bool) -> Card:
     model, data, measured = config["model"], config["data"], config["evaluation"]
     colors, height, width = map(int, model["shape"])
     conditions = model["options"].get("condition") or []
@@ -153,6 +155,7 @@ def _card(name: str, config: Mapping[str, Any]) -> Card:
     return Card(
         name=name,
         title=_title(name, model["name"]),
+        shipped=shipped,
         shape=(colors, height, width),
         levels=int(model["levels"]),
         condition=kind,

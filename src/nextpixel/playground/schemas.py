@@ -172,6 +172,7 @@ class ModelOut(BaseModel):
 
     name: str
     title: str
+    shipped: bool
     shape: list[int]
     levels: int
     condition: Literal["none", "class", "other"]

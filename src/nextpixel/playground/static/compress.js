@@ -99,14 +99,15 @@ export class CompressView {
     const rows = [
       ["the model's own bits", ideal, "ours"],
       ["the archive", answer.bytes, "ours"],
-      ["as PNG", answer.png_bytes, "png"],
+      ...(answer.png_bytes ? [["as PNG", answer.png_bytes, "png"]] : []),
       ["their levels alone", answer.raw_bytes, "raw"],
     ];
+    const ratio = number(answer.png_bytes / answer.bytes, 1);
     const words =
       `${several(answer.count, "image")} in ${bytes(answer.bytes)}, ` +
       `${number(answer.bits_per_dim, 4)} bits a value, in ${number(seconds, 1)} s. ` +
-      `${bytes(answer.bytes - ideal)} more than the model's own bits: header and rounding. ` +
-      `PNG takes ${number(answer.png_bytes / answer.bytes, 1)} times as much.`;
+      `${bytes(answer.bytes - ideal)} more than the model's own bits: header and rounding.` +
+      (answer.png_bytes ? ` PNG takes ${ratio} times as much.` : "");
     const buttons = [button("Download the archive", keep), button("Read it back", again)];
     refill(this.back);
     const verdict = el("p", { class: "verdict" }, words);

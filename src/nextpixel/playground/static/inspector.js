@@ -104,15 +104,15 @@ export class Inspector {
   showSizes({ total_bits: total, png_bytes: png, raw_bytes: raw }) {
     const rows = [
       [this.code ? "by this model, code apart" : "by this model", Math.ceil(total / 8), "ours"],
-      ["as PNG", png, "png"],
+      ...(png ? [["as PNG", png, "png"]] : []),
       ["its levels alone", raw, "raw"],
     ];
     const ours = bytes(Math.ceil(total / 8));
     const ratio = number(png / Math.max(1, total / 8), 1);
-    const words = this.code
-      ? `The image in ${ours} and its code, which is not counted.`
-      : `The image in ${ours}: PNG takes ${ratio} times that.`;
-    refill(this.sizes, el("h4", {}, "What it costs to keep"), el("p", {}, words), sizeBars(rows));
+    const more = png ? `: PNG takes ${ratio} times that.` : ".";
+    const words = this.code ? " and its code, which is not counted." : more;
+    const verdict = el("p", {}, `The image in ${ours}${words}`);
+    refill(this.sizes, el("h4", {}, "What it costs to keep"), verdict, sizeBars(rows));
   }
 }
 

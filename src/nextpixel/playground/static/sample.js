@@ -84,18 +84,19 @@ export class SampleView {
       `The model gives these images ${nats(mean(done.nats))} each on average, ` +
       `${number(mean(done.bits_per_dim), 3)} bits a value. Fewer nats: a picture that it ` +
       `expected more.${codeNote(this.model.model)}`;
-    this.command.textContent = commandLine(body);
+    this.command.textContent = commandLine(body, this.model.model);
     this.results.hidden = false;
   }
 }
 
 /** What to type for the same images. */
-function commandLine({ model, count, label, temperature, top_k: topK, top_p: topP, seed }) {
+function commandLine(body, { name, shipped }) {
+  const { count, label, temperature, top_k: topK, top_p: topP, seed } = body;
   const options = { label, count, temperature, "top-k": topK, "top-p": topP, seed };
   if (temperature === 1) options.temperature = null;
   const chosen = Object.entries(options).filter(([, value]) => value !== null);
   const words = chosen.map(([name, value]) => ` --${name} ${value}`);
-  return `nextpixel sample ${model}${words.join("")} --out samples.png`;
+  return `nextpixel sample ${shipped ? "" : "path/to/"}${name}${words.join("")} --out samples.png`;
 }
 
 /** A sentence on the code that images are sampled from, for models that take one. */

@@ -42,8 +42,9 @@ export class Tools {
 
   /** The level to draw, one a color. */
   get ink() {
-    if (this.model.shape[0] === 1) return [Number(this.inkField.control.value)];
-    const hex = this.inkField.control.value;
+    const { value: hex } = this.inkField.control;
+    const [colors] = this.model.shape;
+    if (colors !== 3) return Array(colors).fill(Number(hex));
     const scale = (this.model.levels - 1) / 255;
     return [1, 3, 5].map((at) => Math.round(parseInt(hex.slice(at, at + 2), 16) * scale));
   }
@@ -53,10 +54,10 @@ export class Tools {
     this.model = model;
     const top = model.levels - 1;
     const control =
-      model.shape[0] === 1
-        ? el("input", { type: "range", min: 0, max: top, value: top })
-        : el("input", { type: "color", value: "#ff8000" });
-    const hint = model.shape[0] === 1 ? `Level 0 is black, ${top} white.` : "";
+      model.shape[0] === 3
+        ? el("input", { type: "color", value: "#ff8000" })
+        : el("input", { type: "range", min: 0, max: top, value: top });
+    const hint = model.shape[0] === 3 ? "" : `Level 0 is black, ${top} white.`;
     this.inkField = new Field("ink", "Ink", control, { hint });
     refill(this.inkPlace, this.inkField.node);
   }
