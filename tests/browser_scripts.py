@@ -35,7 +35,7 @@ CONTRAST = """() => {
   const light = ([r, g, b]) => [r, g, b].map(v => v / 255)
     .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
     .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
-  const behind = node => {
+  const background = node => {
     for (let at = node; at; at = at.parentElement) {
       const color = parse(getComputedStyle(at).backgroundColor);
       if (color[3] !== 0) return color;
@@ -46,12 +46,12 @@ CONTRAST = """() => {
     node.checkVisibility() && !node.disabled && !node.closest("noscript, option")
     && [...node.childNodes].some(child => child.nodeType === 3 && child.textContent.trim()));
   return words.map(node => {
-    const [a, b] = [light(parse(getComputedStyle(node).color)), light(behind(node))];
+    const [a, b] = [light(parse(getComputedStyle(node).color)), light(background(node))];
     const text = node.textContent.trim().slice(0, 30);
     return [(Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05), text];
   });
 }"""
-"""Contrast of all words on the page with what is behind them, by WCAG's formula: [ratio, words]."""
+"""Contrast of all words on the page with their background, by WCAG's formula: [ratio, words]."""
 CROWD = """body => {
   const headers = { "Content-Type": "application/json" };
   const ask = () => fetch("api/sample", { method: "POST", headers, body: JSON.stringify(body) });

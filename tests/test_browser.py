@@ -413,7 +413,7 @@ def test_a_view_fits_a_narrow_screen(page, address, view):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("view", VIEWS)
-def test_words_stand_out_from_what_is_behind_them(page, address, view, scheme):
+def test_words_stand_out_from_their_background(page, address, view, scheme):
     page.emulate_media(color_scheme=scheme)
     show(page, address, view)
     page.wait_for_load_state("networkidle")
