@@ -319,6 +319,26 @@ def test_figures_given_a_code_say_that_it_is_not_counted(page, address):
     assert "counted" not in place.inner_text()
 
 
+def test_figures_of_another_model_do_not_stay_under_a_new_name(page, address):
+    held = []
+    page.route("**/api/score", lambda route: held.append(route))
+    place = show(page, address, "inspect", PLAIN)
+    field(place, "Compare with").select_option("")
+    browsers.until(lambda: page.wait_for_timeout(20) or held)
+    place.locator("select").first.select_option(OWN)
+    released = []
+    while OWN not in (asked := [route.request.post_data_json["model"] for route in held]):
+        for route in held[len(released) :]:
+            route.continue_()
+            released.append(route)
+        page.wait_for_timeout(20)
+    assert asked[0] != OWN
+    assert place.locator(".inspector .sizes").count() == 0
+    for route in held[len(released) :]:
+        route.continue_()
+    place.locator(".inspector .sizes").first.wait_for()
+
+
 def test_a_model_of_ones_own_is_named_by_its_folder(page, address):
     place = show(page, address, "sample", OWN)
     draw(place, 1, 0)

@@ -96,7 +96,7 @@ export class InspectView {
     await this.each(async (model, inspector) => {
       const body = { models: [model.name], image, row, column, label: this.label(model) };
       const { predictions } = await post("api/inspect", body);
-      inspector.showPixel(predictions[0], images, row, column);
+      return () => inspector.showPixel(predictions[0], images, row, column);
     });
   }
 
@@ -105,14 +105,18 @@ export class InspectView {
     const image = images.packOne();
     await this.each(async (model, inspector) => {
       const body = { model: model.name, image, label: this.label(model) };
-      inspector.showScore(await post("api/score", body), images);
+      const found = await post("api/score", body);
+      return () => inspector.showScore(found, images);
     });
   }
 
+  /** Ask for each model, and show its answer unless another model is shown there meanwhile. */
   async each(ask) {
     const asked = this.shown.map(async (model, i) => {
       const inspector = this.inspectors[i];
-      await ask(model, inspector).catch((error) => inspector.fail(wordsOf(error)));
+      const fail = (error) => () => inspector.fail(wordsOf(error));
+      const show = await ask(model, inspector).catch(fail);
+      if (this.shown[i] === model) show();
     });
     await Promise.all(asked);
   }

@@ -43,12 +43,20 @@ export class Inspector {
     return el("figure", {}, heading, this.surprise, this.surpriseWords);
   }
 
-  /** Name the model, and what it is given beyond the pixels. */
+  /** Name the model, and what it is given beyond the pixels; figures of another one go. */
   setModel(model) {
+    if (this.model !== model) this.clear();
+    this.model = model;
     this.title.textContent = model.name;
     this.code = uncounted(model);
     this.note.textContent =
       this.code && `Also given ${this.code}; the bits of that are not counted below.`;
+  }
+
+  clear() {
+    this.fail("");
+    for (const node of [this.bars, this.fieldWords, this.surpriseWords, this.sizes]) refill(node);
+    for (const canvas of [this.field, this.surprise]) canvas.width = canvas.height = 1;
   }
 
   fail(message) {
