@@ -24,6 +24,7 @@ from nextpixel.nn import (
     Conditioner,
     Embedding,
     Injection,
+    Injections,
     MaskedConv2d,
     Value,
     take,
@@ -60,7 +61,7 @@ class PixelModel(nn.Module, ABC):
     head: Head
     last: MaskedConv2d
     ADDED: ClassVar[tuple[str, ...]] = ("bias", "map")
-    """Forms of a condition that are added behind a convolution."""
+    """Forms of a condition that are added after a convolution."""
 
     def __init__(
         self,
@@ -98,26 +99,25 @@ class PixelModel(nn.Module, ABC):
         return self.colors * self.head.size
 
     def add_last(self, inputs: int) -> None:
-        """Add the convolution that gives the outputs, as `last`, and where it hears conditions.
+        """Add the convolution that gives the outputs, as `last`, and where it takes in conditions.
 
         Its weights are zeros: training starts from the uniform distribution.
         """
         self.last = MaskedConv2d(inputs, self.outputs, 1, groups=self.groups, sees_self=True)
         nn.init.zeros_(self.last.weight)
-        widths = self.conditioner.widths
-        hears = self.config.condition_all
-        self.last_before = Injection(widths("input") if hears else [], inputs)
-        self.last_after = Injection(widths(*self.ADDED) if hears else [], self.outputs)
+        every = self.config.condition_all
+        self.inject_last = Injections(
+            self.conditioner, inputs, self.outputs, after=self.ADDED, enabled=every
+        )
 
     def read_out(self, x: Tensor, embedding: Embedding) -> Tensor:
-        """`last` on features (B, inputs, h, w), with what it hears of conditions."""
-        outputs: Tensor = self.last_after(self.last(self.last_before(x, embedding)), embedding)
+        """`last` on features (B, inputs, h, w), with conditions."""
+        outputs: Tensor = self.inject_last(self.last, x, embedding)
         return outputs
 
     def lower_last(self, program: Program, x: Map) -> None:
         """`read_out` as operations that end the program."""
-        made = self.last.lower(program, program.inject(x, self.last_before))
-        program.output = program.inject(made, self.last_after)
+        program.output = self.inject_last.lower(program, self.last.lower, x)
 
     def kernels(self) -> list[nn.Parameter]:
         """Weights that an optimiser may read as matrices: kernels of hidden convolutions."""

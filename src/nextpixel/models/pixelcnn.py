@@ -107,8 +107,6 @@ class PixelCNN(PixelModel):
         del corner
         for layer in self.hidden:
             x = layer(x, embedding)
-        if self.training:  # many outputs come back as their softmax reads them: levels innermost
-            x = x.contiguous(memory_format=torch.channels_last)
         return self.read_out(x, embedding)
 
 
@@ -133,7 +131,7 @@ class Layer(nn.Module):
 
     Args:
         conv: The convolution.
-        conditioner: What it hears.
+        conditioner: Conditions of the convolution.
         batch_norm: Whether its outputs are normalised.
     """
 
@@ -148,4 +146,4 @@ class Layer(nn.Module):
 
     def forward(self, x: Tensor, embedding: Embedding) -> Tensor:
         """(B, inputs, H, W) -> (B, features, H, W)."""
-        return F.relu_(self.norm(self.conv(x, embedding)))
+        return F.relu(self.norm(self.conv(x, embedding)))
