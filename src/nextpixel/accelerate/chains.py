@@ -2,9 +2,9 @@
 
 A block of a residual net is x + conv(ReLU(... conv(ReLU(x)))). As separate operations, every map of
 the batch goes to memory and back between them, and taps that are masked are multiplied with zeros.
-Here an image goes through all of a chain at a time (`accelerate.chain_kernels`), and only taps that some
-output sees take part. Sums are fused and ordered otherwise than torch's, so values are the same
-but for rounding: good enough for gradients. Evaluation never does this.
+Here an image goes through all of a chain at a time (`accelerate.chain_kernels`), and only taps
+that some output sees take part. Sums are fused and ordered otherwise than torch's, so values are
+the same but for rounding: good enough for gradients.
 """
 
 from collections.abc import Sequence

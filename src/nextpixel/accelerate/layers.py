@@ -44,16 +44,6 @@ class Fusion:
     method: str = "forward"
     parts: tuple[str, ...] | None = None
 
-    def fits(self, module: nn.Module) -> bool:
-        """Whether the method is the class's own, and no submodule is changed or watched."""
-        names = (
-            self.parts if self.parts is not None else [name for name, _ in module.named_children()]
-        )
-        parts = [
-            part for name in names for part in (getattr(module, name) or nn.Identity()).modules()
-        ]
-        return self.method not in vars(module) and all(map(_is_known, parts))
-
 
 @contextmanager
 def accelerated(model: nn.Module) -> Iterator[None]:
@@ -65,40 +55,43 @@ def accelerated(model: nn.Module) -> Iterator[None]:
     Args:
         model: The model; nothing is left on it afterwards.
     """
-    found = [(module, FUSED[type(module)]) for module in model.modules() if type(module) in FUSED]
-    found = [(module, fusion) for module, fusion in found if fusion.fits(module)]
+    found: list[tuple[nn.Module, Fusion]] = []
+    _collect(model, found)
     try:
         for module, fusion in found:
             plain = getattr(module, fusion.method)
-            setattr(module, fusion.method, partial(_compute, module, fusion.compute, plain))
+            vars(module)[fusion.method] = partial(_compute, module, fusion.compute, plain)
         yield
     finally:
         for module, fusion in found:
             vars(module).pop(fusion.method, None)
 
 
+def _collect(module: nn.Module, found: list[tuple[nn.Module, Fusion]]) -> bool:
+    """Find what can be fused; whether all that a module does is known, and watched by nobody."""
+    children = module._modules.items()
+    known = {name: _collect(child, found) for name, child in children if child is not None}
+    fusion = FUSED.get(type(module))
+    if fusion and fusion.method not in vars(module):
+        if all(known.get(name, True) for name in fusion.parts or known):
+            found.append((module, fusion))
+    own = vars(module)
+    watched = "forward" in own or any(map(own.get, HOOKS))
+    return type(module) in KNOWN and not watched and all(known.values())
+
+
 def _compute(
     module: nn.Module,
     fused: Callable[..., Any],
     plain: Callable[..., Any],
-    *inputs: Any,
-    **named: Any,
-) -> Any:
+    *inputs: object,
+    **named: object,
+) -> object:
     made = None
     eager = not (torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling())
     if module.training and torch.is_grad_enabled() and eager:
         made = fused(module, *inputs, **named)
     return plain(*inputs, **named) if made is None else made
-
-
-def _is_known(part: nn.Module) -> bool:
-    hooks = (
-        part._forward_hooks,
-        part._forward_pre_hooks,
-        part._backward_hooks,
-        part._backward_pre_hooks,
-    )
-    return type(part) in KNOWN and "forward" not in vars(part) and not any(hooks)
 
 
 def masked_conv(conv: MaskedConv2d, x: Tensor) -> Tensor | None:
@@ -234,3 +227,6 @@ KNOWN = {
     *(Injection, Injections, nn.Identity, nn.Dropout, nn.ModuleDict, nn.ModuleList),
 }
 """Classes whose work a fused form may do."""
+
+HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+"""Where torch keeps what watches a module."""

@@ -6,8 +6,8 @@ With A the vertical convolution, R the horizontal one, L the link, and * over th
 
 Written as separate operations, most of the time of narrow layers goes into taking maps of the whole
 batch to memory and back: padding, cropping, sums, gates and their gradients. Here all of it is done
-image by image (`accelerate.stack_kernels`). Sums are fused and ordered otherwise than torch's, so values
-are the same but for rounding: good enough for gradients. Evaluation never does this.
+image by image (`accelerate.stack_kernels`). Sums are fused and ordered otherwise than torch's, so
+values are the same but for rounding: good enough for gradients.
 """
 
 from collections.abc import Sequence
