@@ -69,7 +69,7 @@ def build(
     *,
     shape: Sequence[int],
     levels: int,
-    seed: int = 0,
+    seed: int | None = None,
     **options: object,
 ) -> PixelModel:
     """Build an untrained model, in evaluation mode.
@@ -78,7 +78,8 @@ def build(
         name: One of `names()`.
         shape: (C, H, W) of the images.
         levels: K, 2 to 256.
-        seed: Of the initial weights: the same seed gives the same weights.
+        seed: Of the initial weights: the same seed gives the same weights. None: they are drawn
+            from torch's global generator.
         **options: Fields of the model's `Config`. `condition` may be one condition or several.
 
     Returns:
@@ -100,15 +101,16 @@ def build_from(
     *,
     shape: Sequence[int],
     levels: int,
-    seed: int = 0,
+    seed: int | None = None,
     options: Mapping[str, object],
     where: str = "model",
 ) -> PixelModel:
     """`build` with the options as a mapping; `where` names their source in errors."""
     chosen: Any = model_class(name)
     config: Any = build_settings(chosen.Config, read_options(options, where), where=where)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with torch.random.fork_rng(devices=[], enabled=seed is not None):
+        if seed is not None:
+            torch.manual_seed(seed)
         model: PixelModel = chosen(tuple(shape), levels, config)
     return model.eval()
 
