@@ -66,7 +66,7 @@ def test_input_form_computes_w_of_x_plus_w_h():
     layer = ConditionalConv2d(conv, conditioner(ClassCondition(3, form="input"))).double()
     x = torch.randn(1, 2, 4, 6).double()
     heard = layer(x, condition_for(ClassCondition(3, form="input"), 1))
-    weights = layer.before.layers["0"].weight[:, 1, 0, 0]
+    weights = layer.inject.before.layers["0"].weight[:, 1, 0, 0]
     torch.testing.assert_close(heard, conv(x + weights.view(1, 2, 1, 1)))
 
 
@@ -76,7 +76,7 @@ def test_bias_form_computes_w_x_plus_b_plus_v_y():
     layer = ConditionalConv2d(conv, conditioner(ClassCondition(3))).double()
     x = torch.randn(1, 2, 4, 6).double()
     heard = layer(x, condition_for(ClassCondition(3), 2))
-    bias = layer.behind.layers["0"].weight[:, 2, 0, 0]
+    bias = layer.inject.after.layers["0"].weight[:, 2, 0, 0]
     torch.testing.assert_close(heard, conv(x) + bias.view(1, 4, 1, 1))
 
 
@@ -89,7 +89,7 @@ def test_gate_form_adds_v_h_inside_both_halves_behind_the_link():
     layer, x = model.first, torch.randn(1, 2, 4, 6).double()
     embedding = model.condition(torch.tensor([1]), 1)
     inside = layer.horizontal(x) + layer.link(layer.vertical(x))
-    heard = layer.hears_h.gate.layers["0"].weight[:, 1, 0, 0].view(1, 6, 1, 1)
+    heard = layer.inject_gate_h.layers["0"].weight[:, 1, 0, 0].view(1, 6, 1, 1)
     f, g = (inside + heard).chunk(2, 1)
     expected = layer.out(torch.tanh(f) * torch.sigmoid(g))
     torch.testing.assert_close(layer(x, x, embedding)[1], expected)

@@ -38,6 +38,7 @@ SHIPPED = Path(__file__).parent / "shipped"
 
 STORED_NAMES = {
     r"\binject_last\.(before|after)\b": r"last_\1",
+    r"\binject_gate_([vh])\b": r"hears_\1.gate",
     r"\binject_(v|h|link|out|skip|squash)\b": r"hears_\1",
     r"\binject\.": "",
     r"\bafter\.layers\b": "behind.layers",
@@ -49,7 +50,7 @@ def stored_name(name: str) -> str:
     """What a parameter is called on disk and in fingerprints: names there never change.
 
     Example:
-        >>> stored_name("layers.0.inject_h.gate.layers.0.weight")
+        >>> stored_name("layers.0.inject_gate_h.layers.0.weight")
         'layers.0.hears_h.gate.layers.0.weight'
     """
     for pattern, stored in STORED_NAMES.items():

@@ -159,7 +159,7 @@ def _chain(
 
 def _is_constant(inject: Injections, embedding: Embedding) -> bool:
     """Whether conditions only add to a convolution's bias."""
-    return not inject.before.layers and (embedding.everywhere or not inject.after.layers)
+    return inject.before.is_empty and (embedding.everywhere or inject.after.is_empty)
 
 
 def _constant(conv: MaskedConv2d) -> Tensor:
@@ -195,8 +195,8 @@ def _both_stacks(
     weights = [layer.vertical.weight, layer.horizontal.masked, layer.link.weight]
     added = [
         above.after(bias, embedding),
-        row.gate(row.after(row_bias, embedding), embedding),
-        above.gate(torch.zeros_like(bias), embedding),
+        layer.inject_gate_h(row.after(row_bias, embedding), embedding),
+        layer.inject_gate_v(torch.zeros_like(bias), embedding),
     ]
     if out is not None:
         weights, added = [*weights, out.masked], [*added, _constant(out)]

@@ -28,6 +28,7 @@ from nextpixel.nn import (
     Embedding,
     Gate,
     HorizontalConv2d,
+    Injection,
     Injections,
     MaskedConv2d,
     PositionMap,
@@ -123,14 +124,16 @@ class GatedLayer(nn.Module):
         self.out = None if ends else narrow(features, features)
         self.skip = narrow(features, config.head_features) if config.skip else None
         self.dropout = nn.Dropout(config.dropout) if config.dropout else nn.Identity()
-        every, gates = config.condition_all, ("gate", "map")
+        every, gates = config.condition_all, conditioner.widths("gate", "map")
         self.inject_link = Injections(conditioner, both, both, enabled=every)
         self.inject_out = Injections(conditioner, features, features, enabled=every and not ends)
         self.inject_skip = Injections(
             conditioner, features, config.head_features, enabled=every and config.skip
         )
-        self.inject_v = Injections(conditioner, inputs, both, gate=() if final else gates)
-        self.inject_h = Injections(conditioner, inputs, both, gate=gates)
+        self.inject_v = Injections(conditioner, inputs, both)
+        self.inject_gate_v = Injection([] if final else gates, both)
+        self.inject_h = Injections(conditioner, inputs, both)
+        self.inject_gate_h = Injection(gates, both)
         self.gate = Gate()
 
     def lower(self, program: Program, v: Map, h: Map, groups: int) -> tuple[Map, Map, Map | None]:
@@ -144,13 +147,13 @@ class GatedLayer(nn.Module):
             self.inject_h.lower(program, left, h, order),
             self.inject_link.lower(program, link, above, order),
         )
-        opened = program.gate(program.inject(row, self.inject_h.gate, order), groups)
+        opened = program.gate(program.inject(row, self.inject_gate_h, order), groups)
         skip = change = opened
         if self.skip is not None:
             skip = self.inject_skip.lower(program, self.skip.lower, opened)
         if self.out is not None:
             change = self.inject_out.lower(program, self.out.lower, opened)
-        v = program.gate(program.inject(above, self.inject_v.gate))
+        v = program.gate(program.inject(above, self.inject_gate_v))
         h = change if self.first else program.add(h, change)
         return v, h, None if self.skip is None else skip
 
@@ -170,8 +173,8 @@ class GatedLayer(nn.Module):
         above = self.inject_v(self.vertical, v, embedding)
         row = self.inject_h(self.horizontal, h, embedding)
         row = row + self.inject_link(self.link, above, embedding)
-        v = self.gate(self.inject_v.gate(above, embedding))
-        opened = self.gate(self.inject_h.gate(row, embedding))
+        v = self.gate(self.inject_gate_v(above, embedding))
+        opened = self.gate(self.inject_gate_h(row, embedding))
         return v, *self.mix(h, opened, embedding)
 
     def mix(self, h: Tensor, opened: Tensor, embedding: Embedding) -> tuple[Tensor, Tensor | None]:

@@ -91,14 +91,13 @@ class MaskedConv2d(nn.Module):
 
 
 class Injections(nn.Module):
-    """Where a convolution takes in conditions: before it, after it, and in the gate that follows.
+    """Where a convolution takes in conditions: before it, and after it.
 
     Args:
         conditioner: What can be given, and in which form; see `nextpixel.nn.condition`.
         inputs: Features that the convolution reads.
         outputs: Features that it gives.
         after: Forms of a condition that are added after the convolution.
-        gate: Forms that are added in the gate, which the layer does by itself.
         enabled: False: none is added anywhere.
     """
 
@@ -109,20 +108,16 @@ class Injections(nn.Module):
         outputs: int,
         *,
         after: Sequence[str] = ("bias",),
-        gate: Sequence[str] = (),
         enabled: bool = True,
     ) -> None:
         super().__init__()
-        forms = (("input",), after, gate) if enabled else ((), (), ())
-        widths = [conditioner.widths(*each) for each in forms]
-        self.before = Injection(widths[0], inputs)
-        self.after = Injection(widths[1], outputs)
-        self.gate = Injection(widths[2], outputs)
+        self.before = Injection(conditioner.widths("input") if enabled else [], inputs)
+        self.after = Injection(conditioner.widths(*after) if enabled else [], outputs)
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is added before or after the convolution."""
-        return not (self.before.layers or self.after.layers)
+        """Whether nothing is added, whatever is given."""
+        return self.before.is_empty and self.after.is_empty
 
     def lower(
         self,
