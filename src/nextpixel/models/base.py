@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from nextpixel.heads import Distribution, Head, make_head
 from nextpixel.images import check_levels, to_network
-from nextpixel.models.options import ModelConfig, color_groups
+from nextpixel.models.options import ModelConfig, check_groups, color_groups
 from nextpixel.nn import (
     NO_EMBEDDING,
     ClassCondition,
@@ -79,6 +79,7 @@ class PixelModel(nn.Module, ABC):
         self.config = config
         self.edge = config.edge
         self.groups = color_groups(config.colors, shape[0])
+        check_groups(config, self.groups)
         self.head = make_head(config.head, levels)
         conditions = config.condition if conditions is None else conditions
         self.conditioner = Conditioner(conditions, shape)

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nextpixel.models.base import PixelModel
-from nextpixel.models.options import ModelConfig, check_counts
+from nextpixel.models.options import ModelConfig, check_counts, check_sides
 from nextpixel.nn import (
     Condition,
     Conditioner,
@@ -70,13 +70,19 @@ class GatedPixelCNNConfig(ModelConfig):
     def __post_init__(self) -> None:
         """Check the sizes and shares."""
         super().__post_init__()
-        check_counts(self, "features", "side", "head_features")
+        check_counts(self, "features", "head_features")
         check_counts(self, "layers", least=0)
-        check_counts(self, "first_side", least=3)
+        check_sides(self, "first_side", least=3)
+        check_sides(self, "side")
         if not self.dilations or min(self.dilations) < 1:
             raise ValueError(f"dilations must be a list of 1 or more, got {self.dilations}")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must be at least 0 and below 1, got {self.dropout}")
+
+    @property
+    def feature_options(self) -> tuple[str, ...]:
+        """Names of the options that count features."""
+        return ("features", "head_features")
 
     def dilation(self, layer: int) -> int:
         """Distance between the taps of a layer after the first, counted from 0."""

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nextpixel.models.base import PixelModel
-from nextpixel.models.options import ModelConfig, check_counts
+from nextpixel.models.options import ModelConfig, check_counts, check_sides
 from nextpixel.nn import (
     ConditionalConv2d,
     Conditioner,
@@ -51,8 +51,14 @@ class PixelCNNConfig(ModelConfig):
     def __post_init__(self) -> None:
         """Check the sizes."""
         super().__post_init__()
-        check_counts(self, "features", "layers", "side")
+        check_counts(self, "features", "layers")
         check_counts(self, "pointwise", least=0)
+        check_sides(self, "side")
+
+    @property
+    def feature_options(self) -> tuple[str, ...]:
+        """Names of the options that count features."""
+        return ("features",)
 
 
 class PixelCNN(PixelModel):

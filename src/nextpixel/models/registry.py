@@ -1,6 +1,7 @@
 """Models by name. A new model is a new file and one line here."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 import torch
@@ -93,7 +94,15 @@ def build(
         >>> model.log_prob(torch.zeros(3, 1, 8, 8, dtype=torch.int64)).shape
         torch.Size([3])
     """
+    for field in fields(model_class(name).Config):
+        value = options.get(field.name)
+        if isinstance(value, str) and type(field.default) in _NO_WORDS:  # files have words for all
+            kind = _NO_WORDS[type(field.default)]
+            raise ValueError(f"model: {field.name} must be {kind}, got {value!r}")
     return build_from(name, shape=shape, levels=levels, seed=seed, options=options)
+
+
+_NO_WORDS = {int: "an integer", float: "a number", bool: "true or false"}
 
 
 def build_from(

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nextpixel.models.base import PixelModel
-from nextpixel.models.options import ModelConfig, check_choice, check_counts
+from nextpixel.models.options import ModelConfig, check_choice, check_counts, check_sides
 from nextpixel.models.pixelcnn import lower_norm, make_norm
 from nextpixel.nn import ConditionalConv2d, Conditioner, Embedding, MaskedConv2d, PositionMap
 from nextpixel.order import Shape
@@ -57,9 +57,16 @@ class ResidualPixelCNNConfig(ModelConfig):
     def __post_init__(self) -> None:
         """Check the sizes and choices."""
         super().__post_init__()
-        check_counts(self, "features", "inner", "blocks", "first_side", "side")
+        check_counts(self, "features", "inner", "blocks")
         check_counts(self, "head_features", least=0)
+        check_sides(self, "first_side", "side")
         check_choice("block", self.block, BLOCKS)
+
+    @property
+    def feature_options(self) -> tuple[str, ...]:
+        """Names of the options that count features."""
+        names = ("features", "inner", "head_features")
+        return names if self.block != "single" else ("features", "head_features")
 
 
 class ResidualBlock(nn.Module):

@@ -234,7 +234,15 @@ class Injection(nn.Module):
         return not len(self.layers)
 
     def forward(self, x: Tensor, embedding: Embedding) -> Tensor:
-        """X + what the conditions say, (B, features, H, W) -> the same."""
+        """X + what the conditions add, (B, features, H, W) -> the same.
+
+        Raises:
+            ValueError: If there is no embedding of a condition that the layer takes.
+        """
         for number, layer in self.layers.items():
+            if int(number) >= len(embedding.parts):
+                raise ValueError(
+                    "condition must be given: the model takes one, and `model.condition` embeds it"
+                )
             x = x + layer(embedding.parts[int(number)])
         return x
