@@ -156,6 +156,6 @@ def test_masks_do_not_zero_weights_twice():
         ({"side": 4}, "side must be odd"),
     ],
 )
-def test_a_gated_net_that_cannot_be_meant_is_refused(options, text):
+def test_a_gated_net_that_is_invalid_is_refused(options, text):
     with pytest.raises(ValueError, match=text):
         build("gated-pixelcnn", shape=(1, 4, 4), levels=2, **options)

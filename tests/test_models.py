@@ -105,7 +105,7 @@ def test_seed_001_net_has_its_blocks():
         ({"name": "residual-pixelcnn", "blocks": -1}, "blocks must be at least 1, got -1"),
     ],
 )
-def test_build_refuses_what_cannot_be_meant(change, text):
+def test_build_refuses_what_is_invalid(change, text):
     arguments = {"name": "pixelcnn", **BUILD, **change}
     with pytest.raises(ValueError, match=text):
         models.build(arguments.pop("name"), **arguments)

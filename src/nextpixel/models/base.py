@@ -49,10 +49,10 @@ class PixelModel(nn.Module, ABC):
         shape: (C, H, W) of the images.
         levels: K, 2 to 256.
         config: The model's options.
-        conditions: What the model can be told beside the past; None: those of `config`.
+        conditions: Its conditions in addition to the past; None: those of `config`.
 
     Raises:
-        ValueError: If `shape` or `levels` cannot be meant.
+        ValueError: If `shape` or `levels` is invalid.
     """
 
     name: ClassVar[str]
@@ -170,8 +170,8 @@ class PixelModel(nn.Module, ABC):
 
         Args:
             levels: Integers 0..K-1, shape (B, C, H, W).
-            condition: What the model was built to be told, one entry an image: labels (B,), vectors
-                (B, D) or maps (B, D, h, w); a tuple of them where there are several.
+            condition: Of the kinds that the model was built with, one entry an image: labels (B,),
+                vectors (B, D) or maps (B, D, h, w); a tuple of them where there are several.
 
         Returns:
             Distributions over (B, C, H, W).

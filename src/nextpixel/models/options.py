@@ -19,8 +19,8 @@ class ModelConfig:
             one included (seed 004), or only at those of its hidden features (the papers).
         head: Name of the head: "auto" (one logit for two levels, a softmax for more), or a
             registered one; see `nextpixel.heads`.
-        edge: Whether the network's input has, beside each color, a plane of ones: it tells the zero
-            padding around the image from a level that happens to map to zero.
+        edge: Whether the network's input has, next to each color, a plane of ones: it tells the
+            zero padding around the image from a level that happens to map to zero.
         scale: What levels become for the network: "symmetric", -1 to 1, or "unit", 0 to 1, on which
             level 0 equals the padding (`nextpixel.images`).
     """

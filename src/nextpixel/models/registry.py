@@ -44,7 +44,7 @@ def read_options(options: Mapping[str, object], where: str) -> dict[str, object]
     """Options with their conditions made: each a section of settings, or a condition already.
 
     Raises:
-        ValueError: If a condition cannot be meant.
+        ValueError: If a condition is invalid.
     """
     read = dict(options)
     given = read.get("condition") or ()
@@ -87,7 +87,7 @@ def build(
         The model.
 
     Raises:
-        ValueError: If there is no such model or option, or a value cannot be meant.
+        ValueError: If there is no such model or option, or a value is invalid.
 
     Example:
         >>> model = build("pixelcnn", shape=(1, 8, 8), levels=2, features=8, layers=2)
