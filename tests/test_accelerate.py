@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from nextpixel import build
+from nextpixel import TrainConfig, build, fit, load_data
 from nextpixel.accelerate import accelerated, chains, spectral, stacks
 from nextpixel.accelerate.layers import FUSED
 from nextpixel.models import GatedPixelCNN, PixelModel, ResidualPixelCNN
@@ -298,3 +298,20 @@ def test_kernels_are_right_in_code_for_other_processors(kind, tmp_path):
     tests = [*files, "-k", "float64 and (single or plain)"]
     said = run(["-m", "pytest", "-p", "no:cacheprovider", *tests], name, features, str(tmp_path))
     assert "passed" in said
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_fit_accelerates_unless_asked_not_to(wanted, monkeypatch):
+    calls, fused = [], stacks.both_stacks
+    monkeypatch.setattr(
+        stacks, "both_stacks", lambda *given, **how: calls.append(1) or fused(*given, **how)
+    )
+    data = load_data("digits")
+    model = build("gated-pixelcnn", shape=data.shape, levels=17, **WIDE["gated-pixelcnn"])
+    fit(model, data, TrainConfig(steps=1, batch_size=4, accelerate=wanted))
+    assert bool(calls) == wanted
+
+
+def test_accelerate_must_be_true_or_false():
+    with pytest.raises(TypeError, match="accelerate must be true or false, got 'no'"):
+        TrainConfig(accelerate="no")
