@@ -87,7 +87,7 @@ def job(folder: str, steps: int, how: str) -> dict[str, float]:
 
 
 def train(data: Dataset, steps: int) -> None:
-    model = npx.build("pixelcnn", shape=data.shape, levels=2, features=8, layers=2)
+    model = npx.build("pixelcnn", seed=0, shape=data.shape, levels=2, features=8, layers=2)
     config = npx.TrainConfig(steps=steps, batch_size=BATCH, threads=1, validation_images=100)
     npx.fit(model, data, config)
     npx.evaluate(model, data.test.take(1000))

@@ -35,7 +35,7 @@ def nets() -> dict[str, npx.models.PixelModel]:
         "mnist4-gated (seed 002)": npx.build_recipe("mnist4-gated"),
         "mnist256-pixelcnn (seed 000)": npx.build_recipe("mnist256-pixelcnn"),
         "gated, 10 layers of 128": npx.build(
-            "gated-pixelcnn", shape=(1, 28, 28), levels=256, **GATED
+            "gated-pixelcnn", seed=0, shape=(1, 28, 28), levels=256, **GATED
         ),
     }
 

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from nextpixel.accelerate.compiled import convs
-from nextpixel.accelerate.convs import before
+from nextpixel.accelerate.convs import padded_input
 from nextpixel.accelerate.grids import convolve, correlate, image_of
 from nextpixel.accelerate.tiles import TILE
 from nextpixel.runtime.compiling import compiled
@@ -29,21 +29,21 @@ SIZES = {"128 to 64": (128, 64, ((0, 0),)), "64 to 64, 3x3": (64, 64, BELOW)}
 
 
 @compiled
-def convolve_often(source, stretches, weights, target):
+def convolve_often(source, spans, weights, target):
     for _ in range(TIMES):
-        convolve(source, stretches, weights, target)
+        convolve(source, spans, weights, target)
 
 
 @compiled
-def correlate_often(source, stretches, back, sums):
+def correlate_often(source, spans, back, sums):
     for _ in range(TIMES):
-        correlate(source, stretches, back, sums, 0)
+        correlate(source, spans, back, sums, 0)
 
 
 def ways(inputs: int, outputs: int, taps: tuple[tuple[int, int], ...]) -> dict[str, Callable]:
     """What is timed: each does the multiplications of `TIMES` images."""
     (conv,) = convs([taps], [(outputs, inputs)], SIDE)
-    source = before(conv, SIDE, SIDE)
+    source = padded_input(conv, SIDE, SIDE)
     source.data[:] = np.random.default_rng(0).standard_normal(source.data.size)
     weights = np.full(len(taps) * inputs * outputs, 0.01, np.float32)
     sums = np.zeros_like(weights)

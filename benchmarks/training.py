@@ -6,7 +6,7 @@
 A step is forward, backward and the optimiser, on MNIST. "public" is `training_baseline.py`: full
 k x k kernels, masks multiplied into the weights, (B, C, H, W). First both are shown to be the same
 function with the same gradients, in float64 (what training does otherwise in float32,
-tests/test_stacks.py and tests/test_chains.py compare). Then they take turns; figures are medians of
+tests/test_accelerate.py compares). Then they take turns; figures are medians of
 rounds. GFLOP/s are of the multiplications with taps that some output sees, not of those with all of
 the full kernels, nor of those that a product of spectra does. Yardsticks of the same run are a
 large product of matrices and a large convolution (peaks, best of ten). The profile is of one
@@ -38,7 +38,7 @@ KINDS = {
     "compiled layers": ("_BothStacks", "_Chain"),
     "spectra": ("fft", "aten::bmm"),
     "convolutions": ("convolution", "mkldnn", "addmm", "aten::mm"),
-    "tanh and sigmoid": ("tanh", "sigmoid"),
+    "gates": ("_Gate", "tanh", "sigmoid"),
     "padding": ("pad", "aten::narrow", "aten::fill_", "aten::zero_"),
     "copies": ("aten::copy_", "aten::clone", "aten::cat", "contiguous"),
     "normalisation": ("batch_norm",),

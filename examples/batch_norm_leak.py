@@ -32,7 +32,7 @@ def main() -> None:
     features, layers = (8, 2) if parser.parse_args().quick else (64, 8)
     net = {"side": 7, "pointwise": 0, "batch_norm": True, "bias": False}
     model = npx.build(
-        "pixelcnn", shape=(1, 28, 28), levels=256, features=features, layers=layers, **net
+        "pixelcnn", seed=0, shape=(1, 28, 28), levels=256, features=features, layers=layers, **net
     ).double()
     torch.nn.init.normal_(model.last.weight, std=0.1, generator=torch.Generator().manual_seed(0))
     levels = npx.load_data("mnist").train.levels[:2]

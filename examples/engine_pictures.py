@@ -230,11 +230,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/engine_pictures"), help="folder")
     out = parser.parse_args().out
     out.mkdir(parents=True, exist_ok=True)
-    plain = npx.build("pixelcnn", shape=(1, 8, 8), levels=4, features=4, layers=2, side=3)
+    plain = npx.build("pixelcnn", seed=0, shape=(1, 8, 8), levels=4, features=4, layers=2, side=3)
     gated = npx.build(
-        "gated-pixelcnn", shape=(1, 8, 8), levels=4, features=4, layers=1, first_side=3
+        "gated-pixelcnn", seed=0, shape=(1, 8, 8), levels=4, features=4, layers=1, first_side=3
     )
-    wide = npx.build("pixelcnn", shape=(1, 12, 12), levels=4, features=4, layers=2, side=5)
+    wide = npx.build("pixelcnn", seed=0, shape=(1, 12, 12), levels=4, features=4, layers=2, side=5)
     keep(lowered([plain, gated]), out / "engine-lowered.png", "two small models as programs")
     keep(rings(wide), out / "engine-rings.png", "what is kept of feature maps")
 

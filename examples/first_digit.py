@@ -79,6 +79,7 @@ gallery.sheet(digits.levels, known, completed.unflatten(0, (-1, 4)), 2)
 data = npx.load_data("digits")
 small = npx.build(
     "gated-pixelcnn",
+    seed=0,
     shape=data.shape,
     levels=data.level_count,
     features=16,

@@ -146,14 +146,14 @@ def test_codes_that_do_not_fit_are_refused(codes, error, text):
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"condition": npx.ClassCondition(3)}, "condition must be left out: the decoder is told"),
+        ({"condition": npx.ClassCondition(3)}, "condition must be left out: the decoder is given"),
         ({"code": 0}, "code must be at least 1, got 0"),
         ({"encoder_features": 0}, "encoder_features must be at least 1, got 0"),
         ({"features": 0}, "features must be at least 1, got 0"),
     ],
     ids=["condition", "code", "encoder", "decoder"],
 )
-def test_an_auto_encoder_that_cannot_be_meant_is_refused(options, text):
+def test_an_auto_encoder_that_is_invalid_is_refused(options, text):
     with pytest.raises(ValueError, match=text):
         npx.build("autoencoder", shape=SHAPE, levels=2, **options)
 

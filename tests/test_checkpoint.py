@@ -98,6 +98,38 @@ def test_masks_are_not_saved(folder):
     assert not [name for name in load_file(folder / WEIGHTS) if "mask" in name]
 
 
+def test_names_on_disk_are_those_of_the_first_models(tmp_path):
+    """Attributes of a model may get other names; files, archives and fingerprints never do."""
+    options = {**CASES["gated"].options, "layers": 0, "skip": True, "condition_all": True}
+    condition = [npx.ClassCondition(3), npx.ClassCondition(3, form="input")]
+    gate = [npx.ClassCondition(3, form="gate")]
+    model = npx.build(
+        "gated-pixelcnn", shape=(1, 4, 4), levels=2, condition=[*condition, *gate], **options
+    )
+    npx.save(model, tmp_path / "gated")
+    found = [
+        name for name in load_file(tmp_path / "gated" / checkpoint.WEIGHTS) if "layers" in name
+    ]
+    rooms = ["first.hears_h", "first.hears_v", "first.hears_link", "first.hears_skip"]
+    each = [
+        f"{room}.{at}"
+        for room in [*rooms, "hears_squash"]
+        for at in ("behind.layers.0", "before.layers.1")
+    ]
+    last = ["last_after.layers.0", "last_before.layers.1"]
+    gates = ["first.hears_h.gate.layers.2"]
+    assert sorted(found) == sorted(f"{name}.weight" for name in [*each, *last, *gates])
+    model = npx.build(
+        "pixelcnn", shape=(1, 4, 4), levels=2, layers=1, pointwise=0, condition=condition
+    )
+    npx.save(model, tmp_path / "plain")
+    found = [
+        name for name in load_file(tmp_path / "plain" / checkpoint.WEIGHTS) if "layers" in name
+    ]
+    each = ["hidden.0.conv.before.layers.1.weight", "hidden.0.conv.behind.layers.0.weight"]
+    assert sorted(found) == each
+
+
 def test_a_model_is_saved_over_another(folder):
     other = build(features=6)
     npx.save(other, folder)

@@ -1,4 +1,4 @@
-"""Conditions: what can be given, how it is checked, and how layers hear it."""
+"""Conditions: what can be given, how it is checked, and how layers receive it."""
 
 import pytest
 import torch
@@ -17,17 +17,17 @@ def conditioner(*conditions):
 
 
 def condition_for(condition, label):
-    """What a layer in float64 hears of one label."""
+    """The embedding of one label, in float64."""
     embedding = conditioner(condition)(torch.tensor([label]), 1)
     return Embedding(tuple(part.double() for part in embedding.parts))
 
 
-def test_a_label_is_heard_as_a_one_hot_vector():
+def test_a_label_is_embedded_as_a_one_hot_vector():
     embedding = conditioner(ClassCondition(3))(torch.tensor([2, 0]), 2)
     assert embedding.parts[0].squeeze().tolist() == [[0, 0, 1], [1, 0, 0]]
 
 
-def test_an_unknown_label_is_heard_as_nothing():
+def test_an_unknown_label_is_embedded_as_nothing():
     optional = conditioner(ClassCondition(3, dropout=0.1))
     assert optional(torch.tensor([-1, 1]), 2).parts[0].squeeze().tolist() == [[0, 0, 0], [0, 1, 0]]
     assert not optional(None, 2).parts[0].any()
@@ -65,9 +65,9 @@ def test_input_form_computes_w_of_x_plus_w_h():
     conv = MaskedConv2d(2, 4, 3, sees_self=True).double()
     layer = ConditionalConv2d(conv, conditioner(ClassCondition(3, form="input"))).double()
     x = torch.randn(1, 2, 4, 6).double()
-    heard = layer(x, condition_for(ClassCondition(3, form="input"), 1))
-    weights = layer.before.layers["0"].weight[:, 1, 0, 0]
-    torch.testing.assert_close(heard, conv(x + weights.view(1, 2, 1, 1)))
+    added = layer(x, condition_for(ClassCondition(3, form="input"), 1))
+    weights = layer.inject.before.layers["0"].weight[:, 1, 0, 0]
+    torch.testing.assert_close(added, conv(x + weights.view(1, 2, 1, 1)))
 
 
 def test_bias_form_computes_w_x_plus_b_plus_v_y():
@@ -75,12 +75,12 @@ def test_bias_form_computes_w_x_plus_b_plus_v_y():
     conv = MaskedConv2d(2, 4, 3, sees_self=True).double()
     layer = ConditionalConv2d(conv, conditioner(ClassCondition(3))).double()
     x = torch.randn(1, 2, 4, 6).double()
-    heard = layer(x, condition_for(ClassCondition(3), 2))
-    bias = layer.behind.layers["0"].weight[:, 2, 0, 0]
-    torch.testing.assert_close(heard, conv(x) + bias.view(1, 4, 1, 1))
+    added = layer(x, condition_for(ClassCondition(3), 2))
+    bias = layer.inject.after.layers["0"].weight[:, 2, 0, 0]
+    torch.testing.assert_close(added, conv(x) + bias.view(1, 4, 1, 1))
 
 
-def test_gate_form_adds_v_h_inside_both_halves_behind_the_link():
+def test_gate_form_adds_v_h_inside_both_halves_after_the_link():
     """Seed 002, eq. 3: y = tanh(W_f x + V_f h) * sigmoid(W_g x + V_g h)."""
     model = build(
         "gated-pixelcnn", shape=SHAPE, levels=2, features=3, layers=0, first_side=3,
@@ -89,13 +89,13 @@ def test_gate_form_adds_v_h_inside_both_halves_behind_the_link():
     layer, x = model.first, torch.randn(1, 2, 4, 6).double()
     embedding = model.condition(torch.tensor([1]), 1)
     inside = layer.horizontal(x) + layer.link(layer.vertical(x))
-    heard = layer.hears_h.gate.layers["0"].weight[:, 1, 0, 0].view(1, 6, 1, 1)
-    f, g = (inside + heard).chunk(2, 1)
+    added = layer.inject_gate_h.layers["0"].weight[:, 1, 0, 0].view(1, 6, 1, 1)
+    f, g = (inside + added).chunk(2, 1)
     expected = layer.out(torch.tanh(f) * torch.sigmoid(g))
     torch.testing.assert_close(layer(x, x, embedding)[1], expected)
 
 
-def test_an_injection_adds_the_sum_of_what_it_hears():
+def test_an_injection_adds_the_sum_of_its_parts():
     layer = Injection([2, 0, 1], 3).double()
     parts = (torch.randn(1, 2, 1, 1), torch.randn(1, 9, 1, 1), torch.randn(1, 1, 4, 6))
     embedding = Embedding(tuple(part.double() for part in parts))
@@ -152,7 +152,7 @@ def test_a_condition_that_does_not_fit_is_a_plain_error(conditions, value, error
         (lambda: MapCondition(1, form="bias"), "form must be one of map, input, gate"),
     ],
 )
-def test_a_condition_that_cannot_be_meant_is_refused(make, text):
+def test_a_condition_that_is_invalid_is_refused(make, text):
     with pytest.raises(ValueError, match=text):
         make()
 

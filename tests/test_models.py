@@ -1,10 +1,11 @@
-"""Building models, and what they say to arguments that cannot be meant."""
+"""Building models, and what they say to invalid arguments."""
 
 import pytest
 import torch
 
 from nextpixel import models
-from nextpixel.models import PixelCNN, ResidualPixelCNN
+from nextpixel.models import GatedPixelCNNConfig, PixelCNN, PixelCNNConfig, ResidualPixelCNN
+from nextpixel.nn import NO_EMBEDDING, ClassCondition
 
 BUILD = {"shape": (1, 4, 4), "levels": 2}
 
@@ -25,6 +26,16 @@ def test_the_same_seed_gives_the_same_weights_and_leaves_the_global_one_alone():
     weights = [next(iter(m.parameters())) for m in (first, second, other)]
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
+
+
+def test_without_a_seed_weights_are_drawn_from_torchs_generator():
+    torch.manual_seed(5)
+    first, second = (models.build("pixelcnn", features=4, **BUILD) for _ in range(2))
+    torch.manual_seed(5)
+    again = models.build("pixelcnn", features=4, **BUILD)
+    weights = [next(iter(m.parameters())) for m in (first, second, again)]
+    assert not torch.equal(weights[0], weights[1])
+    assert torch.equal(weights[0], weights[2])
 
 
 @pytest.mark.parametrize("name", models.names())
@@ -69,7 +80,22 @@ def test_seed_001_net_has_its_blocks():
         ({"shape": (28, 28)}, r"shape must be \(colors, height, width\)"),
         ({"shape": (1, 0, 4)}, r"shape must be \(colors, height, width\), each at least 1"),
         ({"side": 4}, "side must be odd"),
-        ({"shape": (3, 4, 4), "features": 64}, "outputs must be a multiple of the 3 color groups"),
+        (
+            {"shape": (3, 4, 4), "features": 64},
+            "features must be a multiple of 3, the number of colors .*, got 64; 63 or 66 would do",
+        ),
+        (
+            {"name": "residual-pixelcnn", "shape": (3, 4, 4), "features": 6, "inner": 2},
+            "inner must be a multiple of 3, the number of colors .*, got 2; 3 would do",
+        ),
+        (
+            {"name": "gated-pixelcnn", "shape": (2, 4, 4), "features": 6, "head_features": 5},
+            "head_features must be a multiple of 2, .*, got 5; 4 or 6 would do",
+        ),
+        ({"name": "gated-pixelcnn", "first_side": 4}, "first_side must be odd, .*, got 4"),
+        ({"name": "residual-pixelcnn", "first_side": 2}, "first_side must be odd, .*, got 2"),
+        ({"layers": "3"}, "layers must be an integer, got '3'"),
+        ({"batch_norm": "no"}, "batch_norm must be true or false, got 'no'"),
         ({"layers": 0}, "layers must be at least 1, got 0"),
         ({"features": 0}, "features must be at least 1, got 0"),
         (
@@ -79,7 +105,7 @@ def test_seed_001_net_has_its_blocks():
         ({"name": "residual-pixelcnn", "blocks": -1}, "blocks must be at least 1, got -1"),
     ],
 )
-def test_build_refuses_what_cannot_be_meant(change, text):
+def test_build_refuses_what_is_invalid(change, text):
     arguments = {"name": "pixelcnn", **BUILD, **change}
     with pytest.raises(ValueError, match=text):
         models.build(arguments.pop("name"), **arguments)
@@ -102,6 +128,23 @@ def test_levels_of_another_kind_or_shape_or_range_are_refused(model):
         model(torch.full((1, 1, 4, 4), 2).tril())
     with pytest.raises(ValueError, match="condition must be None"):
         model(torch.zeros(1, 1, 4, 4, dtype=torch.int64), torch.zeros(1))
+
+
+@pytest.mark.parametrize("config", [PixelCNNConfig, GatedPixelCNNConfig], ids=lambda c: c.__name__)
+@pytest.mark.parametrize("value", ["3", 3.0, True])
+def test_a_config_takes_no_count_that_is_no_integer(config, value):
+    with pytest.raises(TypeError, match=f"layers must be an integer, got {value!r}"):
+        config(layers=value)
+
+
+@pytest.mark.parametrize("name", ["pixelcnn", "residual-pixelcnn", "gated-pixelcnn"])
+def test_a_network_without_the_condition_that_it_takes_says_so(name):
+    model = models.build(name, condition=ClassCondition(3), **BUILD)
+    levels = torch.zeros(2, 1, 4, 4, dtype=torch.int64)
+    with pytest.raises(ValueError, match="condition must be given"):
+        model.predict(levels)
+    with pytest.raises(ValueError, match="condition must be given"):
+        model.network(model.encode(levels), NO_EMBEDDING)
 
 
 def test_kernels_are_all_hidden_convolutions(model):

@@ -8,6 +8,7 @@ or a crash leaves the previous ones.
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -33,6 +34,36 @@ SECTIONS: dict[str, tuple[str, ...]] = {
 }
 """Of `config.json`, and the keys that they must have; () means any."""
 SHIPPED = Path(__file__).parent / "shipped"
+
+
+STORED_NAMES = {
+    r"\binject_last\.(before|after)\b": r"last_\1",
+    r"\binject_gate_([vh])\b": r"hears_\1.gate",
+    r"\binject_(v|h|link|out|skip|squash)\b": r"hears_\1",
+    r"\binject\.": "",
+    r"\bafter\.layers\b": "behind.layers",
+}
+"""What parts of a parameter's name are called on disk, where that is another word."""
+
+
+def stored_name(name: str) -> str:
+    """What a parameter is called on disk and in fingerprints: names there never change.
+
+    Example:
+        >>> stored_name("layers.0.inject_gate_h.layers.0.weight")
+        'layers.0.hears_h.gate.layers.0.weight'
+    """
+    for pattern, stored in STORED_NAMES.items():
+        name = re.sub(pattern, stored, name)
+    return name
+
+
+def stored_state(model: PixelModel) -> dict[str, Tensor]:
+    """The parameters and buffers of a model by the names that they have on disk."""
+    state = model.state_dict()
+    stored = {stored_name(name): tensor for name, tensor in state.items()}
+    assert len(stored) == len(state), "two names are one on disk"
+    return stored
 
 
 def shipped_names() -> list[str]:
@@ -73,7 +104,7 @@ def save(
         "training": dict(training or {}),
         "evaluation": dict(evaluation or {}),
     }
-    tensors = {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
+    tensors = {name: one.detach().contiguous() for name, one in stored_state(model).items()}
     text = json.dumps(config, indent=2) + "\n"
     replace_files({folder / WEIGHTS: tensors_to(tensors), folder / CONFIG: text.encode()})
 
@@ -101,6 +132,7 @@ def load(folder: str | Path) -> PixelModel:
             described["name"],
             shape=described["shape"],
             levels=described["levels"],
+            seed=0,  # torch's own generator stays as it is
             options=described["options"],
             where=f"{where}: model.options",
         )
@@ -175,7 +207,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def _fill(model: PixelModel, tensors: Mapping[str, Tensor], path: Path) -> None:
-    expected = model.state_dict()
+    expected = stored_state(model)
     faults = [f"lacks {name}" for name in expected.keys() - tensors.keys()]
     faults += [f"has an unknown {name}" for name in tensors.keys() - expected.keys()]
     faults += [
@@ -196,7 +228,7 @@ def _fill(model: PixelModel, tensors: Mapping[str, Tensor], path: Path) -> None:
         raise NextPixelError(f"{path} mixes number types ({found}), and a model has one")
     for dtype in dtypes:
         model.to(dtype)
-    model.load_state_dict(dict(tensors))
+    model.load_state_dict({name: tensors[stored_name(name)] for name in model.state_dict()})
 
 
 def replace_file(path: Path, content: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Convolutions behind ReLUs, forward and back, image by image: compiled, for training on CPUs.
+"""Convolutions after ReLUs, forward and back, image by image: compiled, for training on CPUs.
 
 All maps of one image stay in the processor's second cache while they are made and used. Maps are
 (B, H, W, F), flat. Images are independent, so a batch may be split anywhere.
@@ -8,7 +8,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nextpixel.accelerate.convs import Conv, before, behind, panels, panels_back, told, turn
+from nextpixel.accelerate.convs import (
+    Conv,
+    bias_of,
+    padded_gradient,
+    padded_input,
+    panels,
+    panels_back,
+    turn,
+)
 from nextpixel.accelerate.grids import (
     begin,
     convolve,
@@ -24,7 +32,7 @@ from nextpixel.runtime.vectors import WIDTH, add16, relu16, shut16
 
 
 class Chain(NamedTuple):
-    """Convolutions behind each other.
+    """Convolutions one after the other.
 
     Attributes:
         images: B.
@@ -33,7 +41,7 @@ class Chain(NamedTuple):
         convs: The convolutions.
         biases: How many biases they have together.
         rectified: Whether there is a ReLU before the first.
-        residual: Whether what the first hears is added behind the last.
+        residual: Whether what the first reads is added after the last.
     """
 
     images: int
@@ -55,19 +63,19 @@ def rectify(source, target):
 
 
 @compiled
-def shut(heard, target, base):
-    """The gradient of a ReLU: a base and, where what was heard is above zero, the target."""
+def shut(source, target, base):
+    """The gradient of a ReLU: a base and, where what the ReLU read is above zero, the target."""
     for row in range(target.height):
         for column in range(target.width):
-            at, to = place(heard, row, column), place(target, row, column)
+            at, to = place(source, row, column), place(target, row, column)
             also = place(base, row, column)
             for f in range(0, target.features, WIDTH):
-                shut16(target.data, to + f, heard.data, at + f, target.data, to + f)
+                shut16(target.data, to + f, source.data, at + f, target.data, to + f)
                 add16(target.data, to + f, target.data, to + f, base.data, also + f)
 
 
 @compiled
-def hear(chain, source, target):
+def read_first(chain, source, target):
     """What the first convolution reads."""
     if chain.rectified:
         rectify(source, target)
@@ -81,29 +89,29 @@ def forward(chain, weights, biases, x, kept, made):
 
     Args:
         chain: What it consists of.
-        weights: Of all convolutions, one behind the other.
+        weights: Of all convolutions, one after the other.
         biases: Of all convolutions side by side, (B or 1, all).
-        x: What the first hears, (B, H, W, inputs).
+        x: What the first reads, (B, H, W, inputs).
         kept: Room for what the other convolutions read, (B, H, W, inputs) each.
         made: Room for the outcome, (B, H, W, outputs).
     """
     height, width, convs, last = chain.height, chain.width, chain.convs, len(chain.convs) - 1
-    given = [panels(conv, weights) for conv in convs]
-    read = [before(conv, height, width) for conv in convs]
+    packed = [panels(conv, weights) for conv in convs]
+    read = [padded_input(conv, height, width) for conv in convs]
     for image in range(chain.images):
-        heard = image_of(x, image, height, width, convs[0].inputs)
-        hear(chain, heard, read[0])
+        source = image_of(x, image, height, width, convs[0].inputs)
+        read_first(chain, source, read[0])
         for number in range(last):
             conv, target = convs[number], read[number + 1]
-            bias = told(biases, conv.biases, image, chain.biases, target)
+            bias = bias_of(biases, conv.biases, image, chain.biases, target)
             begin(target, zeros_like(target), bias)
-            convolve(read[number], conv.window.seen, given[number], target)
+            convolve(read[number], conv.window.seen, packed[number], target)
             rectify(target, target)
             copy(target, image_of(kept[number], image, height, width, conv.outputs))
         new = image_of(made, image, height, width, convs[last].outputs)
-        base = heard if chain.residual else zeros_like(new)
-        begin(new, base, told(biases, convs[last].biases, image, chain.biases, new))
-        convolve(read[last], convs[last].window.seen, given[last], new)
+        base = source if chain.residual else zeros_like(new)
+        begin(new, base, bias_of(biases, convs[last].biases, image, chain.biases, new))
+        convolve(read[last], convs[last].window.seen, packed[last], new)
 
 
 @compiled
@@ -121,9 +129,9 @@ def backward(chain, weights, x, kept, back, made, of_weights, of_biases):
         of_biases: Zeros, to which those of the biases are added for each image, (B, all).
     """
     height, width, convs, last = chain.height, chain.width, chain.convs, len(chain.convs) - 1
-    given = [panels_back(conv, weights) for conv in convs]
-    read = [before(conv, height, width) for conv in convs]
-    returned = [behind(conv, height, width) for conv in convs]
+    packed = [panels_back(conv, weights) for conv in convs]
+    read = [padded_input(conv, height, width) for conv in convs]
+    returned = [padded_gradient(conv, height, width) for conv in convs]
     sums = np.zeros(of_weights.size, np.float32)
     for image in range(chain.images):
         came = image_of(back, image, height, width, convs[last].outputs)
@@ -132,14 +140,14 @@ def backward(chain, weights, x, kept, back, made, of_weights, of_biases):
             conv, target = convs[number], returned[number - 1]
             copy(image_of(kept[number - 1], image, height, width, conv.inputs), read[number])
             begin(target, zeros_like(target), zeros_like(target))
-            convolve(returned[number], conv.window.back, given[number], target)
+            convolve(returned[number], conv.window.back, packed[number], target)
             shut(read[number], target, zeros_like(target))
-        hear(chain, image_of(x, image, height, width, convs[0].inputs), read[0])
+        read_first(chain, image_of(x, image, height, width, convs[0].inputs), read[0])
         if len(made):
             gone = image_of(made, image, height, width, convs[0].inputs)
             base = came if chain.residual else zeros_like(gone)
             begin(gone, zeros_like(gone), zeros_like(gone))
-            convolve(returned[0], convs[0].window.back, given[0], gone)
+            convolve(returned[0], convs[0].window.back, packed[0], gone)
             if chain.rectified:
                 shut(read[0], gone, base)
             else:

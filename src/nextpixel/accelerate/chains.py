@@ -1,10 +1,10 @@
-"""Convolutions in one operation, each behind a ReLU or one alone, for training on a CPU.
+"""Convolutions in one operation, each after a ReLU or one alone, for training on a CPU.
 
 A block of a residual net is x + conv(ReLU(... conv(ReLU(x)))). As separate operations, every map of
 the batch goes to memory and back between them, and taps that are masked are multiplied with zeros.
-Here an image goes through all of a chain at a time (`nn.chain_kernels`), and only taps that some
-output sees take part. Sums are fused and ordered otherwise than torch's, so values are the same
-but for rounding: good enough for gradients. Evaluation never does this.
+Here an image goes through all of a chain at a time (`accelerate.chain_kernels`), and only taps
+that some output sees take part. Sums are fused and ordered otherwise than torch's, so values are
+the same but for rounding: good enough for gradients.
 """
 
 from collections.abc import Sequence
@@ -21,22 +21,22 @@ if TYPE_CHECKING:
     from nextpixel.accelerate.chain_kernels import Chain
 
 LARGEST = 256
-"""The most features for which `pays`, by measurement on a CPU with AVX-512."""
+"""The most features for which `should_fuse`, by measurement on a CPU with AVX-512."""
 
 
-def pays(x: Tensor, *weights: Tensor) -> bool:
+def should_fuse(x: Tensor, *weights: Tensor) -> bool:
     """Whether `chain` can be used, and is expected to be faster than torch's operations.
 
-    It runs in one thread, so it is for threads that torch has told to work alone, as lanes do.
+    It runs in one thread, so it is for the threads of a run, in each of which torch works alone.
 
     Args:
-        x: What the first convolution, or the ReLU before it, hears.
+        x: What the first convolution, or the ReLU before it, reads.
         weights: Kernels, (outputs, inputs, rows, columns).
     """
     sizes = [*(weight.shape[1] for weight in weights), len(weights[-1])]
     fits = max(sizes) <= LARGEST and not any(size % WIDTH for size in sizes[:-1])
     alone = torch.get_num_threads() == 1
-    wide = any(spectral.pays(x, weight) for weight in weights)
+    wide = any(spectral.should_fuse(x, weight) for weight in weights)
     return fits and alone and usable(x) and not wide
 
 
@@ -52,12 +52,12 @@ def chain(
     """ReLU and convolution, one or more times.
 
     Args:
-        x: What the first ReLU hears, (B, inputs, H, W), float32.
+        x: What the first ReLU reads, (B, inputs, H, W), float32.
         taps: Of each convolution.
         weights: Of each, (outputs, inputs, taps).
         biases: Of each, (B or 1, outputs).
         rectified: Whether there is a ReLU before the first convolution.
-        residual: Whether `x` is added behind the last convolution.
+        residual: Whether `x` is added after the last convolution.
 
     Returns:
         (B, outputs, H, W), differentiable once.
@@ -73,7 +73,7 @@ def chain(
 
 
 def _filled(x: Tensor, dimension: int) -> Tensor:
-    """Zeros behind the outputs of a convolution, to whole vectors."""
+    """Zeros after the outputs of a convolution, to whole vectors."""
     missing = list(x.shape)
     missing[dimension] = -missing[dimension] % WIDTH
     return torch.cat([x, x.new_zeros(missing)], dimension) if missing[dimension] else x

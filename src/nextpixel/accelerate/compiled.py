@@ -15,7 +15,7 @@ from torch import Tensor
 
 if TYPE_CHECKING:
     from nextpixel.accelerate.convs import Conv
-    from nextpixel.accelerate.grids import Stretches, Window
+    from nextpixel.accelerate.grids import Spans, Window
 
 Taps = tuple[tuple[int, int], ...]
 """Rows and columns from a place to what it sees, in the order of the weights."""
@@ -25,9 +25,8 @@ WIDTH = 16
 
 
 def usable(*maps: Tensor) -> bool:
-    """Whether kernels may be used now, can read maps and, where asked for, make their gradients."""
-    eager = not (torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling())
-    return eager and torch.is_grad_enabled() and all(map(_plain, maps)) and has_numba()
+    """Whether kernels can read maps and, where asked for, make their gradients."""
+    return all(map(_plain, maps)) and has_numba()
 
 
 def _plain(x: Tensor) -> bool:
@@ -100,12 +99,12 @@ def _window(taps: Taps, width: int, inputs: int, outputs: int) -> "Window":
     columns = left + width + right
     seen = [(row * columns + column) * inputs for row, column in taps]
     back = [-(row * columns + column) * outputs for row, column in taps]
-    return Window(top, left, right, _stretches(seen, inputs), _stretches(back, outputs))
+    return Window(top, left, right, _spans(seen, inputs), _spans(back, outputs))
 
 
-def _stretches(taps: Sequence[int], length: int) -> "Stretches":
-    """Taps that lie side by side as one stretch of memory."""
-    from nextpixel.accelerate.grids import Stretches
+def _spans(taps: Sequence[int], length: int) -> "Spans":
+    """Taps that lie side by side as one span of memory."""
+    from nextpixel.accelerate.grids import Spans
 
     begins: list[int] = []
     lengths: list[int] = []
@@ -114,6 +113,4 @@ def _stretches(taps: Sequence[int], length: int) -> "Stretches":
             lengths[-1] += length
         else:
             begins, lengths = [*begins, tap], [*lengths, length]
-    return Stretches(
-        np.array(begins, np.int64), np.array(lengths, np.int64), total=length * len(taps)
-    )
+    return Spans(np.array(begins, np.int64), np.array(lengths, np.int64), total=length * len(taps))

@@ -1,6 +1,6 @@
 """The convolutions of a layer in training: their weights in panels, and room for their maps.
 
-Weights of all convolutions of a layer lie one behind the other, each (outputs, taps, inputs), as
+Weights of all convolutions of a layer lie one after the other, each (outputs, taps, inputs), as
 torch has them with features innermost. A panel holds what belongs to 16 features, side by side.
 """
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nextpixel.accelerate.grids import Grid, Window, roomy
+from nextpixel.accelerate.grids import Grid, Window, padded
 from nextpixel.runtime.compiling import compiled, inlined
 from nextpixel.runtime.vectors import WIDTH, copy16
 
@@ -40,20 +40,20 @@ def weights_of(conv, weights):
 
 
 @inlined
-def before(conv, height, width):
-    """A map of what a convolution reads, in its room of zeros."""
+def padded_input(conv, height, width):
+    """A map of what a convolution reads, with zeros around it."""
     window = conv.window
-    return roomy(window, height, width, conv.inputs, window.top, window.left)
+    return padded(window, height, width, conv.inputs, window.top, window.left)
 
 
 @inlined
-def behind(conv, height, width):
-    """A map of what comes back to a convolution, in its room of zeros."""
-    return roomy(conv.window, height, width, conv.outputs, 0, conv.window.right)
+def padded_gradient(conv, height, width):
+    """A map of what comes back to a convolution, with zeros around it."""
+    return padded(conv.window, height, width, conv.outputs, 0, conv.window.right)
 
 
 @inlined
-def inject(biases, start, image, of_all, grid):
+def bias_of(biases, start, image, of_all, grid):
     """Biases at all places of a map: from `start` on, of (B, of_all) or of (1, of_all) for all."""
     at = start + (image * of_all if len(biases) > of_all else 0)
     return Grid(biases, at, 0, 0, grid.height, grid.width, grid.features)
@@ -62,12 +62,12 @@ def inject(biases, start, image, of_all, grid):
 @compiled
 def panels(conv, weights):
     """(outputs, taps, inputs) -> (outputs / 16, taps, inputs, 16), for the way forward."""
-    given, size, to = weights_of(conv, weights), conv.taps * conv.inputs, 0
-    made = np.empty(given.size, np.float32)
+    source, size, to = weights_of(conv, weights), conv.taps * conv.inputs, 0
+    made = np.empty(source.size, np.float32)
     for o in range(0, conv.outputs, WIDTH):
         for k in range(size):
-            for lane in range(WIDTH):
-                made[to + lane] = given[(o + lane) * size + k]
+            for k16 in range(WIDTH):
+                made[to + k16] = source[(o + k16) * size + k]
             to += WIDTH
     return made
 
@@ -75,13 +75,13 @@ def panels(conv, weights):
 @compiled
 def panels_back(conv, weights):
     """(outputs, taps, inputs) -> (inputs / 16, taps, outputs, 16), for the way back."""
-    given, to = weights_of(conv, weights), 0
-    made = np.empty(given.size, np.float32)
+    source, to = weights_of(conv, weights), 0
+    made = np.empty(source.size, np.float32)
     for i in range(0, conv.inputs // WIDTH * WIDTH, WIDTH):  # none goes back to an image's planes
         for tap in range(conv.taps):
             for o in range(conv.outputs):
                 at = (o * conv.taps + tap) * conv.inputs + i
-                copy16(made, to, given, at, given, at)
+                copy16(made, to, source, at, source, at)
                 to += WIDTH
     return made
 
@@ -93,5 +93,5 @@ def turn(conv, sums, of_weights):
     size = conv.taps * conv.inputs
     for o in range(0, conv.outputs, WIDTH):
         for k in range(size):
-            for lane in range(WIDTH):
-                made[(o + lane) * size + k] = found[k * conv.outputs + o + lane]
+            for k16 in range(WIDTH):
+                made[(o + k16) * size + k] = found[k * conv.outputs + o + k16]

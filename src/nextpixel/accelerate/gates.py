@@ -33,13 +33,13 @@ def gate_back16(typingctx, out, to, other, x, i, j, g, k):
     """
     at = types.int64
 
-    def generate(context, builder, signature, given):
+    def generate(context, builder, signature, arguments):
         data, values, back = [
-            pointer(context, builder, signature.args[n], given[n]) for n in (0, 3, 6)
+            pointer(context, builder, signature.args[n], arguments[n]) for n in (0, 3, 6)
         ]
-        places = [(values, given[4]), (values, given[5]), (back, given[7])]
+        places = [(values, arguments[4]), (values, arguments[5]), (back, arguments[7])]
         read = [Value(builder, load(builder, array, place)) for array, place in places]
-        for made, place in zip(gate_gradients(*read), given[1:3], strict=True):
+        for made, place in zip(gate_gradients(*read), arguments[1:3], strict=True):
             store(builder, made.value, data, place)
         return context.get_dummy_value()
 

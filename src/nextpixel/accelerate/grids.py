@@ -39,7 +39,7 @@ class Grid(NamedTuple):
     features: int
 
 
-class Stretches(NamedTuple):
+class Spans(NamedTuple):
     """What a place sees: `lengths` floats from `begins` on, counted from its own first feature.
 
     `total` is the sum of the lengths.
@@ -51,7 +51,7 @@ class Stretches(NamedTuple):
 
 
 class Window(NamedTuple):
-    """The taps of a convolution, for maps that it finds in a room of zeros.
+    """The taps of a convolution, for maps that have zeros around them.
 
     Attributes:
         top: Rows of zeros above the map that it reads; below, where gradients are read.
@@ -64,8 +64,8 @@ class Window(NamedTuple):
     top: int
     left: int
     right: int
-    seen: Stretches
-    back: Stretches
+    seen: Spans
+    back: Spans
 
 
 @compiled
@@ -76,8 +76,8 @@ def image_of(maps, image, height, width, features):
 
 
 @compiled
-def roomy(window, height, width, features, top, left):
-    """A map of zeros in a room of zeros, from the room's row `top` and column `left` on."""
+def padded(window, height, width, features, top, left):
+    """A map of zeros with zeros around it: `top` rows above, `left` columns to the left."""
     row = (window.left + width + window.right) * features
     data = np.zeros((window.top + height) * row, np.float32)
     return Grid(data, top * row + left * features, row, features, height, width, features)
@@ -121,10 +121,10 @@ def begin(target, base, bias):
 
 
 @compiled
-def convolve(source, stretches, weights, target):
+def convolve(source, spans, weights, target):
     """Add to a target the products of panels of weights with what its places see in a source."""
     x, y, q_step, t_step = source.data, target.data, source.step, target.step
-    begins, lengths, inputs = stretches
+    begins, lengths, inputs = spans
     tiled, fours = target.width // TILE * TILE, target.width // 4 * 4
     for row in range(target.height):
         for f in range(0, target.features, WIDTH):
@@ -141,10 +141,10 @@ def convolve(source, stretches, weights, target):
 
 
 @compiled
-def correlate(source, stretches, back, sums, start):
+def correlate(source, spans, back, sums, start):
     """Add to weights (inputs, outputs), over all places, what was seen times what came back."""
     x, g, q_step, g_step, outputs = source.data, back.data, source.step, back.step, back.features
-    begins, lengths, _ = stretches
+    begins, lengths, _ = spans
     for row in range(back.height):
         to = start
         for s in range(len(begins)):

@@ -5,7 +5,7 @@ With ^ the discrete Fourier transform over rows and columns, for outputs o and i
 .. math:: \hat y_o(f) = \sum_i \hat x_i(f) \, \hat w_{oi}(f).
 
 A 4x7 kernel multiplies 28 times a pixel, the product of spectra 3 to 5 times. The transforms cost a
-constant for each feature, so this pays for many features and wide kernels only.
+constant for each feature, so this should_fuse for many features and wide kernels only.
 
 An image is cut into stripes of rows that overlap by the height of the kernel: products are then of
 larger matrices, and the kernels need fewer frequencies. Zeros keep the circle from closing.
@@ -21,10 +21,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 FEATURES, SIDE, IMAGES = 64, 7, 8
-"""The least of each for which `pays`, by measurement on a CPU with AVX-512."""
+"""The least of each for which `should_fuse`, by measurement on a CPU with AVX-512."""
 
 
-def pays(x: Tensor, weight: Tensor) -> bool:
+def should_fuse(x: Tensor, weight: Tensor) -> bool:
     """Whether `convolve` is expected to be faster than torch's convolution."""
     outputs, inputs, _, side = weight.shape
     enough = min(outputs, inputs) >= FEATURES and side >= SIDE and len(x) >= IMAGES
@@ -66,7 +66,7 @@ def _spectra(planes: Tensor, size: tuple[int, int], order: tuple[int, ...]) -> T
 
 
 def _planes(spectra: Tensor, size: tuple[int, int], order: tuple[int, ...]) -> Tensor:
-    """The inverse of `_spectra`, with the dimensions behind the frequencies in `order`."""
+    """The inverse of `_spectra`, with the dimensions after the frequencies in `order`."""
     grid = spectra.view(size[0], -1, *spectra.shape[1:])
     found: Tensor = torch.fft.irfft2(grid.permute(*(2 + at for at in order), 0, 1), s=size)
     return found
@@ -93,6 +93,7 @@ class _Convolution(torch.autograd.Function):
         return y.flatten(2, 3)[:, :, :height]
 
     @staticmethod
+    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ANN401
         images, kernels = ctx.saved_tensors
         (count, inputs, height, width), (_, _, rows, side), size, step = ctx.sizes

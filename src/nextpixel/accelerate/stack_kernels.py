@@ -9,7 +9,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nextpixel.accelerate.convs import Conv, before, behind, panels, panels_back, told, turn
+from nextpixel.accelerate.convs import (
+    Conv,
+    bias_of,
+    padded_gradient,
+    padded_input,
+    panels,
+    panels_back,
+    turn,
+)
 from nextpixel.accelerate.gates import gate_back16
 from nextpixel.accelerate.grids import (
     begin,
@@ -39,7 +47,7 @@ class Layer(NamedTuple):
         opened: Where what is added in the vertical gate begins among the biases.
         biases: How many biases there are, those in the gate among them.
         mixes: Whether the last convolution is part of it.
-        residual: Whether the horizontal stack that it reads is added behind that.
+        residual: Whether the horizontal stack that it reads is added after that.
     """
 
     images: int
@@ -72,7 +80,7 @@ def gate(source, added, target):
 
 @compiled
 def gate_back(source, added, came, target):
-    """Gradients of what `gate` was given."""
+    """Gradients of what `gate` read."""
     features = came.features
     both = np.empty(2 * features, np.float32)
     for row in range(target.height):
@@ -92,7 +100,7 @@ def forward(layer, weights, biases, stacks, kept, made):
 
     Args:
         layer: What it consists of.
-        weights: Of all convolutions, one behind the other.
+        weights: Of all convolutions, one after the other.
         biases: Of all convolutions and the vertical gate side by side, (B or 1, all).
         stacks: The vertical and the horizontal one, (B, H, W, inputs).
         kept: Room for what the two gates read, (B, H, W, 2 F).
@@ -101,9 +109,11 @@ def forward(layer, weights, biases, stacks, kept, made):
     """
     height, width, features = layer.height, layer.width, layer.out.outputs
     vertical, horizontal, link, out = layer.vertical, layer.horizontal, layer.link, layer.out
-    given_v, given_h, given_l = [panels(conv, weights) for conv in (vertical, horizontal, link)]
-    given_o = panels(out, weights) if layer.mixes else weights
-    read_v, read_h, read_o = [before(conv, height, width) for conv in (vertical, horizontal, out)]
+    packed_v, packed_h, packed_l = [panels(conv, weights) for conv in (vertical, horizontal, link)]
+    packed_o = panels(out, weights) if layer.mixes else weights
+    read_v, read_h, read_o = [
+        padded_input(conv, height, width) for conv in (vertical, horizontal, out)
+    ]
     for image in range(layer.images):
         v, h = [image_of(maps, image, height, width, vertical.inputs) for maps in stacks]
         above, row = [image_of(maps, image, height, width, 2 * features) for maps in kept]
@@ -111,17 +121,17 @@ def forward(layer, weights, biases, stacks, kept, made):
         copy(v, read_v)
         copy(h, read_h)
         nothing = zeros_like(above)
-        begin(above, nothing, told(biases, vertical.biases, image, layer.biases, above))
-        begin(row, nothing, told(biases, horizontal.biases, image, layer.biases, row))
-        convolve(read_v, vertical.window.seen, given_v, above)
-        convolve(read_h, horizontal.window.seen, given_h, row)
-        convolve(above, link.window.seen, given_l, row)
-        gate(above, told(biases, layer.opened, image, layer.biases, above), new_v)
+        begin(above, nothing, bias_of(biases, vertical.biases, image, layer.biases, above))
+        begin(row, nothing, bias_of(biases, horizontal.biases, image, layer.biases, row))
+        convolve(read_v, vertical.window.seen, packed_v, above)
+        convolve(read_h, horizontal.window.seen, packed_h, row)
+        convolve(above, link.window.seen, packed_l, row)
+        gate(above, bias_of(biases, layer.opened, image, layer.biases, above), new_v)
         if layer.mixes:
             gate(row, nothing, read_o)
             base = h if layer.residual else zeros_like(new_h)
-            begin(new_h, base, told(biases, out.biases, image, layer.biases, new_h))
-            convolve(read_o, out.window.seen, given_o, new_h)
+            begin(new_h, base, bias_of(biases, out.biases, image, layer.biases, new_h))
+            convolve(read_o, out.window.seen, packed_o, new_h)
         else:
             gate(row, nothing, new_h)
 
@@ -143,18 +153,20 @@ def backward(layer, weights, biases, stacks, kept, back, made, of_weights, of_bi
     """
     height, width, features = layer.height, layer.width, layer.out.outputs
     vertical, horizontal, link, out = layer.vertical, layer.horizontal, layer.link, layer.out
-    given_l = panels_back(link, weights)
-    given_v, given_h = [panels_back(conv, weights) for conv in (vertical, horizontal)]
-    given_o = panels_back(out, weights) if layer.mixes else weights
-    read_v, read_h, gates = [before(conv, height, width) for conv in (vertical, horizontal, out)]
-    back_v, back_h = [behind(conv, height, width) for conv in (vertical, horizontal)]
+    packed_l = panels_back(link, weights)
+    packed_v, packed_h = [panels_back(conv, weights) for conv in (vertical, horizontal)]
+    packed_o = panels_back(out, weights) if layer.mixes else weights
+    read_v, read_h, gates = [
+        padded_input(conv, height, width) for conv in (vertical, horizontal, out)
+    ]
+    back_v, back_h = [padded_gradient(conv, height, width) for conv in (vertical, horizontal)]
     sums = np.zeros(of_weights.size, np.float32)
     for image in range(layer.images):
         v, h = [image_of(maps, image, height, width, vertical.inputs) for maps in stacks]
         above, row = [image_of(maps, image, height, width, 2 * features) for maps in kept]
         came_v, came_h = [image_of(maps, image, height, width, features) for maps in back]
         at, nothing = image * layer.biases, zeros_like(above)
-        gate_back(above, told(biases, layer.opened, image, layer.biases, above), came_v, back_v)
+        gate_back(above, bias_of(biases, layer.opened, image, layer.biases, above), came_v, back_v)
         gather(back_v, of_biases, at + layer.opened)
         came = came_h
         if layer.mixes:
@@ -162,11 +174,11 @@ def backward(layer, weights, biases, stacks, kept, back, made, of_weights, of_bi
             correlate(gates, out.window.seen, came_h, sums, out.weights)
             gather(came_h, of_biases, at + out.biases)
             begin(gates, nothing, nothing)
-            convolve(came_h, out.window.back, given_o, gates)
+            convolve(came_h, out.window.back, packed_o, gates)
             came = gates
         gate_back(row, nothing, came, back_h)
         gather(back_h, of_biases, at + horizontal.biases)
-        convolve(back_h, link.window.back, given_l, back_v)
+        convolve(back_h, link.window.back, packed_l, back_v)
         gather(back_v, of_biases, at + vertical.biases)
         copy(v, read_v)
         copy(h, read_h)
@@ -176,11 +188,11 @@ def backward(layer, weights, biases, stacks, kept, back, made, of_weights, of_bi
         if len(made[0]):
             gone = image_of(made[0], image, height, width, vertical.inputs)
             begin(gone, zeros_like(gone), zeros_like(gone))
-            convolve(back_v, vertical.window.back, given_v, gone)
+            convolve(back_v, vertical.window.back, packed_v, gone)
         if len(made[1]):
             gone = image_of(made[1], image, height, width, horizontal.inputs)
             begin(gone, came_h if layer.residual else zeros_like(gone), zeros_like(gone))
-            convolve(back_h, horizontal.window.back, given_h, gone)
+            convolve(back_h, horizontal.window.back, packed_h, gone)
     for conv in (vertical, horizontal, link):
         turn(conv, sums, of_weights)
     if layer.mixes:

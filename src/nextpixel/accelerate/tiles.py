@@ -45,7 +45,7 @@ def convolved(places: int) -> Any:
 
     In compiled code, f(target, t, t_step, source, q, q_step, begins, lengths, weights, w) adds to
     target[t:t + 16], for place m at t + m * t_step, the products of its inputs with weights. The
-    inputs are stretches of `lengths` floats that begin at q + m * q_step + `begins`. Their weights
+    inputs are spans of `lengths` floats that begin at q + m * q_step + `begins`. Their weights
     lie from w on, 16 for each input.
     """
 
@@ -53,10 +53,14 @@ def convolved(places: int) -> Any:
         at = types.int64
         signature = types.void(target, at, at, source, at, at, begins, lengths, weights, at)
 
-        def generate(context, builder, signature, given):
-            arrays = {k: pointer(context, builder, signature.args[k], given[k]) for k in _ARRAYS}
-            count = context.make_array(signature.args[6])(context, builder, given[6]).nitems
-            _convolve(builder, [arrays.get(k, one) for k, one in enumerate(given)], count, places)
+        def generate(context, builder, signature, arguments):
+            arrays = {
+                k: pointer(context, builder, signature.args[k], arguments[k]) for k in _ARRAYS
+            }
+            count = context.make_array(signature.args[6])(context, builder, arguments[6]).nitems
+            _convolve(
+                builder, [arrays.get(k, one) for k, one in enumerate(arguments)], count, places
+            )
             return context.get_dummy_value()
 
         return signature, generate
@@ -67,15 +71,15 @@ def convolved(places: int) -> Any:
 _ARRAYS = (0, 3, 6, 7, 8)
 
 
-def _convolve(builder: Any, given: Any, count: Any, places: int) -> None:
-    target, t, t_step, source, q, q_step, begins, lengths, weights, w = given
+def _convolve(builder: Any, arguments: Any, count: Any, places: int) -> None:
+    target, t, t_step, source, q, q_step, begins, lengths, weights, w = arguments
     outputs = [_far(builder, t, t_step, m) for m in range(places)]
     sums = [cgutils.alloca_once_value(builder, load(builder, target, at)) for at in outputs]
     reached = cgutils.alloca_once_value(builder, builder.gep(weights, [w]))
-    with cgutils.for_range(builder, count) as stretch:
-        begin = builder.add(q, builder.load(builder.gep(begins, [stretch.index])))
+    with cgutils.for_range(builder, count) as span:
+        begin = builder.add(q, builder.load(builder.gep(begins, [span.index])))
         inputs = [builder.gep(source, [_far(builder, begin, q_step, m)]) for m in range(places)]
-        with cgutils.for_range(builder, builder.load(builder.gep(lengths, [stretch.index]))) as k:
+        with cgutils.for_range(builder, builder.load(builder.gep(lengths, [span.index]))) as k:
             panel = builder.load(reached)
             row = load(builder, panel, ir.Constant(_INDEX, 0))
             for data, total in zip(inputs, sums, strict=True):
@@ -98,9 +102,11 @@ def correlated(inputs: int) -> Any:
         at = types.int64
         signature = types.void(target, at, at, source, at, at, gradient, at, at, at)
 
-        def generate(context, builder, signature, given):
-            arrays = {k: pointer(context, builder, signature.args[k], given[k]) for k in (0, 3, 6)}
-            _correlate(builder, [arrays.get(k, one) for k, one in enumerate(given)], inputs)
+        def generate(context, builder, signature, arguments):
+            arrays = {
+                k: pointer(context, builder, signature.args[k], arguments[k]) for k in (0, 3, 6)
+            }
+            _correlate(builder, [arrays.get(k, one) for k, one in enumerate(arguments)], inputs)
             return context.get_dummy_value()
 
         return signature, generate
@@ -108,8 +114,8 @@ def correlated(inputs: int) -> Any:
     return intrinsic(typing)
 
 
-def _correlate(builder: Any, given: Any, inputs: int) -> None:
-    target, t, t_step, source, q, q_step, gradient, g, g_step, count = given
+def _correlate(builder: Any, arguments: Any, inputs: int) -> None:
+    target, t, t_step, source, q, q_step, gradient, g, g_step, count = arguments
     outputs = [_far(builder, t, t_step, i) for i in range(inputs)]
     sums = [cgutils.alloca_once_value(builder, load(builder, target, at)) for at in outputs]
     with cgutils.for_range(builder, count) as m:

@@ -5,6 +5,7 @@ import json
 from dataclasses import fields, is_dataclass
 from typing import Any
 
+from nextpixel.checkpoint import stored_state
 from nextpixel.codec.header import FINGERPRINT_BYTES
 from nextpixel.models import PixelModel
 
@@ -22,7 +23,7 @@ def fingerprint(model: PixelModel) -> bytes:
         "options": _chosen(model.config),
     }
     digest = hashlib.sha256(json.dumps(described, sort_keys=True, default=str).encode())
-    for name, value in sorted(model.state_dict().items()):
+    for name, value in sorted(stored_state(model).items()):
         digest.update(name.encode())
         digest.update(value.detach().cpu().float().contiguous().numpy().astype("<f4").tobytes())
     return digest.digest()[:FINGERPRINT_BYTES]

@@ -1,4 +1,4 @@
-"""PixelCNN auto-encoder: a convolutional encoder, and a gated PixelCNN told its code.
+"""PixelCNN auto-encoder: a convolutional encoder, and a gated PixelCNN conditioned on its code.
 
 The decoder gives p(x | h(x)), trained end to end. It does not copy: drawn twice from one code, it
 gives two images of the same kind. Since the code is made from the image itself, -log p(x | h(x)) is
@@ -37,7 +37,7 @@ class PixelAutoencoderConfig(GatedPixelCNNConfig):
         super().__post_init__()
         check_counts(self, "code", "encoder_features")
         if self.condition:
-            raise ValueError("condition must be left out: the decoder is told the code alone")
+            raise ValueError("condition must be left out: the decoder is given the code alone")
 
 
 class PixelAutoencoder(GatedPixelCNN):

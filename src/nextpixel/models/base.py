@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from nextpixel.heads import Distribution, Head, make_head
 from nextpixel.images import check_levels, to_network
-from nextpixel.models.options import ModelConfig, color_groups
+from nextpixel.models.options import ModelConfig, check_groups, color_groups
 from nextpixel.nn import (
     NO_EMBEDDING,
     ClassCondition,
@@ -24,6 +24,7 @@ from nextpixel.nn import (
     Conditioner,
     Embedding,
     Injection,
+    Injections,
     MaskedConv2d,
     Value,
     take,
@@ -48,10 +49,10 @@ class PixelModel(nn.Module, ABC):
         shape: (C, H, W) of the images.
         levels: K, 2 to 256.
         config: The model's options.
-        conditions: What the model can be told beside the past; None: those of `config`.
+        conditions: Its conditions in addition to the past; None: those of `config`.
 
     Raises:
-        ValueError: If `shape` or `levels` cannot be meant.
+        ValueError: If `shape` or `levels` is invalid.
     """
 
     name: ClassVar[str]
@@ -60,7 +61,7 @@ class PixelModel(nn.Module, ABC):
     head: Head
     last: MaskedConv2d
     ADDED: ClassVar[tuple[str, ...]] = ("bias", "map")
-    """Forms of a condition that are added behind a convolution."""
+    """Forms of a condition that are added after a convolution."""
 
     def __init__(
         self,
@@ -78,6 +79,7 @@ class PixelModel(nn.Module, ABC):
         self.config = config
         self.edge = config.edge
         self.groups = color_groups(config.colors, shape[0])
+        check_groups(config, self.groups)
         self.head = make_head(config.head, levels)
         conditions = config.condition if conditions is None else conditions
         self.conditioner = Conditioner(conditions, shape)
@@ -98,26 +100,25 @@ class PixelModel(nn.Module, ABC):
         return self.colors * self.head.size
 
     def add_last(self, inputs: int) -> None:
-        """Add the convolution that gives the outputs, as `last`, and where it hears conditions.
+        """Add the convolution that gives the outputs, as `last`, and where it takes in conditions.
 
         Its weights are zeros: training starts from the uniform distribution.
         """
         self.last = MaskedConv2d(inputs, self.outputs, 1, groups=self.groups, sees_self=True)
         nn.init.zeros_(self.last.weight)
-        widths = self.conditioner.widths
-        hears = self.config.condition_all
-        self.last_before = Injection(widths("input") if hears else [], inputs)
-        self.last_after = Injection(widths(*self.ADDED) if hears else [], self.outputs)
+        every = self.config.condition_all
+        self.inject_last = Injections(
+            self.conditioner, inputs, self.outputs, after=self.ADDED, enabled=every
+        )
 
     def read_out(self, x: Tensor, embedding: Embedding) -> Tensor:
-        """`last` on features (B, inputs, h, w), with what it hears of conditions."""
-        outputs: Tensor = self.last_after(self.last(self.last_before(x, embedding)), embedding)
+        """`last` on features (B, inputs, h, w), with conditions."""
+        outputs: Tensor = self.inject_last(self.last, x, embedding)
         return outputs
 
     def lower_last(self, program: Program, x: Map) -> None:
         """`read_out` as operations that end the program."""
-        made = self.last.lower(program, program.inject(x, self.last_before))
-        program.output = program.inject(made, self.last_after)
+        program.output = self.inject_last.lower(program, self.last.lower, x)
 
     def kernels(self) -> list[nn.Parameter]:
         """Weights that an optimiser may read as matrices: kernels of hidden convolutions."""
@@ -169,8 +170,8 @@ class PixelModel(nn.Module, ABC):
 
         Args:
             levels: Integers 0..K-1, shape (B, C, H, W).
-            condition: What the model was built to be told, one entry an image: labels (B,), vectors
-                (B, D) or maps (B, D, h, w); a tuple of them where there are several.
+            condition: Of the kinds that the model was built with, one entry an image: labels (B,),
+                vectors (B, D) or maps (B, D, h, w); a tuple of them where there are several.
 
         Returns:
             Distributions over (B, C, H, W).

@@ -13,27 +13,26 @@ References:
 """
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nextpixel.accelerate import blocks, stacks
 from nextpixel.models.base import PixelModel
-from nextpixel.models.options import ModelConfig, check_counts
+from nextpixel.models.options import ModelConfig, check_counts, check_sides
 from nextpixel.nn import (
-    NO_EMBEDDING,
     Condition,
     Conditioner,
     Embedding,
+    Gate,
     HorizontalConv2d,
     Injection,
+    Injections,
     MaskedConv2d,
     PositionMap,
     VerticalConv2d,
-    gate,
 )
 from nextpixel.nn.gated import grouped
 from nextpixel.order import Shape
@@ -46,15 +45,15 @@ class GatedPixelCNNConfig(ModelConfig):
 
     Attributes:
         features: Features of each stack.
-        layers: Gated layers behind the first.
+        layers: Gated layers after the first.
         first_side: Width of the first layer's kernels; odd.
         side: Width of the other kernels; odd.
-        dilations: Distance between taps, layer by layer behind the first, over and over.
+        dilations: Distance between taps, layer by layer after the first, over and over.
         skip: Whether every layer feeds the head directly, by a 1x1 convolution of its own; else the
             head reads the last horizontal stack alone.
         head_features: Features between the last two 1x1 convolutions.
         dropout: Share of gate outputs set to zero in training.
-        position: Whether a learned map is added to both stacks behind the first layer; the model
+        position: Whether a learned map is added to both stacks after the first layer; the model
             then takes images of one size only.
     """
 
@@ -71,74 +70,23 @@ class GatedPixelCNNConfig(ModelConfig):
     def __post_init__(self) -> None:
         """Check the sizes and shares."""
         super().__post_init__()
-        check_counts(self, "features", "side", "head_features")
+        check_counts(self, "features", "head_features")
         check_counts(self, "layers", least=0)
-        check_counts(self, "first_side", least=3)
+        check_sides(self, "first_side", least=3)
+        check_sides(self, "side")
         if not self.dilations or min(self.dilations) < 1:
             raise ValueError(f"dilations must be a list of 1 or more, got {self.dilations}")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must be at least 0 and below 1, got {self.dropout}")
 
+    @property
+    def feature_options(self) -> tuple[str, ...]:
+        """Names of the options that count features."""
+        return ("features", "head_features")
+
     def dilation(self, layer: int) -> int:
-        """Distance between the taps of a layer behind the first, counted from 0."""
+        """Distance between the taps of a layer after the first, counted from 0."""
         return self.dilations[layer % len(self.dilations)]
-
-
-class Hearing(nn.Module):
-    """Where one stack of a layer hears conditions: around its convolution, and in its gate.
-
-    Args:
-        conditioner: What can be given, and in which form.
-        inputs: Features that the convolution reads.
-        outputs: Features that it gives: both halves of the gate.
-        gated: Whether there is a gate behind it that matters.
-    """
-
-    def __init__(
-        self, conditioner: Conditioner, inputs: int, outputs: int, *, gated: bool = True
-    ) -> None:
-        super().__init__()
-        self.before = Injection(conditioner.widths("input"), inputs)
-        self.behind = Injection(conditioner.widths("bias"), outputs)
-        self.gate = Injection(conditioner.widths("gate", "map") if gated else [], outputs)
-
-    def lower(
-        self, program: Program, conv: Callable[[Program, Map], Map], x: Map, order: Tensor
-    ) -> Map:
-        """`conv` as operations, its outputs in `order`."""
-        heard = conv(program, program.inject(x, self.before))
-        return program.inject(heard, self.behind, order)
-
-
-class Around(nn.Module):
-    """Where a 1x1 convolution hears conditions: before it ("input") and behind it ("bias").
-
-    Args:
-        conditioner: What can be given, and in which form.
-        inputs: Features that the convolution reads.
-        outputs: Features that it gives.
-        hears: Whether it hears anything.
-    """
-
-    def __init__(self, conditioner: Conditioner, inputs: int, outputs: int, *, hears: bool) -> None:
-        super().__init__()
-        self.before = Injection(conditioner.widths("input") if hears else [], inputs)
-        self.behind = Injection(conditioner.widths("bias") if hears else [], outputs)
-
-    def forward(self, conv: nn.Module, x: Tensor, embedding: Embedding) -> Tensor:
-        """`conv` of x, (B, inputs, H, W) -> (B, outputs, H, W)."""
-        heard: Tensor = self.behind(conv(self.before(x, embedding)), embedding)
-        return heard
-
-    def lower(
-        self,
-        program: Program,
-        conv: Callable[[Program, Map], Map],
-        x: Map,
-        order: Tensor | None = None,
-    ) -> Map:
-        """`forward` as operations, the outputs of `conv` in `order`."""
-        return program.inject(conv(program, program.inject(x, self.before)), self.behind, order)
 
 
 class GatedLayer(nn.Module):
@@ -146,8 +94,8 @@ class GatedLayer(nn.Module):
 
     Args:
         config: Sizes and switches.
-        conditioner: What it hears: before the convolutions ("input"), behind them ("bias"), or in
-            the gates ("gate", "map").
+        conditioner: Its conditions: added before the convolutions ("input"), after them ("bias"),
+            or in the gates ("gate", "map").
         inputs: Features, or planes of the image in the first layer.
         groups: Color groups.
         side: Width of the kernels.
@@ -171,8 +119,7 @@ class GatedLayer(nn.Module):
     ) -> None:
         super().__init__()
         both = 2 * config.features
-        self.first, self.features, self.drops = first, config.features, config.dropout > 0
-        self.hears_all = config.condition_all
+        self.first = first
         self.vertical = VerticalConv2d(inputs, both, side, first=first, dilation=dilation)
         self.horizontal = HorizontalConv2d(
             inputs, both, side, groups=groups, sees_self=not first, sets=2, dilation=dilation
@@ -183,34 +130,36 @@ class GatedLayer(nn.Module):
         self.out = None if ends else narrow(features, features)
         self.skip = narrow(features, config.head_features) if config.skip else None
         self.dropout = nn.Dropout(config.dropout) if config.dropout else nn.Identity()
-        self.hears_link = Around(conditioner, both, both, hears=config.condition_all)
-        self.hears_out = Around(
-            conditioner, features, features, hears=config.condition_all and not ends
+        every, gates = config.condition_all, conditioner.widths("gate", "map")
+        self.inject_link = Injections(conditioner, both, both, enabled=every)
+        self.inject_out = Injections(conditioner, features, features, enabled=every and not ends)
+        self.inject_skip = Injections(
+            conditioner, features, config.head_features, enabled=every and config.skip
         )
-        self.hears_skip = Around(
-            conditioner, features, config.head_features, hears=config.condition_all and config.skip
-        )
-        self.hears_v = Hearing(conditioner, inputs, both, gated=not final)
-        self.hears_h = Hearing(conditioner, inputs, both)
+        self.inject_v = Injections(conditioner, inputs, both)
+        self.inject_gate_v = Injection([] if final else gates, both)
+        self.inject_h = Injections(conditioner, inputs, both)
+        self.inject_gate_h = Injection(gates, both)
+        self.gate = Gate()
 
     def lower(self, program: Program, v: Map, h: Map, groups: int) -> tuple[Map, Map, Map | None]:
         """`forward` as operations."""
         features = self.horizontal.weight.shape[0] // 2
         plain, order = torch.arange(2 * features), grouped(features, groups)
-        above = self.hears_v.lower(program, self.vertical.lower, v, plain)
+        above = self.inject_v.lower(program, self.vertical.lower, v, plain)
         left = functools.partial(self.horizontal.lower, order=order)
         link = functools.partial(self._lower_link, order=order)
         row = program.add(
-            self.hears_h.lower(program, left, h, order),
-            self.hears_link.lower(program, link, above, order),
+            self.inject_h.lower(program, left, h, order),
+            self.inject_link.lower(program, link, above, order),
         )
-        opened = program.gate(program.inject(row, self.hears_h.gate, order), groups)
+        opened = program.gate(program.inject(row, self.inject_gate_h, order), groups)
         skip = change = opened
         if self.skip is not None:
-            skip = self.hears_skip.lower(program, self.skip.lower, opened)
+            skip = self.inject_skip.lower(program, self.skip.lower, opened)
         if self.out is not None:
-            change = self.hears_out.lower(program, self.out.lower, opened)
-        v = program.gate(program.inject(above, self.hears_v.gate))
+            change = self.inject_out.lower(program, self.out.lower, opened)
+        v = program.gate(program.inject(above, self.inject_gate_v))
         h = change if self.first else program.add(h, change)
         return v, h, None if self.skip is None else skip
 
@@ -227,47 +176,19 @@ class GatedLayer(nn.Module):
         self, v: Tensor, h: Tensor, embedding: Embedding
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Two stacks (B, inputs, H, W) -> two stacks (B, features, H, W), and the skip if any."""
-        heard = self.hears_v.before(v, embedding), self.hears_h.before(h, embedding)
-        at_once = self.training and embedding.everywhere and stacks.pays(heard, self.features)
-        at_once = at_once and not self.hears_all
-        plain = self.skip is None and not self.drops and heard[1] is h
-        if at_once and plain and self.out is not None:
-            return *self._at_once(*heard, embedding, self.out), None
-        v, opened = self._at_once(*heard, embedding) if at_once else self._gates(*heard, embedding)
+        above = self.inject_v(self.vertical, v, embedding)
+        row = self.inject_h(self.horizontal, h, embedding)
+        row = row + self.inject_link(self.link, above, embedding)
+        v = self.gate(self.inject_gate_v(above, embedding))
+        opened = self.gate(self.inject_gate_h(row, embedding))
+        return v, *self.mix(h, opened, embedding)
+
+    def mix(self, h: Tensor, opened: Tensor, embedding: Embedding) -> tuple[Tensor, Tensor | None]:
+        """The horizontal stack (B, inputs, H, W) and its gates' outputs -> the stack, the skip."""
         opened = self.dropout(opened)
-        skip = None if self.skip is None else self.hears_skip(self.skip, opened, embedding)
-        change = opened if self.out is None else self.hears_out(self.out, opened, embedding)
-        return v, change if self.first else h + change, skip
-
-    def _gates(self, v: Tensor, h: Tensor, embedding: Embedding) -> tuple[Tensor, Tensor]:
-        """The vertical stack, and the gates of the horizontal one."""
-        above = self.hears_v.behind(self.vertical(v), embedding)
-        row = self.hears_h.behind(self.horizontal(h), embedding) + self.hears_link(
-            self.link, above, embedding
-        )
-        return gate(self.hears_v.gate(above, embedding)), gate(self.hears_h.gate(row, embedding))
-
-    def _at_once(
-        self, v: Tensor, h: Tensor, embedding: Embedding, out: MaskedConv2d | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """As `_gates` in one operation; with `out`, which comes last, both stacks."""
-        row_bias = self.horizontal.bias + self._link_bias
-        above = self.hears_v.behind(self.vertical.bias.view(1, -1, 1, 1), embedding)
-        row = self.hears_h.gate(
-            self.hears_h.behind(row_bias.view(1, -1, 1, 1), embedding), embedding
-        )
-        told = self.hears_v.gate(torch.zeros_like(row_bias).view(1, -1, 1, 1), embedding)
-        weights = [self.vertical.weight, self.horizontal.masked, self.link.weight]
-        added = [above, row, told]
-        if out is not None and out.bias is not None:
-            weights, added = [*weights, out.masked], [*added, out.bias.view(1, -1, 1, 1)]
-        return stacks.both_stacks(
-            (v, h),
-            (self.vertical.taps, self.horizontal.taps),
-            [weight.flatten(2) for weight in weights],
-            [one.flatten(1) for one in added],
-            residual=not self.first,
-        )
+        skip = None if self.skip is None else self.inject_skip(self.skip, opened, embedding)
+        change = opened if self.out is None else self.inject_out(self.out, opened, embedding)
+        return change if self.first else h + change, skip
 
 
 class GatedPixelCNN(PixelModel):
@@ -319,8 +240,8 @@ class GatedPixelCNN(PixelModel):
         self.position_h = PositionMap(features, shape) if config.position else None
         read = config.head_features if config.skip else features
         self.squash = MaskedConv2d(read, config.head_features, 1, groups=groups, sees_self=True)
-        self.hears_squash = Around(
-            self.conditioner, read, config.head_features, hears=config.condition_all
+        self.inject_squash = Injections(
+            self.conditioner, read, config.head_features, enabled=config.condition_all
         )
         self.add_last(config.head_features)
 
@@ -343,7 +264,7 @@ class GatedPixelCNN(PixelModel):
             total = None if skip is None or total is None else program.add(total, skip)
         x = h if total is None else program.relu(total)
         self.lower_last(
-            program, program.relu(self.hears_squash.lower(program, self.squash.lower, x))
+            program, program.relu(self.inject_squash.lower(program, self.squash.lower, x))
         )
         return program
 
@@ -355,9 +276,9 @@ class GatedPixelCNN(PixelModel):
         for layer in self.layers:
             v, h, skip = layer(v, h, embedding)
             total = None if skip is None else total + skip
-        x, rectified = (h, False) if total is None else (total, True)
-        head = [self.squash, self.last]
-        if blocks.pays(x, head, NO_EMBEDDING) and not self.config.condition_all:
-            return blocks.block(x, head, NO_EMBEDDING, rectified=rectified)
-        x = F.relu(x) if rectified else x
-        return self.read_out(F.relu_(self.hears_squash(self.squash, x, embedding)), embedding)
+        return self.read_out(h if total is None else F.relu(total), embedding)
+
+    def read_out(self, x: Tensor, embedding: Embedding) -> Tensor:
+        """The last two convolutions, (B, inputs, h, w) -> (B, outputs, h, w)."""
+        x = F.relu(self.inject_squash(self.squash, x, embedding))
+        return super().read_out(x, embedding)

@@ -14,13 +14,13 @@ class ModelConfig:
 
     Attributes:
         colors: "dependent" (G sees R of its pixel) or "independent".
-        condition: What the model is told beside the past: labels, vectors, maps.
-        condition_all: Whether every convolution of the network hears the condition, the last one
-            included (seed 004), or only those of its hidden features (the papers).
+        condition: What the model is given in addition to the past: labels, vectors, maps.
+        condition_all: Whether the condition is added at every convolution of the network, the last
+            one included (seed 004), or only at those of its hidden features (the papers).
         head: Name of the head: "auto" (one logit for two levels, a softmax for more), or a
             registered one; see `nextpixel.heads`.
-        edge: Whether the network's input has, beside each color, a plane of ones: it tells the zero
-            padding around the image from a level that happens to map to zero.
+        edge: Whether the network's input has, next to each color, a plane of ones: it tells the
+            zero padding around the image from a level that happens to map to zero.
         scale: What levels become for the network: "symmetric", -1 to 1, or "unit", 0 to 1, on which
             level 0 equals the padding (`nextpixel.images`).
     """
@@ -40,6 +40,11 @@ class ModelConfig:
         """
         check_choice("colors", self.colors, COLOR_MODES)
         check_choice("scale", self.scale, SCALES)
+
+    @property
+    def feature_options(self) -> tuple[str, ...]:
+        """Names of the options that count features; colors that depend on each other share them."""
+        return ()
 
 
 def color_groups(mode: str, colors: int) -> int:
@@ -63,11 +68,47 @@ def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
 
 
 def check_counts(config: object, *names: str, least: int = 1) -> None:
-    """Refuse counts of a config that are too small.
+    """Refuse counts of a config that are too small or no integers.
 
     Raises:
-        ValueError: Naming the first of them.
+        TypeError: Naming the first that is no integer.
+        ValueError: Naming the first that is too small.
     """
     for name in names:
-        if getattr(config, name) < least:
-            raise ValueError(f"{name} must be at least {least}, got {getattr(config, name)}")
+        value = getattr(config, name)
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise TypeError(f"{name} must be an integer, got {value!r}")
+        if value < least:
+            raise ValueError(f"{name} must be at least {least}, got {value}")
+
+
+def check_sides(config: object, *names: str, least: int = 1) -> None:
+    """Refuse widths of kernels that are too small or have no centre.
+
+    Raises:
+        TypeError: Naming the first that is no integer.
+        ValueError: Naming the first that is too small or even.
+    """
+    check_counts(config, *names, least=least)
+    for name in names:
+        if getattr(config, name) % 2 == 0:
+            raise ValueError(
+                f"{name} must be odd, so that the kernel has a centre, got {getattr(config, name)}"
+            )
+
+
+def check_groups(config: ModelConfig, groups: int) -> None:
+    """Refuse numbers of features that cannot be shared out to the colors.
+
+    Raises:
+        ValueError: Naming the first of them, and what would do.
+    """
+    for name in config.feature_options:
+        value = getattr(config, name)
+        if value % groups:
+            below = value // groups * groups
+            others = f"{below} or {below + groups}" if below else str(groups)
+            raise ValueError(
+                f"{name} must be a multiple of {groups}, the number of colors that depend on each "
+                f"other, got {value}; {others} would do, or colors='independent'"
+            )

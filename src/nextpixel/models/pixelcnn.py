@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nextpixel.models.base import PixelModel
-from nextpixel.models.options import ModelConfig, check_counts
+from nextpixel.models.options import ModelConfig, check_counts, check_sides
 from nextpixel.nn import (
     ConditionalConv2d,
     Conditioner,
@@ -51,8 +51,14 @@ class PixelCNNConfig(ModelConfig):
     def __post_init__(self) -> None:
         """Check the sizes."""
         super().__post_init__()
-        check_counts(self, "features", "layers", "side")
+        check_counts(self, "features", "layers")
         check_counts(self, "pointwise", least=0)
+        check_sides(self, "side")
+
+    @property
+    def feature_options(self) -> tuple[str, ...]:
+        """Names of the options that count features."""
+        return ("features",)
 
 
 class PixelCNN(PixelModel):
@@ -107,8 +113,6 @@ class PixelCNN(PixelModel):
         del corner
         for layer in self.hidden:
             x = layer(x, embedding)
-        if self.training:  # many outputs come back as their softmax reads them: levels innermost
-            x = x.contiguous(memory_format=torch.channels_last)
         return self.read_out(x, embedding)
 
 
@@ -133,7 +137,7 @@ class Layer(nn.Module):
 
     Args:
         conv: The convolution.
-        conditioner: What it hears.
+        conditioner: Conditions of the convolution.
         batch_norm: Whether its outputs are normalised.
     """
 
@@ -148,4 +152,4 @@ class Layer(nn.Module):
 
     def forward(self, x: Tensor, embedding: Embedding) -> Tensor:
         """(B, inputs, H, W) -> (B, features, H, W)."""
-        return F.relu_(self.norm(self.conv(x, embedding)))
+        return F.relu(self.norm(self.conv(x, embedding)))

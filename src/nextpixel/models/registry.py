@@ -1,6 +1,7 @@
 """Models by name. A new model is a new file and one line here."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 import torch
@@ -43,7 +44,7 @@ def read_options(options: Mapping[str, object], where: str) -> dict[str, object]
     """Options with their conditions made: each a section of settings, or a condition already.
 
     Raises:
-        ValueError: If a condition cannot be meant.
+        ValueError: If a condition is invalid.
     """
     read = dict(options)
     given = read.get("condition") or ()
@@ -69,7 +70,7 @@ def build(
     *,
     shape: Sequence[int],
     levels: int,
-    seed: int = 0,
+    seed: int | None = None,
     **options: object,
 ) -> PixelModel:
     """Build an untrained model, in evaluation mode.
@@ -78,21 +79,30 @@ def build(
         name: One of `names()`.
         shape: (C, H, W) of the images.
         levels: K, 2 to 256.
-        seed: Of the initial weights: the same seed gives the same weights.
+        seed: Of the initial weights: the same seed gives the same weights. None: they are drawn
+            from torch's global generator.
         **options: Fields of the model's `Config`. `condition` may be one condition or several.
 
     Returns:
         The model.
 
     Raises:
-        ValueError: If there is no such model or option, or a value cannot be meant.
+        ValueError: If there is no such model or option, or a value is invalid.
 
     Example:
         >>> model = build("pixelcnn", shape=(1, 8, 8), levels=2, features=8, layers=2)
         >>> model.log_prob(torch.zeros(3, 1, 8, 8, dtype=torch.int64)).shape
         torch.Size([3])
     """
+    for field in fields(model_class(name).Config):
+        value = options.get(field.name)
+        if isinstance(value, str) and type(field.default) in _NO_WORDS:  # files have words for all
+            kind = _NO_WORDS[type(field.default)]
+            raise ValueError(f"model: {field.name} must be {kind}, got {value!r}")
     return build_from(name, shape=shape, levels=levels, seed=seed, options=options)
+
+
+_NO_WORDS = {int: "an integer", float: "a number", bool: "true or false"}
 
 
 def build_from(
@@ -100,15 +110,16 @@ def build_from(
     *,
     shape: Sequence[int],
     levels: int,
-    seed: int = 0,
+    seed: int | None = None,
     options: Mapping[str, object],
     where: str = "model",
 ) -> PixelModel:
     """`build` with the options as a mapping; `where` names their source in errors."""
     chosen: Any = model_class(name)
     config: Any = build_settings(chosen.Config, read_options(options, where), where=where)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with torch.random.fork_rng(devices=[], enabled=seed is not None):
+        if seed is not None:
+            torch.manual_seed(seed)
         model: PixelModel = chosen(tuple(shape), levels, config)
     return model.eval()
 

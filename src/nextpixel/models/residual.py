@@ -6,17 +6,14 @@ References: van den Oord, Kalchbrenner, Kavukcuoglu (2016), Pixel Recurrent Neur
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nextpixel.accelerate import blocks
 from nextpixel.models.base import PixelModel
-from nextpixel.models.options import ModelConfig, check_choice, check_counts
+from nextpixel.models.options import ModelConfig, check_choice, check_counts, check_sides
 from nextpixel.models.pixelcnn import lower_norm, make_norm
 from nextpixel.nn import ConditionalConv2d, Conditioner, Embedding, MaskedConv2d, PositionMap
 from nextpixel.order import Shape
@@ -38,7 +35,7 @@ class ResidualPixelCNNConfig(ModelConfig):
         block: "bottleneck" is the paper's x + conv(ReLU(...)) of 1x1, k x k, 1x1; "single" has one
             k x k convolution from `features` to `features`, faster on CPUs for its size;
             "post-activation" is the published code of seed 004, ReLU(norm(x + ReLU(conv(...)))) of
-            the bottleneck's convolutions, with ReLU(norm) behind the first layer too.
+            the bottleneck's convolutions, with ReLU(norm) after the first layer too.
         head_features: Features between the two last 1x1 convolutions; 0: there is one alone.
         position: Whether a learned map (features, H, W) is added after the first layer. It is the
             same for all images, so it leaks nothing; the model then takes images of one size only.
@@ -60,9 +57,16 @@ class ResidualPixelCNNConfig(ModelConfig):
     def __post_init__(self) -> None:
         """Check the sizes and choices."""
         super().__post_init__()
-        check_counts(self, "features", "inner", "blocks", "first_side", "side")
+        check_counts(self, "features", "inner", "blocks")
         check_counts(self, "head_features", least=0)
+        check_sides(self, "first_side", "side")
         check_choice("block", self.block, BLOCKS)
+
+    @property
+    def feature_options(self) -> tuple[str, ...]:
+        """Names of the options that count features."""
+        names = ("features", "inner", "head_features")
+        return names if self.block != "single" else ("features", "head_features")
 
 
 class ResidualBlock(nn.Module):
@@ -71,7 +75,7 @@ class ResidualBlock(nn.Module):
     Args:
         config: Sizes of the block.
         groups: Color groups of its features.
-        conditioner: What its convolutions hear.
+        conditioner: Conditions of its convolutions.
     """
 
     def __init__(
@@ -85,7 +89,6 @@ class ResidualBlock(nn.Module):
         with torch.no_grad():  # keeps the sum of many blocks from growing
             convs[-1].weight.mul_(1 / math.sqrt(config.blocks))
         self.layers = nn.ModuleList(ConditionalConv2d(conv, conditioner) for conv in convs)
-        self.normed = config.batch_norm
         self.norms = nn.ModuleList(
             make_norm(conv.weight.shape[1], batch_norm=config.batch_norm) for conv in convs
         )
@@ -108,15 +111,10 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor, embedding: Embedding) -> Tensor:
         """(B, features, H, W) -> the same."""
-        layers = cast("Sequence[ConditionalConv2d]", self.layers)
-        if not self.normed and blocks.pays(x, layers, embedding):
-            return blocks.block(x, layers, embedding, residual=True)
         change = x
         for norm, layer in zip(self.norms, self.layers, strict=True):
-            # In place: what a convolution or a norm gave is needed by nobody else, but x is.
-            heard = norm(change)
-            change = layer(F.relu(heard, inplace=heard is not x), embedding)
-        return change.add_(x)
+            change = layer(F.relu(norm(change)), embedding)
+        return x + change
 
 
 class PostActivationBlock(nn.Module):
@@ -125,7 +123,7 @@ class PostActivationBlock(nn.Module):
     Args:
         config: Sizes of the block.
         groups: Color groups of its features.
-        conditioner: What its convolutions hear.
+        conditioner: Conditions of its convolutions.
     """
 
     def __init__(
@@ -224,20 +222,12 @@ class ResidualPixelCNN(PixelModel):
             x = F.relu(self.norm(x))
         for block in self.blocks:
             x = block(x, embedding)
-        if self._head_at_once(x, embedding):
-            return blocks.block(x, self._head, embedding)
+        return self.read_out(x, embedding)
+
+    def read_out(self, x: Tensor, embedding: Embedding) -> Tensor:
+        """What follows the blocks, (B, features, h, w) -> (B, outputs, h, w)."""
         if not self.post:
             x = F.relu(self.norm(x))
         if self.squash is not None:
-            x = F.relu_(self.squash(x, embedding))
-        return self.read_out(x, embedding)
-
-    @property
-    def _head(self) -> list[ConditionalConv2d | MaskedConv2d]:
-        assert self.squash is not None
-        return [self.squash, self.last]
-
-    def _head_at_once(self, x: Tensor, embedding: Embedding) -> bool:
-        if self.squash is None or self.config.batch_norm or self.config.condition_all or self.post:
-            return False
-        return blocks.pays(x, self._head, embedding)
+            x = F.relu(self.squash(x, embedding))
+        return super().read_out(x, embedding)

@@ -9,8 +9,8 @@ from nextpixel.nn.condition import (
     take,
 )
 from nextpixel.nn.conditioner import NO_EMBEDDING, Conditioner, Embedding, Injection
-from nextpixel.nn.conv import ConditionalConv2d, MaskedConv2d
-from nextpixel.nn.gated import HorizontalConv2d, VerticalConv2d, gate
+from nextpixel.nn.conv import ConditionalConv2d, Injections, MaskedConv2d
+from nextpixel.nn.gated import Gate, HorizontalConv2d, VerticalConv2d, gate
 from nextpixel.nn.masks import causal_mask
 from nextpixel.nn.position import PositionMap
 
@@ -21,8 +21,10 @@ __all__ = [
     "ConditionalConv2d",
     "Conditioner",
     "Embedding",
+    "Gate",
     "HorizontalConv2d",
     "Injection",
+    "Injections",
     "MapCondition",
     "MaskedConv2d",
     "PositionMap",

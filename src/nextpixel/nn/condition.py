@@ -1,16 +1,16 @@
-"""Conditions: what a model is told about an image beside its past, and in which form.
+"""Conditions: what a model is given about an image in addition to its past, and in which form.
 
 Three kinds of condition can be given, alone or together: a class label, a vector, a map. Each is
-heard by every convolution in one of four forms, with learned weights of its own in each layer:
+added at every convolution in one of four forms, with learned weights of its own in each layer:
 
 - "input": the convolution reads x + W h instead of x (near the border the zero padding stays zero);
 - "bias": the convolution gives W x + b + V y;
-- "gate": V h is added inside both halves of the gate, behind the link between the stacks (only
+- "gate": V h is added inside both halves of the gate, after the link between the stacks (only
   gated models have one);
 - "map": a network of transposed convolutions turns the vector into a map s = m(h), which is then
   added, by a 1x1 convolution, as a bias of its own at every place. A map that is given is added so.
 
-A condition comes before every pixel, so all color groups may hear it and nothing here is masked.
+A condition comes before every pixel, so all color groups may see it and nothing here is masked.
 
 References:
     van den Oord, Kalchbrenner, Vinyals, Espeholt, Graves, Kavukcuoglu (2016), Conditional Image
@@ -38,13 +38,13 @@ class ClassCondition:
 
     Args:
         classes: Number of classes; labels are 0..classes-1.
-        form: How layers hear it: "input", "bias", "gate" or "map".
+        form: How layers receive it: "input", "bias", "gate" or "map".
         dropout: Share of training images whose label is hidden. Above 0 the model is conditional
             and not: label -1, or no condition at all, stands for "unknown".
         features: Features of the map that form "map" makes.
 
     Raises:
-        ValueError: If a number or the form cannot be meant.
+        ValueError: If a number or the form is invalid.
     """
 
     classes: int
@@ -91,11 +91,11 @@ class VectorCondition:
 
     Args:
         size: Length of the vector.
-        form: How layers hear it: "input", "bias", "gate" or "map".
+        form: How layers receive it: "input", "bias", "gate" or "map".
         features: Features of the map that form "map" makes.
 
     Raises:
-        ValueError: If a number or the form cannot be meant.
+        ValueError: If a number or the form is invalid.
     """
 
     size: int
@@ -130,10 +130,10 @@ class MapCondition:
 
     Args:
         channels: Its planes.
-        form: "map" (added behind each convolution), "input" (before it) or "gate".
+        form: "map" (added after each convolution), "input" (before it) or "gate".
 
     Raises:
-        ValueError: If a number or the form cannot be meant.
+        ValueError: If a number or the form is invalid.
     """
 
     channels: int

@@ -1,4 +1,4 @@
-"""How layers hear a condition: checked and embedded once, added with weights of their own."""
+"""How conditions reach layers: checked and embedded once, added by weights of each layer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ from nextpixel.order import Shape
 
 @dataclass(frozen=True)
 class Embedding:
-    """Conditions of a batch as layers hear them.
+    """Conditions of a batch as layers receive them.
 
     Attributes:
         parts: One for each condition: a vector (B, D, 1, 1) or a map (B, D, h, w) of the window.
@@ -62,7 +62,7 @@ NO_EMBEDDING = Embedding()
 
 
 class Conditioner(nn.Module):
-    """Checks what a user gives and turns it into what layers hear.
+    """Checks what a user gives and turns it into an embedding for the layers.
 
     Args:
         conditions: What can be given.
@@ -80,7 +80,7 @@ class Conditioner(nn.Module):
         )
 
     def widths(self, *forms: str) -> list[int]:
-        """Planes of each part that is heard in one of `forms`; 0 for the others."""
+        """Planes of each part whose form is one of `forms`; 0 for the others."""
         return [
             (condition.features if isinstance(maker, MapMaker) else condition.width)  # type: ignore[union-attr]
             if condition.form in forms
@@ -89,7 +89,7 @@ class Conditioner(nn.Module):
         ]
 
     def forward(self, value: Value | None, count: int) -> Embedding:
-        """Turn a condition for `count` images into what layers hear.
+        """Turn a condition for `count` images into an embedding.
 
         Raises:
             TypeError: If it is of another kind.
@@ -214,7 +214,7 @@ class Injection(nn.Module):
     """What one layer adds for the conditions: a sum of 1x1 convolutions of their parts.
 
     Args:
-        widths: Planes of each part; 0 for a part that this layer does not hear.
+        widths: Planes of each part; 0 for a part that is not added here.
         features: Features of the layer that it is added to.
     """
 
@@ -234,7 +234,15 @@ class Injection(nn.Module):
         return not len(self.layers)
 
     def forward(self, x: Tensor, embedding: Embedding) -> Tensor:
-        """X + what the conditions say, (B, features, H, W) -> the same."""
+        """X + what the conditions add, (B, features, H, W) -> the same.
+
+        Raises:
+            ValueError: If there is no embedding of a condition that the layer takes.
+        """
         for number, layer in self.layers.items():
+            if int(number) >= len(embedding.parts):
+                raise ValueError(
+                    "condition must be given: the model takes one, and `model.condition` embeds it"
+                )
             x = x + layer(embedding.parts[int(number)])
         return x

@@ -1,12 +1,12 @@
 """The masked convolution, plain and with conditions. Knows features and groups, no likelihoods."""
 
 import math
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nextpixel.accelerate import chains, spectral
 from nextpixel.nn.conditioner import Conditioner, Embedding, Injection
 from nextpixel.nn.masks import causal_mask, spread
 from nextpixel.program import PIXEL, Map, Program
@@ -18,9 +18,6 @@ class MaskedConv2d(nn.Module):
     The kernel holds only the rows down to its centre, and the mask is applied to a copy in
         `forward`: the weights themselves are never written to, so optimisers, averages and
         compilers see plain parameters. Masked entries get zero gradient and never matter.
-
-    In training mode on a CPU, wide layers go by their spectra (`nn.spectral`): there, and only
-        there, later sub-pixels reach an output by rounding, about 1e-7 of it.
 
     Args:
         inputs: Input features.
@@ -78,26 +75,10 @@ class MaskedConv2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, H, W) -> (B, outputs, H, W)."""
-        if self.training and spectral.pays(x, self.weight):
-            y = spectral.convolve(x, self.masked)
-            return y if self.bias is None else y + self.bias.view(-1, 1, 1)
-        if self.training and self._is_large() and chains.pays(x, self.weight):
-            return chains.chain(x, [self.taps], [self.seen], [self.constant], rectified=False)
         reach = self.side // 2
         if reach:
             x = F.pad(x, (reach, reach, reach, 0))
         return F.conv2d(x, self.masked, self.bias)
-
-    def _is_large(self) -> bool:
-        """Whether `nn.chains` pays for this one alone, by measurement on a CPU with AVX-512."""
-        outputs, inputs = self.weight.shape[:2]
-        return len(self.taps) > 1 or (len(self.taps) == 1 and outputs >= 4 * inputs)
-
-    @property
-    def constant(self) -> Tensor:
-        """The bias, zeros if there is none, (1, outputs)."""
-        bias = self.weight.new_zeros(len(self.weight)) if self.bias is None else self.bias
-        return bias.unsqueeze(0)
 
     def lower(self, program: Program, x: Map) -> Map:
         """`forward` as an operation; masked weights are zeros, unseen taps are left out."""
@@ -109,8 +90,53 @@ class MaskedConv2d(nn.Module):
         return f"{inputs}, {outputs}, side={self.side}"
 
 
+class Injections(nn.Module):
+    """Where a convolution takes in conditions: before it, and after it.
+
+    Args:
+        conditioner: What can be given, and in which form; see `nextpixel.nn.condition`.
+        inputs: Features that the convolution reads.
+        outputs: Features that it gives.
+        after: Forms of a condition that are added after the convolution.
+        enabled: False: none is added anywhere.
+    """
+
+    def __init__(
+        self,
+        conditioner: Conditioner,
+        inputs: int,
+        outputs: int,
+        *,
+        after: Sequence[str] = ("bias",),
+        enabled: bool = True,
+    ) -> None:
+        super().__init__()
+        self.before = Injection(conditioner.widths("input") if enabled else [], inputs)
+        self.after = Injection(conditioner.widths(*after) if enabled else [], outputs)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is added, whatever is given."""
+        return self.before.is_empty and self.after.is_empty
+
+    def lower(
+        self,
+        program: Program,
+        conv: Callable[[Program, Map], Map],
+        x: Map,
+        order: Tensor | None = None,
+    ) -> Map:
+        """`forward` as operations, the outputs of `conv` in `order`."""
+        return program.inject(conv(program, program.inject(x, self.before)), self.after, order)
+
+    def forward(self, conv: Callable[[Tensor], Tensor], x: Tensor, embedding: Embedding) -> Tensor:
+        """`conv` of x, (B, inputs, H, W) -> (B, outputs, H, W)."""
+        added: Tensor = self.after(conv(self.before(x, embedding)), embedding)
+        return added
+
+
 class ConditionalConv2d(nn.Module):
-    """A masked convolution that hears conditions: W (x + W' h) + b + V y + V' * s.
+    """A masked convolution with conditions: W (x + W' h) + b + V y + V' * s.
 
     Args:
         conv: The convolution.
@@ -126,19 +152,13 @@ class ConditionalConv2d(nn.Module):
             raise ValueError("form must be input, bias or map in a model without gates, got 'gate'")
         outputs, inputs = conv.weight.shape[:2]
         self.conv = conv
-        self.before = Injection(conditioner.widths("input"), inputs)
-        self.behind = Injection(conditioner.widths("bias", "map"), outputs)
-
-    def inject(self, embedding: Embedding) -> Tensor:
-        """What is added behind the convolution if conditions are vectors, (B or 1, outputs)."""
-        inject: Tensor = self.behind(self.conv.constant.view(1, -1, 1, 1), embedding)
-        return inject.flatten(1)
+        self.inject = Injections(conditioner, inputs, outputs, after=("bias", "map"))
 
     def lower(self, program: Program, x: Map) -> Map:
         """`forward` as operations."""
-        return program.inject(self.conv.lower(program, program.inject(x, self.before)), self.behind)
+        return self.inject.lower(program, self.conv.lower, x)
 
     def forward(self, x: Tensor, embedding: Embedding) -> Tensor:
         """(B, inputs, H, W) -> (B, outputs, H, W)."""
-        behind: Tensor = self.behind(self.conv(self.before(x, embedding)), embedding)
-        return behind
+        added: Tensor = self.inject(self.conv, x, embedding)
+        return added

@@ -1,7 +1,7 @@
 """Two stacks without a blind spot: a vertical one for rows above, a horizontal one for the row.
 
 The kernels hold only taps that are needed: a "k x k" vertical kernel has the rows above (and,
-behind the first layer, its own row, which by then holds nothing but rows above), a horizontal one
+after the first layer, its own row, which by then holds nothing but rows above), a horizontal one
 the columns to the left and its own. Cropping and padding take the place of masks; only the colors
 of one pixel still need one.
 
@@ -11,7 +11,6 @@ References:
 """
 
 import math
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -133,42 +132,16 @@ class HorizontalConv2d(nn.Module):
 
 def gate(x: Tensor) -> Tensor:
     """Tanh of the first half of the features times sigmoid of the second, eq. 2."""
-    if torch.is_grad_enabled() and x.requires_grad:
-        opened: Tensor = _TrainedGate.apply(x)  # type: ignore[no-untyped-call]
-        return opened
     activation, opening = x.chunk(2, 1)
     return torch.tanh(activation) * torch.sigmoid(opening)
 
 
-class _TrainedGate(torch.autograd.Function):
-    """The gate with its own gradient: one sigmoid over all features, since tanh(a) = 2 s(2a) - 1.
+class Gate(nn.Module):
+    """`gate` as a layer."""
 
-    Torch's tanh costs five times its sigmoid on CPUs, and both several times more on half of the
-    features of a tensor that has its features innermost.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:  # noqa: ANN401 - torch's own
+    def forward(self, x: Tensor) -> Tensor:
         """(B, 2 F, H, W) -> (B, F, H, W)."""
-        features = x.shape[1] // 2
-        factor = x.new_tensor([2.0, 1.0]).repeat_interleave(features).view(-1, 1, 1)
-        both = (x * factor).sigmoid_()
-        activation, opening = both[:, :features] * 2 - 1, both[:, features:]
-        ctx.save_for_backward(activation, both)
-        return activation * opening
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # noqa: ANN401 - torch's own
-        """(B, F, H, W) -> (B, 2 F, H, W)."""
-        activation, both = ctx.saved_tensors
-        opening = both[:, activation.shape[1] :]
-        opened = gradient * opening
-        product = opened * activation
-        halves = (
-            torch.addcmul(opened, product, activation, value=-1),
-            torch.addcmul(product, product, opening, value=-1),
-        )
-        return torch.cat(halves, 1)
+        return gate(x)
 
 
 def grouped(features: int, groups: int) -> Tensor:

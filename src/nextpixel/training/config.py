@@ -43,6 +43,8 @@ class TrainConfig:
             the weights and every evaluation are float32 in both.
         compile: Whether torch compiles the training pass: a minute or more at the start, then
             faster on GPUs. On CPUs it needs a C++ compiler, and one thread does the work of all.
+        accelerate: Whether layers train by fused kernels on CPUs, several operations in one; sums
+            round differently. False: torch's own operations, one by one.
         seed: Of the initial weights, the order of images and every draw.
         threads: CPU threads of each process. None: torch's default. Images are shared out over
             them, and sums round differently for another number: bits repeat for the same number
@@ -78,6 +80,7 @@ class TrainConfig:
     ema: float | None = None
     precision: str = "float32"
     compile: bool = False
+    accelerate: bool = True
     seed: int = 0
     threads: int | None = None
     validate_every: int = 500
@@ -109,7 +112,7 @@ class TrainConfig:
         _check("spike", self.spike, above=1)
         _check("decay", self.decay, above=0, at_most=1)
         _check("ema", self.ema, at_least=0, below=1)
-        for name in ("tensorboard", "compile"):
+        for name in ("tensorboard", "compile", "accelerate"):
             if not isinstance(getattr(self, name), bool):
                 raise TypeError(f"{name} must be true or false, got {getattr(self, name)!r}")
         if not isinstance(self.betas, tuple) or len(self.betas) != 2:

@@ -13,11 +13,12 @@ not shared out over lanes.
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch import Tensor
 
+from nextpixel.accelerate import accelerated
 from nextpixel.data.seeds import rng_of
 from nextpixel.models import PixelModel
 from nextpixel.nn import Value, take
@@ -38,6 +39,7 @@ class Gradient:
         bfloat16: Whether the network multiplies in bfloat16; weights, their gradients and the
             surprise stay as they are.
         compiled: Whether the network is compiled by torch; then there is one lane.
+        accelerate: Whether layers train by fused kernels, unless they are compiled by torch.
     """
 
     def __init__(
@@ -48,12 +50,13 @@ class Gradient:
         *,
         bfloat16: bool = False,
         compiled: bool = False,
+        accelerate: bool = True,
     ) -> None:
         self.model, self.ranks, self.passes = model, ranks or Ranks(), passes
         self.parameters = list(model.parameters())
         whole = model.mode_matters or compiled or self.parameters[0].is_cuda
         self.threads = Threads(1 if whole else None)
-        self.bfloat16 = bfloat16
+        self.bfloat16, self.accelerate = bfloat16, accelerate and not compiled
         self.predict = predictor(model) if compiled else model
 
     def set(self, levels: Tensor, condition: Value | None = None, seed: int = 0) -> float:
@@ -91,7 +94,8 @@ class Gradient:
         def job(share: Tensor) -> tuple[float, _Gradients]:
             return self._share(levels[share].to(device), take(condition, share, device), scale)
 
-        with seeded(self.model, seed):
+        fused = accelerated(self.model) if self.accelerate else nullcontext()
+        with seeded(self.model, seed), fused:
             done = list(
                 self.threads.map(job, rows.tensor_split(min(self.threads.count, len(rows))))
             )

@@ -54,6 +54,7 @@ class Updates:
             config.accumulate,
             bfloat16=config.precision == "bfloat16",
             compiled=config.compile,
+            accelerate=config.accelerate,
         )
         self.average = None if config.ema is None else make_average(model, config.ema)
         self.batches = feed_of(images, config.batch_size, seed=config.seed, ranks=ranks)

@@ -1,14 +1,15 @@
-"""Convolutions behind ReLUs in one operation: torch's values and gradients, and who takes it."""
+"""Masked convolutions fused, in blocks and alone: torch's values and gradients, and when."""
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from nextpixel import build
-from nextpixel.accelerate import blocks, chains, compiled
+from nextpixel.accelerate import accelerated, chains, compiled, layers, spectral
 from nextpixel.models import ResidualPixelCNN
 from nextpixel.nn import NO_EMBEDDING, Embedding, MaskedConv2d
 from tests.laws.cases import disturb
-from tests.test_stacks import as_double
+from tests.test_accelerate_gated import as_double
 
 CASES = {
     "single": {"block": "single", "side": 5},
@@ -27,7 +28,7 @@ LEFT_TO_TORCH = {
 
 
 def model_of(name: str) -> tuple[ResidualPixelCNN, torch.Tensor, Embedding]:
-    """A net in training mode, float32; what its first block reads; what that is told."""
+    """A net in training mode, float32; what its first block reads; its conditions."""
     colors = 3 if "colors" in name else 1
     options = {
         "features": 32,
@@ -48,8 +49,9 @@ def outcome(
 ) -> list[torch.Tensor]:
     """What blocks make, and gradients of their input and weights for what comes back."""
     made = x
-    for block in model.blocks:
-        made = block(made, embedding)
+    with accelerated(model):
+        for block in model.blocks:
+            made = block(made, embedding)
     back = torch.ones_like(made) if back is None else back.to(made.dtype)
     asked = [x, *model.blocks.parameters()]
     return [made, *torch.autograd.grad(made, asked, back)]
@@ -60,7 +62,7 @@ def test_values_and_gradients_are_those_of_torch_in_float64(name, monkeypatch):
     model, x, embedding = model_of(name)
     calls, chain = [], chains.chain
     monkeypatch.setattr(
-        chains, "chain", lambda *embedding, **how: calls.append(1) or chain(*embedding, **how)
+        chains, "chain", lambda *given, **how: calls.append(1) or chain(*given, **how)
     )
     back = torch.randn(x.shape, generator=torch.Generator().manual_seed(2))
     found = outcome(model, x, embedding, back)
@@ -76,19 +78,27 @@ def test_values_and_gradients_are_those_of_torch_in_float64(name, monkeypatch):
 
 @pytest.mark.parametrize("name", LEFT_TO_TORCH)
 def test_what_comes_between_convolutions_splits_a_block(name, monkeypatch):
-    monkeypatch.setattr(blocks, "block", None)
+    counts, chain = [], chains.chain
+    monkeypatch.setattr(
+        chains,
+        "chain",
+        lambda x, taps, *given, **how: counts.append(len(taps)) or chain(x, taps, *given, **how),
+    )
     model, x, embedding = model_of(name)
     outcome(model, x, embedding)
+    assert set(counts) == {1}, "lone convolutions only"
 
 
 @pytest.mark.parametrize("name", ["single", "bottleneck", "class"])
 def test_the_whole_net_has_the_gradients_of_float64(name):
     model, _, _ = model_of(name)
     levels = torch.randint(0, 2, (3, *model.shape), generator=torch.Generator().manual_seed(3))
-    told = model.conditioner.example(3, torch.Generator().manual_seed(4))
-    found = torch.autograd.grad(model(levels, told).log_prob(levels).sum(), model.parameters())
-    model.double()
-    expected = torch.autograd.grad(model(levels, told).log_prob(levels).sum(), model.parameters())
+    condition = model.conditioner.example(3, torch.Generator().manual_seed(4))
+    with accelerated(model):
+        log_prob = model(levels, condition).log_prob(levels)
+    found = torch.autograd.grad(log_prob.sum(), model.parameters())
+    log_prob = model.double()(levels, condition).log_prob(levels)
+    expected = torch.autograd.grad(log_prob.sum(), model.parameters())
     for one, other in zip(found, expected, strict=True):
         scale = max(1.0, other.abs().max().item())
         torch.testing.assert_close(one.double(), other, rtol=0, atol=1e-5 * scale)
@@ -96,15 +106,15 @@ def test_the_whole_net_has_the_gradients_of_float64(name):
 
 def test_masked_weights_change_nothing_and_get_no_gradient():
     model, x, embedding = model_of("colors")
-    layers = [layer.conv for layer in model.blocks[0].layers]
+    convs = [layer.conv for layer in model.blocks[0].layers]
     before = outcome(model, x, embedding)
     with torch.no_grad():
-        for conv in layers:
+        for conv in convs:
             conv.weight.add_(~conv.mask * 3.0)
     after = outcome(model, x, embedding)
     for one, other in zip(before, after, strict=True):
         assert torch.equal(one, other)
-    for conv, gradient in zip(layers, after[2:7:2], strict=True):
+    for conv, gradient in zip(convs, after[2:7:2], strict=True):
         assert not (gradient * ~conv.mask).any()
         assert (gradient * conv.mask).any()
 
@@ -114,16 +124,18 @@ def test_a_relu_that_is_off_lets_no_gradient_through():
     x = torch.where(x < 0, x, -x).detach()
     x[0, 0, 0, 0] = 0.0
     x.requires_grad_()
-    made = blocks.block(x, model.blocks[0].layers, NO_EMBEDDING, residual=False)
+    convs = [(layer.conv, layer.inject) for layer in model.blocks[0].layers]
+    made = layers._chain(x, convs, NO_EMBEDDING, residual=False)
     (back,) = torch.autograd.grad(made.sum(), x)
     assert not back.any()
 
 
 def test_an_image_has_the_same_bits_in_any_batch():
     model, x, embedding = model_of("bottleneck")
-    whole = model.blocks[0](x, embedding)
-    for image in range(3):
-        assert torch.equal(model.blocks[0](x[image : image + 1], embedding)[0], whole[image])
+    with accelerated(model):
+        whole = model.blocks[0](x, embedding)
+        for image in range(3):
+            assert torch.equal(model.blocks[0](x[image : image + 1], embedding)[0], whole[image])
 
 
 def test_maps_of_any_layout_are_read():
@@ -140,12 +152,13 @@ def test_evaluation_and_other_precisions_never_go_that_way(monkeypatch):
     monkeypatch.setattr(chains, "chain", None)
     model, x, embedding = model_of("bottleneck")
     block = model.blocks[0]
-    block.eval()(x, embedding)
-    with torch.no_grad():
-        block.train()(x, embedding)
-    with torch.autocast("cpu", torch.bfloat16):
-        block(x, embedding)
-    block.double()(x.double(), embedding)
+    with accelerated(block):
+        block.eval()(x, embedding)
+        with torch.no_grad():
+            block.train()(x, embedding)
+        with torch.autocast("cpu", torch.bfloat16):
+            block(x, embedding)
+        block.double()(x.double(), embedding)
 
 
 def test_features_that_fill_no_vectors_or_are_too_many_stay_with_torch():
@@ -153,8 +166,8 @@ def test_features_that_fill_no_vectors_or_are_too_many_stay_with_torch():
         model = build(
             "residual-pixelcnn", shape=(1, 5, 5), levels=2, features=features, inner=16, **options
         ).train()
-        x = torch.empty(8, features, 5, 5)
-        return blocks.pays(x, model.blocks[0].layers, NO_EMBEDDING)
+        x = torch.zeros(8, features, 5, 5)
+        return layers.residual_block(model.blocks[0], x, NO_EMBEDDING) is not None
 
     assert asked(32)
     assert not asked(24)
@@ -183,11 +196,12 @@ def test_a_lone_convolution_has_values_and_gradients_of_float64(name, asked, mon
     back = torch.randn(2, outputs, 9, 5)
     calls, chain = [], chains.chain
     monkeypatch.setattr(
-        chains, "chain", lambda *embedding, **how: calls.append(1) or chain(*embedding, **how)
+        chains, "chain", lambda *given, **how: calls.append(1) or chain(*given, **how)
     )
 
     def found(x: torch.Tensor) -> list[torch.Tensor]:
-        made = conv(x)
+        with accelerated(conv):
+            made = conv(x)
         wanted = [*conv.parameters(), *([x] if asked else [])]
         return [made, *torch.autograd.grad(made, wanted, back.to(made.dtype))]
 
@@ -205,21 +219,22 @@ def test_images_small_convolutions_and_odd_features_stay_with_torch(sizes, monke
     monkeypatch.setattr(chains, "chain", None)
     inputs, outputs, side = sizes
     conv = MaskedConv2d(inputs, outputs, side, sees_self=True).train()
-    conv(torch.zeros(2, inputs, 5, 5))
+    with accelerated(conv):
+        conv(torch.zeros(2, inputs, 5, 5))
 
 
 def test_where_torch_has_several_threads_it_uses_them(monkeypatch):
     model, x, embedding = model_of("bottleneck")
-    layers = model.blocks[0].layers
-    assert blocks.pays(x, layers, embedding)
+    assert layers.residual_block(model.blocks[0], x, embedding) is not None
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
-    assert not blocks.pays(x, layers, embedding)
+    assert layers.residual_block(model.blocks[0], x, embedding) is None
 
 
 def test_a_convolution_that_sees_nothing_gives_its_bias():
     conv = MaskedConv2d(16, 64, 1, sees_self=False).train()
     torch.nn.init.normal_(conv.bias)
-    made = conv(torch.randn(2, 16, 3, 3))
+    with accelerated(conv):
+        made = conv(torch.randn(2, 16, 3, 3))
     torch.testing.assert_close(made, conv.bias.view(1, -1, 1, 1).expand(made.shape))
 
 
@@ -240,5 +255,83 @@ def test_without_numba_training_stays_with_torch(monkeypatch):
     monkeypatch.setattr(chains, "chain", None)
     compiled.has_numba.cache_clear()
     model, x, embedding = model_of("bottleneck")
-    model.blocks[0](x, embedding)
+    with accelerated(model):
+        model.blocks[0](x, embedding)
     compiled.has_numba.cache_clear()
+
+
+def draw(*shape):
+    rng = torch.Generator().manual_seed(sum(shape))
+    return torch.randn(*shape, generator=rng, dtype=torch.float64).requires_grad_()
+
+
+def cropped(x, weight):
+    reach = weight.shape[3] // 2
+    return F.conv2d(F.pad(x, (reach, reach, weight.shape[2] - 1, 0)), weight)
+
+
+SIZES = [(3, 2, 3, 5, 4), (2, 3, 7, 9, 8), (4, 4, 5, 1, 1), (2, 2, 11, 28, 20), (1, 2, 1, 3, 3)]
+
+
+@pytest.mark.parametrize(("inputs", "outputs", "side", "height", "width"), SIZES)
+def test_values_and_both_gradients_are_those_of_the_plain_convolution(
+    inputs, outputs, side, height, width
+):
+    x, weight = draw(2, inputs, height, width), draw(outputs, inputs, side // 2 + 1, side)
+    expected, found = cropped(x, weight), spectral.convolve(x, weight)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+    change = draw(*expected.shape).detach()
+    gradients = torch.autograd.grad(found, (x, weight), change)
+    torch.testing.assert_close(
+        gradients, torch.autograd.grad(expected, (x, weight), change), rtol=0, atol=1e-12
+    )
+
+
+def wide_layer():
+    return MaskedConv2d(64, 64, 7, sees_self=True, bias=True).double()
+
+
+def test_a_wide_layer_computes_the_same_in_training_and_in_evaluation():
+    layer, x = wide_layer(), draw(8, 64, 6, 5)
+    torch.nn.init.normal_(layer.bias)
+    assert spectral.should_fuse(x, layer.weight)
+    with accelerated(layer):
+        found = layer.train()(x)
+    assert not torch.equal(found, layer(x))
+    torch.testing.assert_close(found, layer(x), rtol=0, atol=1e-12)
+
+
+def test_in_training_the_future_reaches_the_past_by_rounding_only():
+    layer, x = wide_layer().train(), draw(8, 64, 6, 5).detach()
+    later = x.clone()
+    later[:, :, 3, 3:] += 1
+    later[:, :, 4:] += 1
+    past = torch.ones(6, 5, dtype=torch.bool)
+    past[3, 3:] = past[4:] = False
+    with accelerated(layer):
+        change = (layer(later) - layer(x))[:, :, past].abs().max()
+    assert 0 < change < 1e-13
+    assert not (layer(later) - layer(x))[:, :, past].any()
+
+
+@pytest.mark.parametrize("count", [1, 8])
+def test_evaluation_is_exact_it_never_goes_by_spectra(count, monkeypatch):
+    layer, x = wide_layer().eval(), draw(count, 64, 6, 5)
+    monkeypatch.setattr(spectral, "convolve", None)
+    with accelerated(layer):
+        layer(x)
+        with torch.no_grad():
+            layer.train()(x)
+
+
+@pytest.mark.parametrize(
+    ("count", "features", "side"), [(7, 64, 7), (8, 63, 7), (8, 64, 5)], ids=str
+)
+def test_small_batches_narrow_layers_and_small_kernels_stay_with_taps(count, features, side):
+    x = torch.empty(count, features, 6, 5)
+    assert not spectral.should_fuse(x, torch.empty(features, features, side // 2 + 1, side))
+
+
+def test_half_precision_stays_with_taps():
+    x = torch.empty(8, 64, 6, 5, dtype=torch.bfloat16)
+    assert not spectral.should_fuse(x, torch.empty(64, 64, 4, 7, dtype=torch.bfloat16))

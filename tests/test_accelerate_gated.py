@@ -1,4 +1,4 @@
-"""Both stacks at once: torch's values and gradients, and who takes this way."""
+"""Gated layers fused: torch's values and gradients, and when they are."""
 
 import subprocess
 import sys
@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from nextpixel import build
-from nextpixel.accelerate import compiled, stacks
+from nextpixel.accelerate import accelerated, compiled, stacks
 from nextpixel.models.gated import GatedLayer
-from nextpixel.nn import NO_EMBEDDING, Embedding
+from nextpixel.nn import NO_EMBEDDING, Embedding, Gate, gate
 from tests.laws.cases import disturb
 
 CASES = {
@@ -22,12 +22,13 @@ CASES = {
     "class as input": {"condition": [{"classes": 3, "form": "input"}]},
     "skips": {"skip": True},
     "two panels": {"features": 32},
+    "class everywhere": {"condition": [{"classes": 3, "form": "gate"}], "condition_all": True},
 }
 PLACES = {"first": 0, "inner": 1, "final": 2}
 
 
 def layer_of(name: str, place: str) -> tuple[GatedLayer, list[torch.Tensor], Embedding]:
-    """A layer in training mode, float32; the stacks that it reads; what it is told."""
+    """A layer in training mode, float32; the stacks that it reads; its conditions."""
     colors = 3 if name == "colors" else 1
     options = {"features": 16, "layers": 2, "first_side": 5, **CASES[name]}
     model = disturb(build("gated-pixelcnn", shape=(colors, 7, 12), levels=2, **options)).train()
@@ -40,7 +41,9 @@ def layer_of(name: str, place: str) -> tuple[GatedLayer, list[torch.Tensor], Emb
         levels = torch.randint(0, 2, (3, *model.shape), generator=rng)
         read = [model.encode(levels)] * 2
     else:
-        read = [torch.randn(3, layer.features, 7, 12, generator=rng) for _ in range(2)]
+        read = [
+            torch.randn(3, layer.link.out_channels // 2, 7, 12, generator=rng) for _ in range(2)
+        ]
         read = [stack.requires_grad_() for stack in read]
     return layer, read, model.conditioner(model.conditioner.example(3, rng), 3)
 
@@ -53,7 +56,8 @@ def outcome(
     layer: GatedLayer, read: list[torch.Tensor], embedding: Embedding
 ) -> list[torch.Tensor]:
     """What a layer makes, and gradients of its inputs and weights for fixed ones that come back."""
-    made = [one for one in layer(*read, embedding) if one is not None]
+    with accelerated(layer):
+        made = [one for one in layer(*read, embedding) if one is not None]
     rng = torch.Generator().manual_seed(2)
     back = [torch.randn(one.shape, generator=rng).to(one.dtype) for one in made]
     asked = [x for x in (*read, *layer.parameters()) if x.requires_grad]
@@ -65,11 +69,11 @@ def outcome(
 @pytest.mark.parametrize("name", CASES)
 def test_values_and_gradients_are_those_of_torch_in_float64(name, place, monkeypatch):
     layer, read, embedding = layer_of(name, place)
-    calls, at_once = [], stacks.both_stacks
+    calls, fused = [], stacks.both_stacks
     monkeypatch.setattr(
         stacks,
         "both_stacks",
-        lambda *embedding, **how: calls.append(1) or at_once(*embedding, **how),
+        lambda *given, **how: calls.append(1) or fused(*given, **how),
     )
     found = outcome(layer, read, embedding)
     assert len(calls) == (0 if (name, place) == ("class as input", "first") else 1)
@@ -81,11 +85,16 @@ def test_values_and_gradients_are_those_of_torch_in_float64(name, place, monkeyp
         torch.testing.assert_close(one.double(), other.double(), rtol=0, atol=2e-6 * scale)
 
 
+def fused(layer: GatedLayer, read: list[torch.Tensor]) -> list[torch.Tensor]:
+    with accelerated(layer):
+        return layer(*read, NO_EMBEDDING)[:2]
+
+
 def test_an_image_has_the_same_bits_in_any_batch():
     layer, read, _ = layer_of("plain", "inner")
-    whole = layer(*read, NO_EMBEDDING)[:2]
+    whole = fused(layer, read)
     for image in range(3):
-        alone = layer(*(stack[image : image + 1] for stack in read), NO_EMBEDDING)[:2]
+        alone = fused(layer, [stack[image : image + 1] for stack in read])
         for one, many in zip(alone, whole, strict=True):
             assert torch.equal(one[0], many[image])
 
@@ -109,30 +118,32 @@ def changed(**how: object) -> tuple[GatedLayer, list[torch.Tensor]]:
 def test_evaluation_and_float64_never_go_that_way(monkeypatch):
     monkeypatch.setattr(stacks, "both_stacks", None)
     layer, read = changed()
-    layer.eval()(*read, NO_EMBEDDING)
+    fused(layer.eval(), read)
     with torch.no_grad():
-        layer.train()(*read, NO_EMBEDDING)
+        fused(layer.train(), read)
     with torch.autocast("cpu", torch.bfloat16):
-        layer(*read, NO_EMBEDDING)
-    layer.double()(*(stack.double() for stack in read), NO_EMBEDDING)
+        fused(layer, read)
+    fused(layer.double(), [stack.double() for stack in read])
 
 
 def test_features_that_fill_no_vectors_or_are_too_many_stay_with_torch():
     x = torch.empty(2, 16, 3, 3)
-    assert stacks.pays((x, x), 16)
-    assert not stacks.pays((x, x), 24)
-    assert not stacks.pays((x, x), stacks.LARGEST + 16)
+    assert stacks.should_fuse((x, x), 16)
+    assert not stacks.should_fuse((x, x), 24)
+    assert not stacks.should_fuse((x, x), stacks.LARGEST + 16)
     image = torch.empty(2, 3, 3, 3)
-    assert stacks.pays((image, image), 16)
-    assert not stacks.pays((image.requires_grad_(), image), 16), "its gradient fills no vectors"
+    assert stacks.should_fuse((image, image), 16)
+    assert not stacks.should_fuse((image.requires_grad_(), image), 16), (
+        "its gradient fills no vectors"
+    )
 
 
 def test_without_numba_training_stays_with_torch(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     compiled.has_numba.cache_clear()
     layer, read, _ = layer_of("plain", "inner")
-    assert not stacks.pays(tuple(read), 16)
-    layer(*read, NO_EMBEDDING)
+    assert not stacks.should_fuse(tuple(read), 16)
+    fused(layer, read)
     compiled.has_numba.cache_clear()
 
 
@@ -141,11 +152,36 @@ def test_a_condition_that_differs_from_place_to_place_stays_with_torch(monkeypat
     options = {"features": 16, "layers": 1, "condition": [{"channels": 2}]}
     model = build("gated-pixelcnn", shape=(1, 6, 6), levels=2, **options).train()
     levels = torch.zeros(2, 1, 6, 6, dtype=torch.int64)
-    model(levels, torch.ones(2, 2, 6, 6))
+    with accelerated(model):
+        model(levels, torch.ones(2, 2, 6, 6))
 
 
-def test_layers_load_numba_only_to_train():
-    code = "import sys, nextpixel as npx; model = npx.build_recipe('mnist4-gated'); "
-    code += "print('numba' in sys.modules)"
+def test_kernels_are_loaded_only_to_train():
+    code = "import sys, nextpixel.training, nextpixel as npx; npx.build_recipe('mnist4-gated'); "
+    code += "print('nextpixel.accelerate.tiles' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=str)
+def test_the_gate_in_training_is_the_gate_with_its_gradient(layout):
+    rng = torch.Generator().manual_seed(0)
+    x = 3 * torch.randn(2, 6, 4, 5, generator=rng, dtype=torch.float64)
+    x = x.contiguous(memory_format=layout).requires_grad_()
+    expected = gate(x)
+    weight = torch.randn(expected.shape, generator=rng, dtype=torch.float64)
+    with accelerated(layer := Gate()):
+        found = layer(x)
+    assert type(found.grad_fn).__name__ == "_GateBackward"
+    assert type(layer(x).grad_fn).__name__ == "MulBackward0"
+    torch.testing.assert_close(found, expected, rtol=1e-13, atol=1e-15)
+    torch.testing.assert_close(
+        *(torch.autograd.grad(y, x, weight)[0] for y in (found, expected)), rtol=1e-12, atol=1e-14
+    )
+
+
+def test_the_gate_in_training_is_exact_where_it_is_saturated():
+    x = torch.tensor([-1e30, -200.0, 200.0, 1e30]).repeat(2).view(1, 8, 1, 1).requires_grad_()
+    assert stacks.gate(x).flatten().tolist() == [0.0, 0.0, 1.0, 1.0]
+    (gradient,) = torch.autograd.grad(stacks.gate(x).sum(), x)
+    assert bool(gradient.isfinite().all())
