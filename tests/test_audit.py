@@ -75,3 +75,11 @@ def test_progress_counts_all_derivatives():
     counts = []
     run_audit(model, probes=2, on_progress=counts.append)
     assert counts == [16, 25, 41, 50]
+
+
+@pytest.mark.parametrize("mode", [torch.inference_mode, torch.no_grad])
+def test_an_audit_takes_derivatives_wherever_it_is_called(mode):
+    model = models.build("pixelcnn", shape=(1, 3, 3), levels=2, features=4, layers=1, side=3)
+    expected = run_audit(model).sees
+    with mode():
+        assert torch.equal(run_audit(model).sees, expected)

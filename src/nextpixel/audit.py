@@ -114,6 +114,8 @@ class Audit:
         return "\n".join(lines)
 
 
+@torch.inference_mode(mode=False)
+@torch.enable_grad()
 def audit(
     model: PixelModel,
     *,
@@ -145,6 +147,8 @@ def audit(
     return Audit(model.shape, model.reach, sees)
 
 
+@torch.inference_mode(mode=False)
+@torch.enable_grad()
 def field_of(model: PixelModel, step: Step, *, probes: int = 2, seed: int = 0) -> Tensor:
     """Levels that the prediction of one step depends on, as an `audit` finds them, but at once.
 
