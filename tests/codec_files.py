@@ -21,7 +21,10 @@ def make_models(folder):
         ("pair", (2, 4, 4), {}),
         ("vector", (1, 4, 4), {"condition": [{"size": 2}]}),
     ):
-        npx.save(npx.build("pixelcnn", shape=shape, levels=256, **SMALL, **options), folder / name)
+        npx.save(
+            npx.build("pixelcnn", seed=0, shape=shape, levels=256, **SMALL, **options),
+            folder / name,
+        )
     return folder
 
 

@@ -33,7 +33,7 @@ PER_CHUNK = {"levels": 3, "labels": 2, "tiles": 256}
 def model(name: str) -> PixelModel:
     """One of the models, with weights in -0.7..0.7."""
     kind, shape, levels, options = MODELS[name]
-    made = build(kind, shape=shape, levels=levels, **options)
+    made = build(kind, seed=0, shape=shape, levels=levels, **options)
     start = 0
     with torch.no_grad():
         for parameter in made.parameters():

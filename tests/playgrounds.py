@@ -44,11 +44,11 @@ def make_models(folder):
     """Untrained models with weights drawn anew; their folders, by name."""
     rng = torch.Generator().manual_seed(0)
     for name, options in KINDS.items():
-        model = npx.build("gated-pixelcnn", **options, **SMALL)
+        model = npx.build("gated-pixelcnn", seed=0, **options, **SMALL)
         redraw(model, rng)
         npx.save(model, folder / name, data=DIGITS if name == "forgetful" else {})
     autoencoder = npx.build(
-        "autoencoder", shape=(1, 8, 8), levels=17, code=3, encoder_features=4, **SMALL
+        "autoencoder", seed=0, shape=(1, 8, 8), levels=17, code=3, encoder_features=4, **SMALL
     )
     redraw(autoencoder, rng)
     npx.save(autoencoder, folder / "autoencoder", data=DIGITS)

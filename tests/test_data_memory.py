@@ -27,7 +27,7 @@ def work(path):
     data = npx.load_data(path, levels=2)
     if how == "whole" and path == large:
         data.train.pixels.load()
-    model = npx.build("pixelcnn", shape=data.shape, levels=2, features=4, layers=1, side=3)
+    model = npx.build("pixelcnn", seed=0, shape=data.shape, levels=2, features=4, layers=1, side=3)
     npx.fit(model, data, npx.TrainConfig(steps=5, batch_size=16, threads=1, validation_images=100))
     return npx.evaluate(model, data.test.take(500)).n
 

@@ -88,7 +88,7 @@ def test_color_models_resume_as_well(tmp_path, kind):
     changes = {"data": data, "steps": 8, "validate_every": 3}
 
     def model():
-        return npx.build(kind, shape=(3, 20, 20), levels=4, **options)
+        return npx.build(kind, seed=0, shape=(3, 20, 20), levels=4, **options)
 
     runs.run(tmp_path / "whole", model=model(), **changes)
     with pytest.raises(Interruption):

@@ -44,7 +44,7 @@ def make_data(train=None):
 def make_model(*, name="pixelcnn", **options):
     sizes = {"features": 4, "layers": 1, "side": 3}
     sizes |= {"first_side": 3, "head_features": 4} if name == GATED else {}
-    return npx.build(name, shape=SHAPE, levels=2, **sizes, **options)
+    return npx.build(name, seed=0, shape=SHAPE, levels=2, **sizes, **options)
 
 
 def labels(dropout=0.0):

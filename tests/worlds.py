@@ -85,7 +85,9 @@ def train_gated(folder, changes, pipe=None):
     labels = {name: make_labels(split) for name, split in vars(runs.make_data()).items() if split}
     data = Dataset("tiny", labels["train"], labels["validation"], labels["test"], ("even", "odd"))
     condition = [{"classes": 2, "form": "gate", "dropout": 0.3}]
-    model = npx.build("gated-pixelcnn", shape=(1, 6, 6), levels=2, condition=condition, **GATED)
+    model = npx.build(
+        "gated-pixelcnn", seed=0, shape=(1, 6, 6), levels=2, condition=condition, **GATED
+    )
     begun = (folder / "resume" / "state.pt").exists()
     tell = None if pipe is None else lambda progress: pipe.send(progress.step)
     runs.run(folder, model=model, data=data, resume=begun, on_progress=tell, **changes)
@@ -131,7 +133,9 @@ def share_alone(ranks):
     work = dict.fromkeys(("scored", "drawn"), 0)
     split = make_labels(runs.make_split("validation", 70))
     condition = [{"classes": 2, "form": "gate", "dropout": 0.3}]
-    model = npx.build("gated-pixelcnn", shape=(1, 6, 6), levels=2, condition=condition, **GATED)
+    model = npx.build(
+        "gated-pixelcnn", seed=0, shape=(1, 6, 6), levels=2, condition=condition, **GATED
+    )
     rng = torch.Generator().manual_seed(0)
     for weights in model.parameters():  # so that the label matters, as it does not at the start
         weights.data += 0.3 * torch.randn(weights.shape, generator=rng)

@@ -210,7 +210,7 @@ def test_what_is_not_the_models_is_refused(wrong):
 def test_labels_that_are_hidden_in_training_must_be_told():
     """A model that can do without a label still keeps one: an archive has no word for none."""
     condition = [{"classes": 3, "form": "gate", "dropout": 0.5}]
-    model = build("gated-pixelcnn", shape=(1, 6, 7), levels=2, **GATED, condition=condition)
+    model = build("gated-pixelcnn", seed=0, shape=(1, 6, 7), levels=2, **GATED, condition=condition)
     with pytest.raises(ValueError, match=r"condition must be labels 0\.\.2, got -1"):
         compress(model, ZEROS, LABELS - 1)
     with pytest.raises(TypeError, match=r"condition must be labels \(B,\)"):
