@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import nextpixel as npx
-from nextpixel.training.identity import differences
+from nextpixel.training.fingerprint import differences
 from tests import runs, worlds
 
 MIXES = {

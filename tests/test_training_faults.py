@@ -13,7 +13,7 @@ import pytest
 import nextpixel as npx
 from nextpixel import checkpoint
 from nextpixel.errors import TOLD_TO_ALL
-from nextpixel.training import points
+from nextpixel.training import resume
 from nextpixel.training.runs import read_rows
 from tests import runs
 
@@ -187,7 +187,7 @@ def test_a_folder_that_turns_read_only_loses_nothing(tmp_path, failing_disk, num
         runs.run(tmp_path / "run", on_progress=fail, steps=20, validate_every=20)
     failing_disk(None)
     assert runs.resume_step(tmp_path / "run") == 8
-    assert points.read_point(tmp_path / "run" / points.PREVIOUS)["state"]["step"] == 4
+    assert resume.read_point(tmp_path / "run" / resume.PREVIOUS)["state"]["step"] == 4
     assert not list(tmp_path.rglob("*.partial"))
     changes = {"steps": 20, "validate_every": 20}
     runs.run(tmp_path / "run", resume=True, **changes)

@@ -8,9 +8,8 @@ import torch
 
 import nextpixel as npx
 from nextpixel.models import PixelModel
-from nextpixel.training import compiling
-from nextpixel.training.gradient import Gradient
-from nextpixel.training.loop import channels_last
+from nextpixel.training.gradient import Gradient, compiled_model, missing_compiler
+from nextpixel.training.update import channels_last
 from tests import runs
 
 SHORT = {"precision": "bfloat16", "steps": 14}
@@ -105,7 +104,7 @@ def test_gradients_of_bfloat16_are_those_of_float32_but_for_its_eight_bits(kind,
 @pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.skipif(
-    compiling.missing_compiler(torch.device("cpu")) is not None, reason="no C++ compiler at hand"
+    missing_compiler(torch.device("cpu")) is not None, reason="no C++ compiler at hand"
 )
 def test_a_compiled_pass_gives_the_same_gradients_but_for_rounding():
     model = random_model("gated-pixelcnn", **MODELS["gated-pixelcnn"]).train()
@@ -148,6 +147,6 @@ def test_a_compiler_that_fails_is_told_in_one_line(monkeypatch):
 
     monkeypatch.setattr(torch, "compile", lambda model, *, dynamic: fail)
     with pytest.raises(npx.NextPixelError, match="torch cannot compile the training pass") as told:
-        compiling.predictor(runs.make_model())(torch.zeros(1, 1, 6, 6), None)
+        compiled_model(runs.make_model())(torch.zeros(1, 1, 6, 6), None)
     assert "\n" not in str(told.value)
     assert str(told.value).endswith("leave train.compile out")

@@ -1,5 +1,8 @@
 """Processes that share images find the figures and draw the pictures of one, to the bit."""
 
+import os
+import signal
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -8,8 +11,9 @@ import torch
 import nextpixel as npx
 from nextpixel.cli import app, complaints
 from nextpixel.errors import TOLD_TO_ALL, LostTouch, shared_with_all
-from nextpixel.runtime import device
-from nextpixel.runtime.distributed import Ranks, backend_for
+from nextpixel.runtime import device, distributed
+from nextpixel.runtime.distributed import Processes, backend_for
+from nextpixel.training.signals import stop_requests
 from tests import worlds
 
 WORLD = 3
@@ -22,17 +26,18 @@ def together(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def alone():
-    return worlds.share_alone(Ranks())
+def single():
+    """What one process finds."""
+    return worlds.share(None, None)
 
 
 @pytest.mark.parametrize("what", ["evaluation", "classes", "health", "samples", "completions"])
 def test_every_process_gets_what_one_process_finds(together, alone, what):
-    assert [found[what] for found in together] == [alone[what]] * WORLD
+    assert [found[what] for found in together] == [single[what]] * WORLD
 
 
-def test_each_process_does_a_part_of_the_work(together, alone):
-    for what, whole in alone["work"].items():
+def test_each_process_does_a_part_of_the_work(together, single):
+    for what, whole in single["work"].items():
         parts = [found["work"][what] for found in together]
         assert sum(parts) == whole
         assert max(parts) < whole
@@ -53,13 +58,13 @@ def test_an_error_that_cannot_be_sent_is_told_by_its_text(tmp_path):
 
 @pytest.mark.parametrize("count", [0, 1, 2, 10])
 def test_the_shares_are_the_whole(count):
-    shares = [range(count)[Ranks(rank, WORLD).share(count)] for rank in range(WORLD)]
+    shares = [range(count)[Processes(rank, WORLD).share(count)] for rank in range(WORLD)]
     assert [image for share in shares for image in share] == list(range(count))
 
 
 @pytest.fixture
 def meeting(monkeypatch, tmp_path):
-    """The folder of a launcher of two processes, for errors of its attempts."""
+    """The folder that torchrun has for errors of its attempts, of two processes."""
     monkeypatch.setenv("WORLD_SIZE", "2")
     for attempt in "01":
         (tmp_path / attempt).mkdir()
@@ -177,3 +182,52 @@ def test_training_and_scoring_on_a_gpu_are_those_of_the_cpu_but_for_rounding(tmp
         runs.run(tmp_path / target.type, model=model, steps=10)
         nats.append(npx.evaluate(model, runs.make_split("validation", 50)).nats)
     assert nats[0] == pytest.approx(nats[1], rel=1e-2)
+
+
+# torchrun's own end
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    monkeypatch.setattr(distributed, "POLL_SECONDS", 0.001)
+
+
+def wait_for(holds):
+    """Whether something holds within a minute."""
+    end = time.monotonic() + 60
+    while not holds() and time.monotonic() < end:
+        time.sleep(0.001)
+    return holds()
+
+
+def test_a_process_whose_torchrun_is_gone_is_asked_to_stop(monkeypatch, quick):
+    with stop_requests(patient=True) as stop, distributed.following_torchrun():
+        monkeypatch.setattr(os, "getppid", lambda: -1)
+        assert wait_for(lambda: stop.signal == signal.SIGTERM)
+
+
+def test_a_process_whose_torchrun_lives_is_left_alone(monkeypatch, quick):
+    polls = []
+    monkeypatch.setattr(os, "getppid", lambda: polls.append(1) or 7)
+    with stop_requests(patient=True) as stop, distributed.following_torchrun():
+        assert wait_for(lambda: len(polls) > 5)
+    assert stop.signal == 0
+
+
+def test_nobody_looks_after_torchrun_once_processes_have_left(monkeypatch, quick):
+    with stop_requests(patient=True) as stop:
+        with distributed.following_torchrun():
+            pass
+        monkeypatch.setattr(os, "getppid", lambda: -1)
+        time.sleep(0.02)
+    assert stop.signal == 0
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"), [(None, 1), ("4", 4), ("many", 1)], ids=["none", "four", "no-number"]
+)
+def test_torchrun_says_how_many_processes_there_are(monkeypatch, word, expected):
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    if word is not None:
+        monkeypatch.setenv("WORLD_SIZE", word)
+    assert distributed.launched() == expected
