@@ -333,9 +333,9 @@ def test_a_piece_that_one_process_cannot_read_fails_in_the_others(monkeypatch):
     monkeypatch.setattr(Processes, "current", lambda: Counted(0, 2))
     with pytest.raises(npx.NextPixelError, match="the disk is gone"):
         npx.evaluate(runs.make_model(), replace(split, pixels=Elsewhere()))
+    images = feed_of(replace(split, pixels=Elsewhere()), 2, seed=0, processes=Counted(0, 2))
     with pytest.raises(npx.NextPixelError, match="the disk is gone"):
-        batches = feed_of(replace(split, pixels=Elsewhere()), 2, seed=0, processes=Counted(0, 2))
-        batches.next(rng_of(0))
+        images.next(rng_of(0))
     assert len(calls) == 2
 
 

@@ -12,9 +12,9 @@ import nextpixel as npx
 from nextpixel.cli import app, complaints
 from nextpixel.errors import TOLD_TO_ALL, LostTouch, shared_with_all
 from nextpixel.runtime import device, distributed
-from nextpixel.runtime.distributed import Processes, backend_for
+from nextpixel.runtime.distributed import Processes, alone, backend_for
 from nextpixel.training.signals import stop_requests
-from tests import worlds
+from tests import runs, worlds
 
 WORLD = 3
 
@@ -32,7 +32,7 @@ def single():
 
 
 @pytest.mark.parametrize("what", ["evaluation", "classes", "health", "samples", "completions"])
-def test_every_process_gets_what_one_process_finds(together, alone, what):
+def test_every_process_gets_what_one_process_finds(together, single, what):
     assert [found[what] for found in together] == [single[what]] * WORLD
 
 
@@ -54,6 +54,33 @@ def test_what_one_process_fails_at_fails_everywhere(tmp_path):
 def test_an_error_that_cannot_be_sent_is_told_by_its_text(tmp_path):
     ends = worlds.run(tmp_path / "run", 2, worlds.fail_strangely)
     assert [str(error) for error in ends] == ["Strange: as strange as 7"] * 2
+
+
+@pytest.mark.parametrize("what", ["images", "model", "rng"])
+def test_arguments_that_differ_between_processes_are_refused(tmp_path, what):
+    ends = worlds.run(tmp_path / "run", 2, worlds.score_own, what)
+    assert [type(error) for error in ends] == [ValueError] * 2
+    assert all(str(error).startswith(f"{what} must be the same in every proce") for error in ends)
+    assert all(TOLD_TO_ALL in error.__notes__ for error in ends)
+
+
+def test_a_process_may_work_alone(tmp_path):
+    expected = [
+        npx.evaluate(runs.make_model(), runs.make_split("test", 8 + rank, seed=rank)).nats
+        for rank in range(2)
+    ]
+    assert worlds.run(tmp_path / "run", 2, worlds.score_alone) == expected
+
+
+def test_what_one_process_is_to_call_is_called_alone(monkeypatch):
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_rank", lambda: 1)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
+    assert Processes.current().world_size == 2
+    with alone():
+        assert Processes.current().world_size == 1
+    assert Processes.current().world_size == 2
+    assert distributed._caught(lambda: Processes.current().world_size) == (1, None)
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 10])
@@ -173,8 +200,6 @@ def test_nccl_connects_cuda_devices_and_gloo_the_rest(monkeypatch, where, has_nc
 
 @pytest.mark.gpu
 def test_training_and_scoring_on_a_gpu_are_those_of_the_cpu_but_for_rounding(tmp_path):
-    from tests import runs
-
     assert torch.cuda.is_available()
     where, nats = device.choose_device("cuda"), []
     for target in (torch.device("cpu"), where):

@@ -57,6 +57,19 @@ def test_dropout_and_hidden_labels_are_those_of_two_passes(tmp_path):
     assert weights(tmp_path / "two") == weights(tmp_path / "one")
 
 
+def test_callbacks_are_the_first_processs_own(tmp_path):
+    first, second = worlds.run(tmp_path / "two", 2, worlds.train_with_previews)
+    assert len(first) == 5
+    assert second == []
+
+
+def test_processes_that_would_train_something_else_are_refused(tmp_path):
+    ends = worlds.run(tmp_path / "run", 2, worlds.train_otherwise)
+    text = "all processes must call fit alike, but train.seed is 3 in process 0 and 4 in process 1"
+    assert [(type(error), str(error)) for error in ends] == [(ValueError, text)] * 2
+    assert not (tmp_path / "run").exists()
+
+
 def test_statistics_of_batch_norm_are_the_same_in_every_process(tmp_path):
     first, second = worlds.run(tmp_path / "run", 2, worlds.train, {"steps": 7, "batch_norm": True})
     assert first == second

@@ -90,6 +90,20 @@ def test_a_run_that_diverges_leaves_a_model_that_loads(tmp_path, batch_norm):
     assert runs.is_finite(npx.load(tmp_path / "last"))
 
 
+def test_a_validation_that_is_not_finite_ends_the_run(tmp_path):
+    model = runs.make_model()
+
+    def spoil(module, inputs, output):
+        return None if module.training else output * math.nan
+
+    model.last.register_forward_hook(spoil)
+    text = "the likelihood of the validation images is not finite at step 7; the best weights and"
+    with pytest.raises(npx.NextPixelError, match=text) as caught:
+        runs.run(tmp_path, model=model)
+    assert TOLD_TO_ALL in caught.value.__notes__
+    assert not (tmp_path / "model.safetensors").exists()
+
+
 def test_a_run_whose_loss_was_not_finite_can_be_resumed_as_if_it_had_been(tmp_path):
     model = spoil_loss(runs.make_model(), 10, math.nan)
     with pytest.raises(npx.NextPixelError, match="not finite"):

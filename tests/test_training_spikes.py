@@ -52,7 +52,7 @@ def test_a_norm_that_has_grown_for_good_is_soon_the_new_normal():
 def test_without_a_limit_nothing_stands_out():
     judge = Spikes(None)
     assert not any(judge.is_spike(norm) for norm in [1.0] * 50 + [1e30])
-    assert not judge.bears
+    assert not judge.allows_another
 
 
 def test_a_limit_that_nothing_exceeds_changes_no_bit(tmp_path):

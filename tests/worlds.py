@@ -8,7 +8,7 @@ import torch.distributed as dist
 
 import nextpixel as npx
 from nextpixel.data import Dataset
-from nextpixel.runtime.distributed import Processes
+from nextpixel.runtime.distributed import Processes, alone
 from tests import runs
 
 GATED = {"features": 4, "layers": 1, "first_side": 3, "side": 3, "head_features": 4, "dropout": 0.3}
@@ -101,6 +101,47 @@ def make_labels(split):
     if isinstance(split, npx.data.Split):
         return replace(split, labels=split.pixels[:, 0, 0, 0].long() % 2)
     return split
+
+
+def train_with_previews(folder, pipe):
+    """Train the tiny run; the first process draws previews, which the others do not wait for."""
+    drawn = []
+
+    def draw(model, step):
+        found = npx.sample(model, 2, rng=torch.Generator().manual_seed(step), method="recompute")
+        drawn.append(found.tolist())
+
+    def tell(progress):
+        drawn.append(npx.evaluate(runs.make_model(), runs.make_split("test", 3)).nats)
+
+    model = runs.make_model(batch_norm=False)
+    runs.run(folder, model=model, steps=2, previews=2, on_preview=draw, on_progress=tell)
+    return drawn
+
+
+def train_otherwise(folder, pipe):
+    """What each process trains differs by a setting."""
+    runs.run(folder, model=runs.make_model(batch_norm=False), seed=3 + dist.get_rank())
+
+
+def score_own(folder, what, pipe):
+    """An evaluation, or samples, by arguments that differ between processes."""
+    rank = dist.get_rank()
+    model = runs.make_model(batch_norm=False)
+    if what == "model":
+        model.last.bias.data += rank
+    if what == "rng":
+        rng = torch.Generator().manual_seed(rank)
+        return npx.sample(model, 4, rng=rng, method="recompute")
+    seed = rank if what == "images" else 0
+    return npx.evaluate(model, runs.make_split("test", 8, seed=seed))
+
+
+def score_alone(folder, pipe):
+    """An evaluation of other images in each process."""
+    with alone():
+        split = runs.make_split("test", 8 + dist.get_rank(), seed=dist.get_rank())
+        return npx.evaluate(runs.make_model(), split).nats
 
 
 def score(folder, count, pipe):
