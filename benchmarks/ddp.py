@@ -5,11 +5,14 @@
 All processes hold the same net and find the gradient of the same batches, each from its own images:
 by `Gradient`, by DDP as it comes, and by DDP that looks for parameters without a gradient. Rounds
 take the ways in turns. Measured are forward, backward and exchange, without the optimiser, in the
-first process: by the clock, and its CPU time.
+first process: by the clock, and its CPU time. Also asked is whether the gradient is to the bit that
+of one process that takes as many passes, and whether the second gradient of a batch is to the bit
+the first: a resumed run begins anew with what is the second update of the run that never stopped.
 """
 
 import argparse
 import json
+import math
 import os
 import statistics
 import tempfile
@@ -25,13 +28,14 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 import nextpixel as npx
+from nextpixel.accelerate import accelerated
 from nextpixel.models import PixelModel
 from nextpixel.recipes import model_of, read
 from nextpixel.runtime.distributed import Processes
 from nextpixel.training.gradient import Gradient
 from nextpixel.training.update import channels_last
 
-Step = Callable[[Tensor], None]
+Step = Callable[[Tensor], object]
 TINY = {"features": 16, "layers": 2, "side": 3}
 
 
@@ -53,47 +57,55 @@ def prepared(build: Callable[[], PixelModel]) -> PixelModel:
 
 
 class Loss(nn.Module):
-    """The loss of a model, nats a sub-pixel: DDP finds no parameters through a `Distribution`."""
+    """This process's share in a batch's loss: DDP finds no parameters through a `Distribution`.
 
-    def __init__(self, model: PixelModel) -> None:
+    Args:
+        model: The model.
+        scale: Factor of the sum over this process's images.
+    """
+
+    def __init__(self, model: PixelModel, scale: float) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.scale = model, scale
 
     def forward(self, levels: Tensor) -> Tensor:
-        """Mean over sub-pixels of (B, C, H, W)."""
-        loss: Tensor = -self.model(levels).log_prob(levels).sum() / levels.numel()
+        """Of levels (B, C, H, W)."""
+        loss: Tensor = -self.model(levels).log_prob(levels).sum() * self.scale
         return loss
 
 
-def ours(model: PixelModel) -> Step:
+def ours(model: PixelModel, processes: Processes, passes: int = 1) -> Step:
     """`Gradient`, as `fit` uses it."""
-    gradient = Gradient(model, Processes.current())
-    return lambda levels: void(gradient.set(levels))
+    gradient = Gradient(model, processes, passes)
+    return gradient.set
 
 
-def by_ddp(model: PixelModel, *, unused: bool) -> Step:
-    """DDP, with the gradients in its buckets, which is its fastest way."""
+def by_ddp(model: PixelModel, size: int, *, unused: bool) -> Step:
+    """DDP, with the gradients in its buckets, which is its fastest way.
+
+    Args:
+        model: The model.
+        size: Of the whole batch.
+        unused: Whether it looks for parameters that have no gradient.
+    """
+    rank, world_size = dist.get_rank(), dist.get_world_size()
+    scale = world_size / (size * math.prod(model.shape))
     wrapped = DistributedDataParallel(
-        Loss(model),
+        Loss(model, scale),
         find_unused_parameters=unused,
         gradient_as_bucket_view=True,
         broadcast_buffers=False,
     )
-    rank, size = dist.get_rank(), dist.get_world_size()
 
     def step(levels: Tensor) -> None:
-        own = levels[rank::size]
         model.zero_grad(set_to_none=False)
-        loss = wrapped(own)
+        with accelerated(model):
+            loss = wrapped(levels[rank::world_size])
         loss.backward()
         whole = loss.detach().clone()
         dist.all_reduce(whole)
 
     return step
-
-
-def void(_: object) -> None:
-    """Nothing."""
 
 
 def work(rank: int, arguments: argparse.Namespace, folder: str) -> None:
@@ -109,27 +121,46 @@ def work(rank: int, arguments: argparse.Namespace, folder: str) -> None:
 
 
 def compare(build: Callable[[], PixelModel], arguments: argparse.Namespace) -> dict[str, Any]:
-    """Medians of each way, and how far gradients are from ours."""
-    models = [prepared(build) for _ in range(3)]
+    """Of each way: medians, whether its gradient is that of passes, and whether it repeats."""
+    models = {way: prepared(build) for way in ("ours", "ddp", "ddp, unused")}
     steps = {
-        "ours": ours(models[0]),
-        "ddp": by_ddp(models[1], unused=False),
-        "ddp, unused": by_ddp(models[2], unused=True),
+        "ours": ours(models["ours"], Processes.current()),
+        "ddp": by_ddp(models["ddp"], arguments.batch, unused=False),
+        "ddp, unused": by_ddp(models["ddp, unused"], arguments.batch, unused=True),
     }
-    levels = batch(models[0], arguments.batch)
+    single, levels = prepared(build), batch(models["ours"], arguments.batch)
+    ours(single, Processes(), arguments.processes)(levels)
+    passes, found = gradient_of(single), {}
+    for way, step in steps.items():
+        step(levels)
+        first = gradient_of(models[way])
+        step(levels)
+        second = gradient_of(models[way])
+        found[way] = {"passes": torch.equal(passes, second), "repeats": torch.equal(first, second)}
+    for way, seconds in medians(steps, levels, arguments).items():
+        found[way] |= {"wall": seconds[0], "cpu": seconds[1]}
+    return found
+
+
+def gradient_of(model: PixelModel) -> Tensor:
+    """All of it, flat."""
+    return torch.cat(
+        [weight.grad.flatten() for weight in model.parameters() if weight.grad is not None]
+    )
+
+
+def medians(
+    steps: dict[str, Step], levels: Tensor, arguments: argparse.Namespace
+) -> dict[str, list[float]]:
+    """Seconds an update of each way, by the clock and of CPU time, in turns."""
     times: dict[str, list[tuple[float, float]]] = {way: [] for way in steps}
-    for turn in range(arguments.rounds + 1):
+    for _ in range(arguments.rounds):
         for way, step in steps.items():
-            seconds = timed(step, levels, arguments.steps)
-            if turn:  # the first warms up
-                times[way].append(seconds)
-    medians = {
+            times[way].append(timed(step, levels, arguments.steps))
+    return {
         way: [statistics.median(column) for column in zip(*rows, strict=True)]
         for way, rows in times.items()
     }
-    one, *others = ([weight.grad for weight in model.parameters()] for model in models)
-    equal = [all(torch.equal(a, b) for a, b in zip(one, other, strict=True)) for other in others]
-    return {"median_seconds": medians, "same_bits": equal}
 
 
 def batch(model: PixelModel, size: int) -> Tensor:
@@ -163,12 +194,11 @@ def main() -> None:
 
 def report(found: dict[str, Any]) -> None:
     """Print a table."""
-    print(f"{'net':14} {'way':12} {'ms':>8} {'CPU ms':>8}  ours/way  same bits as ours")
-    for net, figures in found.items():
-        medians, bits = figures["median_seconds"], iter([True, *figures["same_bits"]])
-        for way, (wall, cpu) in medians.items():
-            ratio = f"{medians['ours'][0] / wall:9.2f}  {next(bits)}"
-            print(f"{net:14} {way:12} {1e3 * wall:8.1f} {1e3 * cpu:8.1f} {ratio}")
+    print(f"{'net':14} {'way':12} {'ms':>8} {'CPU ms':>8}  passes  repeats")
+    for net, ways in found.items():
+        for way, of in ways.items():
+            times = f"{1e3 * of['wall']:8.1f} {1e3 * of['cpu']:8.1f}"
+            print(f"{net:14} {way:12} {times}  {of['passes']!s:6}  {of['repeats']}")
 
 
 if __name__ == "__main__":

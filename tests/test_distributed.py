@@ -10,7 +10,7 @@ import torch
 
 import nextpixel as npx
 from nextpixel.cli import app, complaints
-from nextpixel.errors import TOLD_TO_ALL, LostTouch, shared_with_all
+from nextpixel.errors import RAISED_BY_ALL, LostTouch, shared_with_all
 from nextpixel.runtime import device, distributed
 from nextpixel.runtime.distributed import Processes, alone, backend_for
 from nextpixel.training.signals import stop_requests
@@ -48,10 +48,10 @@ def test_what_one_process_fails_at_fails_everywhere(tmp_path):
     assert [(type(error), str(error)) for error in ends] == [
         (npx.NextPixelError, "the second one fails")
     ] * WORLD
-    assert all(TOLD_TO_ALL in error.__notes__ for error in ends)
+    assert all(RAISED_BY_ALL in error.__notes__ for error in ends)
 
 
-def test_an_error_that_cannot_be_sent_is_told_by_its_text(tmp_path):
+def test_an_error_that_cannot_be_sent_is_named_by_its_text(tmp_path):
     ends = worlds.run(tmp_path / "run", 2, worlds.fail_strangely)
     assert [str(error) for error in ends] == ["Strange: as strange as 7"] * 2
 
@@ -61,7 +61,7 @@ def test_arguments_that_differ_between_processes_are_refused(tmp_path, what):
     ends = worlds.run(tmp_path / "run", 2, worlds.score_own, what)
     assert [type(error) for error in ends] == [ValueError] * 2
     assert all(str(error).startswith(f"{what} must be the same in every proce") for error in ends)
-    assert all(TOLD_TO_ALL in error.__notes__ for error in ends)
+    assert all(RAISED_BY_ALL in error.__notes__ for error in ends)
 
 
 def test_a_process_may_work_alone(tmp_path):
@@ -239,7 +239,7 @@ def test_a_process_whose_torchrun_lives_is_left_alone(monkeypatch, quick):
     assert stop.signal == 0
 
 
-def test_nobody_looks_after_torchrun_once_processes_have_left(monkeypatch, quick):
+def test_torchrun_is_not_followed_once_processes_have_left(monkeypatch, quick):
     with stop_requests(patient=True) as stop:
         with distributed.following_torchrun():
             pass

@@ -186,7 +186,7 @@ def test_a_run_killed_at_random_moments_ends_as_one_never_killed(tmp_path, refer
 
 
 @pytest.mark.slow
-def test_a_run_with_all_at_once_killed_twenty_times_ends_as_one_never_killed(tmp_path):
+def test_a_run_with_every_setting_killed_twenty_times_ends_as_one_never_killed(tmp_path):
     worlds.train_risky(tmp_path / "whole")
     assert int(runs.rows(tmp_path / "whole")[-1]["skipped"]) > 0
     moments = random.Random(20)
@@ -234,7 +234,7 @@ def test_a_signal_stops_after_the_update_at_hand_and_saves_it(tmp_path):
     assert steps[0] == 7
 
 
-def test_a_second_signal_stops_at_once(tmp_path):
+def test_a_second_signal_stops_immediately(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         runs.run(tmp_path, on_progress=send_at(6, signal.SIGINT, signal.SIGTERM))
     steps = []
@@ -249,7 +249,7 @@ def test_a_signal_during_the_last_update_is_obeyed(tmp_path, reference):
     assert runs.outcome(tmp_path) == runs.outcome(reference)
 
 
-def test_a_signal_during_the_last_look_is_obeyed():
+def test_a_signal_during_the_last_validation_is_obeyed():
     def on_preview(model, step):
         signal.raise_signal(signal.SIGTERM)
 
@@ -321,7 +321,7 @@ def test_a_run_is_not_resumed_with_other_validation_images(stopped):
 
 
 @pytest.mark.parametrize("part", ["train", "validation", "test"])
-def test_a_data_set_that_was_rewritten_is_told_as_such(stopped, part):
+def test_a_data_set_that_was_rewritten_is_named_as_such(stopped, part):
     data = runs.make_data()
     getattr(data, part).pixels[-1, 0, 5, 5] ^= 1
     text = r"its \w+ set is '\d+ images with checksum \w+', this one's is '.*'; the data set has ch"
@@ -343,7 +343,7 @@ def test_labels_that_were_rewritten_are_noticed(tmp_path, part, name):
         runs.run(tmp_path, data=data, steps=4, resume=True)
 
 
-def test_several_differences_are_told_in_one_line(stopped):
+def test_several_differences_are_named_in_one_line(stopped):
     changes = {"seed": 4, "ema": None, "learning_rate": 0.1, "warmup": 0, "clip_norm": 2.0}
     with pytest.raises(ValueError, match=r"its train\.learning_rate is .*; and 2 more$"):
         runs.run(stopped, resume=True, **changes)

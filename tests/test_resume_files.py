@@ -152,7 +152,7 @@ def test_file_systems_without_second_names_keep_a_copy(stopped, monkeypatch, num
     assert resume.read_state(stopped)[0]["state"] == {}
 
 
-def test_no_room_for_the_copy_is_told_and_loses_nothing(stopped, monkeypatch):
+def test_no_room_for_the_copy_is_an_error_and_loses_nothing(stopped, monkeypatch):
     def refuse(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 

@@ -163,7 +163,7 @@ def test_two_processes_killed_at_random_moments_end_as_if_they_were_not(pair, tm
 
 
 @pytest.mark.slow
-def test_two_processes_with_all_at_once_killed_at_random_moments_lose_nothing(tmp_path):
+def test_two_processes_with_every_setting_killed_at_random_moments_lose_nothing(tmp_path):
     worlds.run(tmp_path / "whole", 2, worlds.train_risky)
     assert int(runs.rows(tmp_path / "whole")[-1]["skipped"]) > 0
     moments = random.Random(8)

@@ -12,7 +12,7 @@ import pytest
 
 import nextpixel as npx
 from nextpixel import checkpoint
-from nextpixel.errors import TOLD_TO_ALL
+from nextpixel.errors import RAISED_BY_ALL
 from nextpixel.training import resume
 from nextpixel.training.runs import read_rows
 from tests import runs
@@ -49,7 +49,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_names_the_step(tmp_path):
     text = r"the loss is not finite at step 10; .* stay\. Try a lower learning_rate"
     with pytest.raises(npx.NextPixelError, match=text) as caught:
         runs.run(tmp_path, model=spoil_loss(runs.make_model(), 10, math.nan))
-    assert TOLD_TO_ALL in caught.value.__notes__  # of several processes one says it
+    assert RAISED_BY_ALL in caught.value.__notes__  # of several processes one says it
 
 
 @pytest.mark.parametrize("ema", [None, 0.9], ids=["weights", "average"])
@@ -100,7 +100,7 @@ def test_a_validation_that_is_not_finite_ends_the_run(tmp_path):
     text = "the likelihood of the validation images is not finite at step 7; the best weights and"
     with pytest.raises(npx.NextPixelError, match=text) as caught:
         runs.run(tmp_path, model=model)
-    assert TOLD_TO_ALL in caught.value.__notes__
+    assert RAISED_BY_ALL in caught.value.__notes__
     assert not (tmp_path / "model.safetensors").exists()
 
 

@@ -1,7 +1,7 @@
 """What the command line says of an error: one line on standard error, and an exit status.
 
-Of several processes that meet the same error, one says it. What all of them were told of is the
-first one's to say, and they leave it the time. Anything else is said by whichever comes first, so
+Of several processes that meet the same error, one says it. What all of them raise alike is the first
+one's to say, and they leave it the time. Anything else is said by whichever comes first, so
 that an error of one process alone is never lost in the silence of the others.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from cyclopts import CycloptsError
 
-from nextpixel.errors import TOLD_TO_ALL, LostTouch, NextPixelError
+from nextpixel.errors import RAISED_BY_ALL, LostTouch, NextPixelError
 
 _BROKEN_PIPE = 128 + 13  # a number, since not every system has the signal
 _COURTESY = 10.0
@@ -32,7 +32,7 @@ def answer(error: BaseException) -> int:
             print("nextpixel: interrupted", file=sys.stderr)
         return 128 + signal.SIGINT
     status, text = _words(error)
-    if TOLD_TO_ALL in getattr(error, "__notes__", ()):
+    if RAISED_BY_ALL in getattr(error, "__notes__", ()):
         if _rank() == 0:
             _complain(text)
         else:
