@@ -42,7 +42,7 @@ TINY = {"features": 16, "layers": 2, "side": 3}
 def nets() -> dict[str, Callable[[], PixelModel]]:
     """A tiny net, and that of seed 002."""
     return {
-        "tiny": lambda: npx.build("pixelcnn", shape=(1, 28, 28), levels=2, **TINY),
+        "tiny": lambda: npx.build("pixelcnn", shape=(1, 28, 28), levels=2, seed=0, **TINY),
         "mnist4-gated": lambda: model_of(read("mnist4-gated"), shape=(1, 28, 28), levels=4),
     }
 

@@ -65,7 +65,7 @@ def run(folder, world, call, *args):
 
 
 def train(folder, changes, pipe):
-    """Begin, or go on with, the tiny run, and send each step; after step `hold` wait for an answer."""
+    """Begin or resume the tiny run, and send each step; wait for an answer after step `hold`."""
     hold = changes.pop("hold", None)
 
     def tell(progress):

@@ -1,7 +1,7 @@
 """What the command line says of an error: one line on standard error, and an exit status.
 
-Of several processes that meet the same error, one says it. What all of them raise alike is the first
-one's to say, and they leave it the time. Anything else is said by whichever comes first, so
+Of several processes that meet the same error, one says it. What all of them raise alike is the
+first one's to say, and they leave it the time. Anything else is said by whichever comes first, so
 that an error of one process alone is never lost in the silence of the others.
 """
 
