@@ -70,7 +70,7 @@ def classes_of(model: PixelModel) -> int:
     if len(conditions) == 1 and isinstance(conditions[0], ClassCondition):
         return conditions[0].classes
     raise ValueError(
-        f"model must be conditional on a class label alone, got one given {model.given_in_words}"
+        f"model must be conditional on a class label alone, got one given {model.condition_in_words}"
     )
 
 

@@ -95,7 +95,7 @@ def _condition(model: PixelModel, images: Split) -> Tensor:
     if condition is None:
         condition = model.condition_of(images.levels, images.labels)
     if not isinstance(condition, Tensor):
-        raise ValueError(f"model must have one condition, got one given {model.given_in_words}")
+        raise ValueError(f"model must have one condition, got one given {model.condition_in_words}")
     return condition
 
 
