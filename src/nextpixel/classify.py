@@ -70,7 +70,8 @@ def classes_of(model: PixelModel) -> int:
     if len(conditions) == 1 and isinstance(conditions[0], ClassCondition):
         return conditions[0].classes
     raise ValueError(
-        f"model must be conditional on a class label alone, got one given {model.condition_in_words}"
+        "model must be conditional on a class label alone, got one given "
+        f"{model.condition_in_words}"
     )
 
 
