@@ -29,8 +29,8 @@ import nextpixel as npx
 from nextpixel.models import PixelModel
 from nextpixel.recipes import read
 from nextpixel.training.gradient import Gradient
-from nextpixel.training.loop import channels_last
 from nextpixel.training.optimizers import make_optimizers
+from nextpixel.training.update import channels_last
 
 NETS = {"mnist256-pixelcnn": "000", "mnist2-residual": "001", "mnist4-gated": "002"}
 TARGETS = {"mnist256-pixelcnn": 0.50, "mnist2-residual": 0.60, "mnist4-gated": 0.60}

@@ -109,7 +109,7 @@ def start(call, folder):
 
 
 def wait_for(pipe, count):
-    """Wait until a process has told so many things; the last of them."""
+    """Wait until a process has sent so many things; the last of them."""
     return [pipe.recv() for _ in range(count)][-1]
 
 

@@ -12,7 +12,6 @@ import nextpixel as npx
 from nextpixel.cli.app import main
 from nextpixel.cli.evaluate import listening
 from nextpixel.nn import Injection
-from nextpixel.runtime.distributed import Ranks
 from tests.commands import caller
 
 RECIPE = """
@@ -237,8 +236,8 @@ def test_a_model_that_ignores_its_condition_is_named(run):
 def test_images_of_one_class_cannot_tell_whether_a_model_listens(made):
     test = npx.load_data("digits").test.take(20)
     test.labels[:] = 4
-    assert listening(npx.load(made / "class"), test, Ranks()) == {}
-    assert listening(npx.load(made / "coder"), test, Ranks()) != {}
+    assert listening(npx.load(made / "class"), test) == {}
+    assert listening(npx.load(made / "coder"), test) != {}
 
 
 def test_an_auto_encoder_has_its_three_figures(run):

@@ -27,11 +27,11 @@ def launch(count, out, *options, nodes=ALONE):
 
 def begin(count, *words, nodes=ALONE):
     """Begin a command in so many processes, or as one of several machines."""
-    launcher = ["-m", "torch.distributed.run", *nodes, "--nproc-per-node", str(count)]
+    torchrun = ["-m", "torch.distributed.run", *nodes, "--nproc-per-node", str(count)]
     paths = os.pathsep.join([str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])
     threads = {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "PYTHONPATH": paths}
     return subprocess.Popen(
-        [sys.executable, *launcher, "-m", "nextpixel", *words],
+        [sys.executable, *torchrun, "-m", "nextpixel", *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -47,7 +47,7 @@ def ended(process):
 
 
 @pytest.mark.slow
-def test_two_processes_stopped_by_sigterm_to_the_launcher_resume_to_the_same_bits(tmp_path):
+def test_two_processes_stopped_by_sigterm_to_torchrun_resume_to_the_same_bits(tmp_path):
     steps = ["--train.steps", "60"]
     status, printed, own = ended(launch(2, tmp_path / "whole", *steps))
     assert (status, own) == (0, [])

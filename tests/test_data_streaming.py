@@ -12,7 +12,7 @@ import nextpixel as npx
 from nextpixel.data import Stream, from_datasets, load_data
 from nextpixel.data.feed import feed_of
 from nextpixel.data.seeds import rng_of
-from nextpixel.runtime.distributed import Ranks
+from nextpixel.runtime.distributed import Processes
 from tests import runs, worlds
 
 datasets = pytest.importorskip("datasets")
@@ -74,19 +74,19 @@ def data_of(found, **options):
     return from_datasets(found, **{"validation": HELD, "buffer": 9, "name": "tiny", **options})
 
 
-class Apart(Ranks):
-    """A rank that asks no other."""
+class Apart(Processes):
+    """One process that asks no other."""
 
     def each(self, call):
         return call()
 
-    def gather(self, value):
-        return [value] * self.world
+    def all_gather(self, value):
+        return [value] * self.world_size
 
 
 def feed(found, *, rank=0, world=1, batch_size=4, **options):
     stream = data_of(found, **options).train
-    return feed_of(stream, batch_size, seed=1, ranks=Apart(rank, world))
+    return feed_of(stream, batch_size, seed=1, processes=Apart(rank, world))
 
 
 def batches(images, count):
@@ -106,7 +106,7 @@ def flat(found):
 def test_an_epoch_gives_every_image_once_but_those_held_out(make):
     data = data_of(make())
     held = numbers(data.validation.levels.numpy()) + numbers(data.test.levels.numpy())
-    images = feed_of(data.train, 37, seed=0, ranks=Ranks())
+    images = feed_of(data.train, 37, seed=0, processes=Processes())
     for epoch in range(3):
         levels, labels = images.next(rng_of(0))
         given = numbers(levels.numpy())
@@ -163,11 +163,11 @@ def test_a_stream_that_has_changed_is_refused_on_resume():
         datasets.Dataset.from_list(list(table())).select(range(46, -1, -1)).to_iterable_dataset()
     ).train
     with pytest.raises(npx.NextPixelError, match="does not give the images again"):
-        feed_of(other, 4, seed=1, ranks=Ranks()).restore(images.state())
+        feed_of(other, 4, seed=1, processes=Processes()).restore(images.state())
 
 
 @pytest.mark.parametrize("world", [2, 4])
-def test_ranks_that_divide_the_shards_read_shards_of_their_own(world):
+def test_processes_that_divide_the_shards_read_shards_of_their_own(world):
     given = []
     for rank in range(world):
         images = feed(of_shards(4), rank=rank, world=world, batch_size=world)
@@ -177,7 +177,7 @@ def test_ranks_that_divide_the_shards_read_shards_of_their_own(world):
     assert sorted(given) == list(range(10, 47))  # together all of an epoch, each once
 
 
-def test_other_ranks_share_the_batches_of_one_process():
+def test_other_processes_share_the_batches_of_one_process():
     world, expected = 3, batches(feed(of_shards(4), batch_size=6, protocol="dynamic"), 15)
     for rank in range(world):
         images = feed(of_shards(4), rank=rank, world=world, batch_size=6, protocol="dynamic")
@@ -189,7 +189,7 @@ def test_other_ranks_share_the_batches_of_one_process():
             assert not levels[(rank + 1) % world :: world].any()
 
 
-def test_another_number_of_ranks_begins_the_next_epoch():
+def test_another_number_of_processes_begins_the_next_epoch():
     images = feed(of_shards(4), world=2, batch_size=8)
     batches(images, 2)
     alone = feed(of_shards(4), batch_size=8)
@@ -202,7 +202,7 @@ def test_streams_of_their_own_for_validation_and_test():
     found = {"train": of_shards(2), "validation": of_shards(1).take(3), "test": of_shards(1)}
     data = data_of(datasets.IterableDatasetDict(found))
     assert [len(data.validation), len(data.test)] == [3, 5]
-    given = flat(batches(feed_of(data.train, 42, seed=0, ranks=Ranks()), 1))
+    given = flat(batches(feed_of(data.train, 42, seed=0, processes=Processes()), 1))
     assert sorted(given) == list(range(5, 47))  # those of the others are left out
 
 
@@ -210,7 +210,7 @@ def test_levels_are_made_as_of_sets_with_random_access():
     data = data_of(table().to_iterable_dataset(), levels=4, size=3)
     same = from_datasets(table(), levels=4, size=3)
     assert (data.shape, data.level_count, data.protocol) == ((1, 3, 3), 4, "quantized")
-    levels, _ = feed_of(data.train, 37, seed=0, ranks=Ranks()).next(rng_of(0))
+    levels, _ = feed_of(data.train, 37, seed=0, processes=Processes()).next(rng_of(0))
     every = [*levels, *data.validation.levels, *data.test.levels]
     others = [image for part in (same.train, same.validation, same.test) for image in part.levels]
     assert sorted(map(_digest, every)) == sorted(map(_digest, others))
@@ -227,7 +227,7 @@ def test_a_folder_of_shards_is_streamed(tmp_path):
     options = {"streaming": True, "validation": HELD, "buffer": 9}
     data = load_data(f"hf:{tmp_path}", **options)
     assert data.train.shards == 2
-    assert sorted(flat(batches(feed_of(data.train, 37, seed=0, ranks=Ranks()), 1))) == [
+    assert sorted(flat(batches(feed_of(data.train, 37, seed=0, processes=Processes()), 1))) == [
         *range(10, 47)
     ]
 
@@ -311,11 +311,11 @@ def test_only_sets_of_the_library_are_streamed(options):
         load_data("mnist", buffer=3)
 
 
-def test_a_piece_that_one_process_cannot_read_is_told_to_the_others():
-    """Reading happens within `Ranks.each`; outside it, the others would wait."""
+def test_a_piece_that_one_process_cannot_read_fails_in_the_others(monkeypatch):
+    """Reading happens within `Processes.each`; outside it, the others would wait."""
     split, calls = runs.make_split("test", 6, protocol="threshold"), []
 
-    class Told(Apart):
+    class Counted(Apart):
         def each(self, call):
             calls.append(call)
             return call()
@@ -330,10 +330,12 @@ def test_a_piece_that_one_process_cannot_read_is_told_to_the_others():
             assert calls
             raise npx.NextPixelError("the disk is gone")
 
+    monkeypatch.setattr(Processes, "current", lambda: Counted(0, 2))
     with pytest.raises(npx.NextPixelError, match="the disk is gone"):
-        npx.evaluate(runs.make_model(), replace(split, pixels=Elsewhere()), ranks=Told(0, 2))
+        npx.evaluate(runs.make_model(), replace(split, pixels=Elsewhere()))
+    images = feed_of(replace(split, pixels=Elsewhere()), 2, seed=0, processes=Counted(0, 2))
     with pytest.raises(npx.NextPixelError, match="the disk is gone"):
-        feed_of(replace(split, pixels=Elsewhere()), 2, seed=0, ranks=Told(0, 2)).next(rng_of(0))
+        images.next(rng_of(0))
     assert len(calls) == 2
 
 
@@ -385,7 +387,7 @@ def train_member(folder, options, pipe):
     except npx.NextPixelError:
         if stop is None:
             raise
-    return dict(runs.outcome(folder)) if Ranks.current().is_first else None
+    return dict(runs.outcome(folder)) if Processes.current().is_first else None
 
 
 @pytest.mark.slow

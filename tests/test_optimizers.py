@@ -9,9 +9,15 @@ from torch import nn
 import nextpixel as npx
 from nextpixel.training.config import OPTIMIZERS
 from nextpixel.training.gradient import Gradient
-from nextpixel.training.loop import channels_last
-from nextpixel.training.muon import COEFFICIENTS, Muon, orthogonalize
-from nextpixel.training.optimizers import make_optimizers, rate_factor, set_rates
+from nextpixel.training.optimizers import (
+    COEFFICIENTS,
+    Muon,
+    make_optimizers,
+    orthogonalize,
+    rate_factor,
+    set_rates,
+)
+from nextpixel.training.update import channels_last
 from tests import runs
 from tests.laws.cases import CASES, Case, disturb, params
 
@@ -72,11 +78,12 @@ def test_rates_are_shares_of_their_peaks():
 
 @pytest.mark.parametrize("name", ["adam", "adamw"])
 def test_adam_gets_its_settings(name):
-    config = npx.TrainConfig(optimizer=name, betas=(0.0, 0.99), weight_decay=0.1)
+    decay = 0.1 * (name == "adamw")
+    config = npx.TrainConfig(optimizer=name, betas=(0.0, 0.99), weight_decay=decay)
     (optimizer,) = make_optimizers(runs.make_model(), config)
     assert isinstance(optimizer, torch.optim.AdamW) == (name == "adamw")
     group = optimizer.param_groups[0]
-    assert (group["betas"], group["weight_decay"]) == ((0.0, 0.99), 0.1 * (name == "adamw"))
+    assert (group["betas"], group["weight_decay"]) == ((0.0, 0.99), decay)
 
 
 def matrix_of(singular_values, rows, columns):

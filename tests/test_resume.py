@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import nextpixel as npx
-from nextpixel.training.identity import differences
+from nextpixel.training.fingerprint import differences
 from tests import runs, worlds
 
 MIXES = {
@@ -133,6 +133,21 @@ def test_weights_that_were_best_before_the_stop_stay_the_best(tmp_path):
     assert npx.evaluate(npx.load(tmp_path), data.validation).nats == pytest.approx(nats[0])
 
 
+def test_best_weights_that_a_resumed_run_does_not_know_are_taken_back(tmp_path):
+    changes = {"steps": 12, "validate_every": 1}
+    with pytest.raises(Interruption):
+        runs.run(tmp_path, on_progress=stop_at(7), **changes)  # saved at 4, validated at 5 and 6
+    model = runs.make_model()
+    with pytest.raises(Interruption):
+        runs.run(tmp_path, model=model, resume=True, on_progress=stop_at(5), **changes)
+    rows = runs.rows(tmp_path)
+    best = min(rows, key=lambda row: float(row["validation_nats"]))
+    assert rows[-1]["step"] == "4"
+    assert npx.checkpoint.read_config(tmp_path)["training"]["step"] == int(best["step"])
+    saved = npx.load(tmp_path).state_dict()
+    assert all(torch.equal(tensor, saved[name]) for name, tensor in model.state_dict().items())
+
+
 def test_a_run_that_is_over_can_be_made_longer(tmp_path):
     changes = {"schedule": "constant", "validate_every": 5}
     runs.run(tmp_path / "long", steps=20, **changes)
@@ -171,7 +186,7 @@ def test_a_run_killed_at_random_moments_ends_as_one_never_killed(tmp_path, refer
 
 
 @pytest.mark.slow
-def test_a_run_with_all_at_once_killed_twenty_times_ends_as_one_never_killed(tmp_path):
+def test_a_run_with_every_setting_killed_twenty_times_ends_as_one_never_killed(tmp_path):
     worlds.train_risky(tmp_path / "whole")
     assert int(runs.rows(tmp_path / "whole")[-1]["skipped"]) > 0
     moments = random.Random(20)
@@ -219,7 +234,7 @@ def test_a_signal_stops_after_the_update_at_hand_and_saves_it(tmp_path):
     assert steps[0] == 7
 
 
-def test_a_second_signal_stops_at_once(tmp_path):
+def test_a_second_signal_stops_immediately(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         runs.run(tmp_path, on_progress=send_at(6, signal.SIGINT, signal.SIGTERM))
     steps = []
@@ -234,7 +249,7 @@ def test_a_signal_during_the_last_update_is_obeyed(tmp_path, reference):
     assert runs.outcome(tmp_path) == runs.outcome(reference)
 
 
-def test_a_signal_during_the_last_look_is_obeyed():
+def test_a_signal_during_the_last_validation_is_obeyed():
     def on_preview(model, step):
         signal.raise_signal(signal.SIGTERM)
 
@@ -276,7 +291,7 @@ def test_there_is_nothing_to_resume_in_an_empty_folder(tmp_path):
 def test_a_file_of_torch_that_is_no_resume_point_is_refused(stopped):
     (stopped / "resume" / "previous.pt").unlink()
     torch.save({"weights": torch.zeros(2)}, stopped / "resume" / "state.pt")
-    with pytest.raises(npx.NextPixelError, match=r"state\.pt is no resume point of nextpixel"):
+    with pytest.raises(npx.NextPixelError, match=r"state\.pt is damaged: its end is cut off, or"):
         runs.run(stopped, resume=True)
 
 
@@ -306,7 +321,7 @@ def test_a_run_is_not_resumed_with_other_validation_images(stopped):
 
 
 @pytest.mark.parametrize("part", ["train", "validation", "test"])
-def test_a_data_set_that_was_rewritten_is_told_as_such(stopped, part):
+def test_a_data_set_that_was_rewritten_is_named_as_such(stopped, part):
     data = runs.make_data()
     getattr(data, part).pixels[-1, 0, 5, 5] ^= 1
     text = r"its \w+ set is '\d+ images with checksum \w+', this one's is '.*'; the data set has ch"
@@ -314,17 +329,21 @@ def test_a_data_set_that_was_rewritten_is_told_as_such(stopped, part):
         runs.run(stopped, data=data, resume=True)
 
 
-def test_labels_that_were_rewritten_are_noticed(tmp_path):
+PARTS = {"train": "training", "validation": "validation", "test": "test"}
+
+
+@pytest.mark.parametrize(("part", "name"), PARTS.items(), ids=PARTS)
+def test_labels_that_were_rewritten_are_noticed(tmp_path, part, name):
     data = runs.make_data()
-    labels = torch.zeros(48, dtype=torch.int64)
-    data = replace(data, train=replace(data.train, labels=labels))
+    labels = torch.zeros(len(getattr(data, part)), dtype=torch.int64)
+    data = replace(data, **{part: replace(getattr(data, part), labels=labels)})
     runs.run(tmp_path, data=data, steps=2)
     labels[7] = 1
-    with pytest.raises(ValueError, match=r"its training labels is .*the data set has changed"):
+    with pytest.raises(ValueError, match=rf"its {name} labels is .*the data set has changed"):
         runs.run(tmp_path, data=data, steps=4, resume=True)
 
 
-def test_several_differences_are_told_in_one_line(stopped):
+def test_several_differences_are_named_in_one_line(stopped):
     changes = {"seed": 4, "ema": None, "learning_rate": 0.1, "warmup": 0, "clip_norm": 2.0}
     with pytest.raises(ValueError, match=r"its train\.learning_rate is .*; and 2 more$"):
         runs.run(stopped, resume=True, **changes)

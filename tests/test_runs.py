@@ -30,6 +30,13 @@ def test_a_summary_has_the_best_step_and_its_figures(tmp_path):
     assert found.parameters is None
 
 
+def test_the_best_step_is_that_of_the_smallest_figure(tmp_path):
+    found = summarize(write_run(tmp_path / "zero", (10, 9.0, ""), (20, 0.0, ""), (30, 8.0, "")))
+    assert (found.best_step, found.validation_nats) == (20, 0.0)
+    found = summarize(write_run(tmp_path / "nan", (10, "nan", ""), (20, 7.0, ""), (30, "", "")))
+    assert (found.best_step, found.validation_nats) == (20, 7.0)
+
+
 def test_a_summary_of_a_real_run_counts_its_weights_and_takes_the_test_figure(tmp_path):
     model = runs.make_model()
     runs.run(tmp_path / "run", model=model, steps=7)

@@ -216,6 +216,22 @@ MISFITS = {
 }
 
 
+@pytest.mark.parametrize(
+    ("part", "text"),
+    [
+        ("validation", "data must have validation images, by which weights are chosen, got none"),
+        ("test", "test_images must be 0 for data without any, got 5"),
+    ],
+)
+def test_held_out_images_that_are_missing_are_found_before_the_first_step(tmp_path, part, text):
+    data, steps = runs.make_data(), []
+    empty = replace(getattr(data, part), pixels=torch.zeros(0, 1, 6, 6, dtype=torch.uint8))
+    with pytest.raises(ValueError, match=text):
+        runs.run(tmp_path / "run", data=replace(data, **{part: empty}), on_progress=steps.append)
+    assert not steps
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize(("sizes", "got"), MISFITS.values(), ids=MISFITS.keys())
 def test_a_model_that_does_not_fit_the_data_is_refused(tmp_path, sizes, got):
     model = npx.build("pixelcnn", seed=0, features=6, layers=1, **sizes)

@@ -58,19 +58,19 @@ def train(model, data=None, *, out=None, condition_of=None, **changes):
     return npx.fit(model, data, config, out=out, condition_of=condition_of, **calls)
 
 
-def heard(model, monkeypatch, **changes):
-    """What a model is told in training, and the images it is told of: two lists."""
-    told, seen, forward = [], [], type(model).forward
+def conditions(model, monkeypatch, **changes):
+    """Conditions that a model is given in training, and the images they belong to: two lists."""
+    given, seen, forward = [], [], type(model).forward
 
-    def listen(self, levels, condition=None):
+    def note(self, levels, condition=None):
         if self.training:
-            told.append(condition)
+            given.append(condition)
             seen.append(levels)
         return forward(self, levels, condition)
 
-    monkeypatch.setattr(type(model), "forward", listen)
+    monkeypatch.setattr(type(model), "forward", note)
     train(model, **changes)
-    return told, seen
+    return given, seen
 
 
 def half_size(levels, labels):
@@ -94,16 +94,17 @@ def weights(model):
 # Labels
 
 
-def test_each_image_is_told_its_own_label(monkeypatch):
-    told, seen = heard(make_model(condition=labels()), monkeypatch)
-    assert len(told) == 12
-    for label, levels in zip(told, seen, strict=True):
+def test_each_image_is_conditioned_on_its_own_label(monkeypatch):
+    given, seen = conditions(make_model(condition=labels()), monkeypatch)
+    assert len(given) == 12
+    for label, levels in zip(given, seen, strict=True):
         assert torch.equal(label, levels[:, 0, 0, 0])  # the class is the color of the image
 
 
 def test_the_configured_share_of_labels_is_hidden_anew_each_step(monkeypatch):
-    told, _ = heard(make_model(condition=labels(0.3)), monkeypatch, steps=200, validate_every=200)
-    hidden = torch.stack(told) == -1
+    model, steps = make_model(condition=labels(0.3)), {"steps": 200, "validate_every": 200}
+    given, _ = conditions(model, monkeypatch, **steps)
+    hidden = torch.stack(given) == -1
     share = hidden.double().mean().item()
     assert abs(share - 0.3) < 5 * (0.3 * 0.7 / hidden.numel()) ** 0.5
     assert len({tuple(row) for row in hidden.tolist()}) > 50
@@ -113,24 +114,24 @@ def test_nothing_is_hidden_from_what_is_measured():
     model = make_model(condition=labels(0.3))
     result = train(model)
     data = make_data()
-    told = npx.evaluate(model, data.validation, data.validation.labels).nats
-    assert result.best_nats == pytest.approx(told, rel=1e-6)
+    given = npx.evaluate(model, data.validation, data.validation.labels).nats
+    assert result.best_nats == pytest.approx(given, rel=1e-6)
 
 
-def test_an_unconditional_model_is_told_nothing(monkeypatch):
-    told, _ = heard(make_model(), monkeypatch)
-    assert told == [None] * 12
+def test_an_unconditional_model_is_given_nothing(monkeypatch):
+    given, _ = conditions(make_model(), monkeypatch)
+    assert given == [None] * 12
 
 
 def test_a_class_that_says_all_makes_images_cheaper():
-    alone, told = make_model(), make_model(condition=labels())
-    for model in (alone, told):
+    without, given = make_model(), make_model(condition=labels())
+    for model in (without, given):
         train(model, steps=60, validate_every=60)
     images = make_data().test
     entropy = torch.tensor(2.0).log().item()  # of the class, which the first pixel gives away
-    assert npx.evaluate(alone, images).nats > 0.95 * entropy
-    assert npx.evaluate(told, images).nats < npx.evaluate(alone, images).nats - 0.5 * entropy
-    assert npx.health(told, images).listens
+    assert npx.evaluate(without, images).nats > 0.95 * entropy
+    assert npx.evaluate(given, images).nats < npx.evaluate(without, images).nats - 0.5 * entropy
+    assert npx.health(given, images).listens
 
 
 def test_a_model_that_hides_labels_is_conditional_and_not():
@@ -146,13 +147,13 @@ def test_a_model_that_hides_labels_is_conditional_and_not():
 
 def test_a_map_from_a_hook_makes_images_cheaper():
     data = make_data(noise(60))
-    told = make_model(condition=npx.MapCondition(1))
-    result = train(told, data, condition_of=half_size, steps=100, validate_every=100)
+    model = make_model(condition=npx.MapCondition(1))
+    result = train(model, data, condition_of=half_size, steps=100, validate_every=100)
     maps = half_size(data.test.levels, None)
-    given = npx.evaluate(told, data.test, maps).nats
-    assert given == pytest.approx(result.best_nats, rel=1e-6)
-    assert given < 36 * torch.tensor(2.0).log().item() - 5  # noise costs ln 2 a pixel
-    assert npx.evaluate(told, data.test, maps.flip(0)).nats > given + 5
+    nats = npx.evaluate(model, data.test, maps).nats
+    assert nats == pytest.approx(result.best_nats, rel=1e-6)
+    assert nats < 36 * torch.tensor(2.0).log().item() - 5  # noise costs ln 2 a pixel
+    assert npx.evaluate(model, data.test, maps.flip(0)).nats > nats + 5
 
 
 def test_a_hook_is_given_int64_levels_and_labels_in_training_and_in_measuring():
@@ -169,8 +170,8 @@ def test_a_hook_is_given_int64_levels_and_labels_in_training_and_in_measuring():
 
 def test_a_hook_wins_over_the_labels(monkeypatch):
     model = make_model(condition=labels())
-    told, seen = heard(model, monkeypatch, condition_of=lambda _, labels: 1 - labels)
-    assert torch.equal(told[0], 1 - seen[0][:, 0, 0, 0])
+    given, seen = conditions(model, monkeypatch, condition_of=lambda _, labels: 1 - labels)
+    assert torch.equal(given[0], 1 - seen[0][:, 0, 0, 0])
 
 
 # Dropout
@@ -212,7 +213,7 @@ def test_what_layers_draw_depends_on_the_seed_of_the_run_and_on_the_step(monkeyp
     assert len(set(seeds)) == len(seeds) == 10
 
 
-# What cannot be meant
+# What is invalid
 
 
 WRONG = {

@@ -1,4 +1,4 @@
-"""A `TrainConfig` refuses what cannot be meant, in one line that names the setting."""
+"""A `TrainConfig` refuses what is invalid, in one line that names the setting."""
 
 import subprocess
 import sys
@@ -22,6 +22,7 @@ NUMBERS = [
     ("minutes", 0, "must be above 0, got 0"),
     ("clip_norm", 0.0, r"must be above 0, got 0\.0"),
     ("spike", 1.0, r"must be above 1, got 1\.0"),
+    ("weight_decay", 0.1, r"must be 0 with optimizer 'adam', which has none, got 0\.1; choose .*"),
     ("decay", 0.0, r"must be at most 1 and above 0, got 0\.0"),
     ("decay", 1.01, r"must be at most 1 and above 0, got 1\.01"),
     ("ema", 1.0, r"must be at least 0 and below 1, got 1\.0"),
@@ -51,7 +52,7 @@ def label(case):
 
 
 @pytest.mark.parametrize(("name", "value", "text"), NUMBERS, ids=label)
-def test_a_value_that_cannot_be_meant_is_refused(name, value, text):
+def test_an_invalid_value_is_refused(name, value, text):
     with pytest.raises(ValueError, match=f"^{name} {text}$"):
         npx.TrainConfig(**{name: value})
 

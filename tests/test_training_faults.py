@@ -12,8 +12,8 @@ import pytest
 
 import nextpixel as npx
 from nextpixel import checkpoint
-from nextpixel.errors import TOLD_TO_ALL
-from nextpixel.training import points
+from nextpixel.errors import RAISED_BY_ALL
+from nextpixel.training import resume
 from nextpixel.training.runs import read_rows
 from tests import runs
 
@@ -49,7 +49,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_names_the_step(tmp_path):
     text = r"the loss is not finite at step 10; .* stay\. Try a lower learning_rate"
     with pytest.raises(npx.NextPixelError, match=text) as caught:
         runs.run(tmp_path, model=spoil_loss(runs.make_model(), 10, math.nan))
-    assert TOLD_TO_ALL in caught.value.__notes__  # of several processes one says it
+    assert RAISED_BY_ALL in caught.value.__notes__  # of several processes one says it
 
 
 @pytest.mark.parametrize("ema", [None, 0.9], ids=["weights", "average"])
@@ -88,6 +88,20 @@ def test_a_run_that_diverges_leaves_a_model_that_loads(tmp_path, batch_norm):
     with pytest.raises(npx.NextPixelError, match="is not finite at step"):
         runs.run(tmp_path, model=model, save_every=1, **changes)
     assert runs.is_finite(npx.load(tmp_path / "last"))
+
+
+def test_a_validation_that_is_not_finite_ends_the_run(tmp_path):
+    model = runs.make_model()
+
+    def spoil(module, inputs, output):
+        return None if module.training else output * math.nan
+
+    model.last.register_forward_hook(spoil)
+    text = "the likelihood of the validation images is not finite at step 7; the best weights and"
+    with pytest.raises(npx.NextPixelError, match=text) as caught:
+        runs.run(tmp_path, model=model)
+    assert RAISED_BY_ALL in caught.value.__notes__
+    assert not (tmp_path / "model.safetensors").exists()
 
 
 def test_a_run_whose_loss_was_not_finite_can_be_resumed_as_if_it_had_been(tmp_path):
@@ -187,7 +201,7 @@ def test_a_folder_that_turns_read_only_loses_nothing(tmp_path, failing_disk, num
         runs.run(tmp_path / "run", on_progress=fail, steps=20, validate_every=20)
     failing_disk(None)
     assert runs.resume_step(tmp_path / "run") == 8
-    assert points.read_point(tmp_path / "run" / points.PREVIOUS)["state"]["step"] == 4
+    assert resume.read_point(tmp_path / "run" / resume.PREVIOUS)["state"]["step"] == 4
     assert not list(tmp_path.rglob("*.partial"))
     changes = {"steps": 20, "validate_every": 20}
     runs.run(tmp_path / "run", resume=True, **changes)

@@ -8,9 +8,8 @@ import torch
 
 import nextpixel as npx
 from nextpixel.models import PixelModel
-from nextpixel.training import compiling
-from nextpixel.training.gradient import Gradient
-from nextpixel.training.loop import channels_last
+from nextpixel.training.gradient import Gradient, compiled_model, missing_compiler
+from nextpixel.training.update import channels_last
 from tests import runs
 
 SHORT = {"precision": "bfloat16", "steps": 14}
@@ -105,7 +104,7 @@ def test_gradients_of_bfloat16_are_those_of_float32_but_for_its_eight_bits(kind,
 @pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.skipif(
-    compiling.missing_compiler(torch.device("cpu")) is not None, reason="no C++ compiler at hand"
+    missing_compiler(torch.device("cpu")) is not None, reason="no C++ compiler at hand"
 )
 def test_a_compiled_pass_gives_the_same_gradients_but_for_rounding():
     model = random_model("gated-pixelcnn", **MODELS["gated-pixelcnn"]).train()
@@ -134,7 +133,7 @@ def test_a_compiled_run_calls_the_compiled_model(monkeypatch):
     assert math.isfinite(result.best_nats)
 
 
-def test_a_missing_compiler_is_told_before_anything_is_written(tmp_path, monkeypatch):
+def test_a_missing_compiler_is_found_before_anything_is_written(tmp_path, monkeypatch):
     monkeypatch.setenv("CXX", "no-such-compiler")
     text = r"train\.compile needs a C\+\+ compiler \(no-such-compiler\), and there is none; inst"
     with pytest.raises(npx.NextPixelError, match=text):
@@ -142,12 +141,14 @@ def test_a_missing_compiler_is_told_before_anything_is_written(tmp_path, monkeyp
     assert not (tmp_path / "run").exists()
 
 
-def test_a_compiler_that_fails_is_told_in_one_line(monkeypatch):
+def test_a_compiler_that_fails_is_named_in_one_line(monkeypatch):
     def fail(*_):
         raise torch._dynamo.exc.BackendCompilerFailed("inductor", OSError("broken\nlines"), None)
 
     monkeypatch.setattr(torch, "compile", lambda model, *, dynamic: fail)
-    with pytest.raises(npx.NextPixelError, match="torch cannot compile the training pass") as told:
-        compiling.predictor(runs.make_model())(torch.zeros(1, 1, 6, 6), None)
-    assert "\n" not in str(told.value)
-    assert str(told.value).endswith("leave train.compile out")
+    with pytest.raises(
+        npx.NextPixelError, match="torch cannot compile the training pass"
+    ) as caught:
+        compiled_model(runs.make_model())(torch.zeros(1, 1, 6, 6), None)
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).endswith("leave train.compile out")

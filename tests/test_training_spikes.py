@@ -6,8 +6,7 @@ import pytest
 import torch
 
 import nextpixel as npx
-from nextpixel.training import spikes
-from nextpixel.training.spikes import Spikes
+from nextpixel.training.update import LEAST, Spikes
 from tests import runs
 from tests.test_training_faults import spoil_gradient, spoil_loss
 
@@ -33,27 +32,27 @@ def spikes_of(folder):
 
 def test_a_norm_stands_out_against_the_median_of_those_before():
     judge = Spikes(2.0)
-    assert not any(judge.stands_out(norm) for norm in [100.0, *[1.0, 2.0, 3.0] * 7])
-    assert [judge.stands_out(norm) for norm in (3.9, 4.1, 2.0)] == [False, True, False]
+    assert not any(judge.is_spike(norm) for norm in [100.0, *[1.0, 2.0, 3.0] * 7])
+    assert [judge.is_spike(norm) for norm in (3.9, 4.1, 2.0)] == [False, True, False]
     assert judge.skipped == 1
 
 
 def test_nothing_stands_out_before_enough_is_known():
     judge = Spikes(2.0)
-    assert not any(judge.stands_out(10.0**number) for number in range(spikes.LEAST))
-    assert judge.stands_out(10.0**30)
+    assert not any(judge.is_spike(10.0**number) for number in range(LEAST))
+    assert judge.is_spike(10.0**30)
 
 
 def test_a_norm_that_has_grown_for_good_is_soon_the_new_normal():
     judge = Spikes(2.0)
-    found = [judge.stands_out(norm) for norm in [1.0] * 200 + [10.0] * 200]
+    found = [judge.is_spike(norm) for norm in [1.0] * 200 + [10.0] * 200]
     assert found == [False] * 200 + [True] * 50 + [False] * 150
 
 
 def test_without_a_limit_nothing_stands_out():
     judge = Spikes(None)
-    assert not any(judge.stands_out(norm) for norm in [1.0] * 50 + [1e30])
-    assert not judge.bears
+    assert not any(judge.is_spike(norm) for norm in [1.0] * 50 + [1e30])
+    assert not judge.allows_another
 
 
 def test_a_limit_that_nothing_exceeds_changes_no_bit(tmp_path):

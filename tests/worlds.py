@@ -8,7 +8,7 @@ import torch.distributed as dist
 
 import nextpixel as npx
 from nextpixel.data import Dataset
-from nextpixel.runtime.distributed import Ranks
+from nextpixel.runtime.distributed import Processes, alone
 from tests import runs
 
 GATED = {"features": 4, "layers": 1, "first_side": 3, "side": 3, "head_features": 4, "dropout": 0.3}
@@ -65,7 +65,7 @@ def run(folder, world, call, *args):
 
 
 def train(folder, changes, pipe):
-    """Begin, or go on with, the tiny run, and tell each step; after step `hold` wait to be told."""
+    """Begin or resume the tiny run, and send each step; wait for an answer after step `hold`."""
     hold = changes.pop("hold", None)
 
     def tell(progress):
@@ -105,31 +105,64 @@ def make_labels(split):
     return split
 
 
+def train_with_previews(folder, pipe):
+    """Train the tiny run; the first process draws previews, which the others do not wait for."""
+    drawn = []
+
+    def draw(model, step):
+        found = npx.sample(model, 2, rng=torch.Generator().manual_seed(step), method="recompute")
+        drawn.append(found.tolist())
+
+    def tell(progress):
+        drawn.append(npx.evaluate(runs.make_model(), runs.make_split("test", 3)).nats)
+
+    model = runs.make_model(batch_norm=False)
+    runs.run(folder, model=model, steps=2, previews=2, on_preview=draw, on_progress=tell)
+    return drawn
+
+
+def train_otherwise(folder, pipe):
+    """What each process trains differs by a setting."""
+    runs.run(folder, model=runs.make_model(batch_norm=False), seed=3 + dist.get_rank())
+
+
+def score_own(folder, what, pipe):
+    """An evaluation, or samples, by arguments that differ between processes."""
+    rank = dist.get_rank()
+    model = runs.make_model(batch_norm=False)
+    if what == "model":
+        model.last.bias.data += rank
+    if what == "rng":
+        rng = torch.Generator().manual_seed(rank)
+        return npx.sample(model, 4, rng=rng, method="recompute")
+    seed = rank if what == "images" else 0
+    return npx.evaluate(model, runs.make_split("test", 8, seed=seed))
+
+
+def score_alone(folder, pipe):
+    """An evaluation of other images in each process."""
+    with alone():
+        split = runs.make_split("test", 8 + dist.get_rank(), seed=dist.get_rank())
+        return npx.evaluate(runs.make_model(), split).nats
+
+
 def score(folder, count, pipe):
     """Nats of some images, shared out over the processes."""
-    from nextpixel.training.shared import nats_over
-
-    split = runs.make_split("validation", count)
-    return nats_over(Ranks.current(), runs.make_model(), split, None)
+    return npx.evaluate(runs.make_model(), runs.make_split("validation", count)).nats
 
 
 def fail(folder, pipe):
     """An error that only the first process meets."""
-    ranks = Ranks.current()
+    processes = Processes.current()
 
     def call():
         raise npx.NextPixelError("the first one fails")
 
-    ranks.first(call if ranks.is_first else lambda: None)
+    processes.first(call if processes.is_first else lambda: None)
 
 
 def share(folder, pipe):
     """All that processes share out, and how much of it this one does."""
-    return share_alone(Ranks.current())
-
-
-def share_alone(ranks):
-    """What `share` gives, for any ranks."""
     work = dict.fromkeys(("scored", "drawn"), 0)
     split = make_labels(runs.make_split("validation", 70))
     condition = [{"classes": 2, "form": "gate", "dropout": 0.3}]
@@ -139,17 +172,17 @@ def share_alone(ranks):
     rng = torch.Generator().manual_seed(0)
     for weights in model.parameters():  # so that the label matters, as it does not at the start
         weights.data += 0.3 * torch.randn(weights.shape, generator=rng)
-    log_prob, counted = model.log_prob, {"batch_size": 20, "ranks": ranks}
+    log_prob, counted = model.log_prob, {"batch_size": 20}
 
-    def count(levels, told):
+    def count(levels, condition):
         work["scored"] += len(levels)
-        return log_prob(levels, told)
+        return log_prob(levels, condition)
 
     def draw(row, levels):
         work["drawn"] += len(levels)
 
     model.log_prob = count
-    drawing = {"condition": torch.arange(11) % 2, "on_row": draw, "batch_size": 2, "ranks": ranks}
+    drawing = {"condition": torch.arange(11) % 2, "on_row": draw, "batch_size": 2}
     drawing["method"] = "recompute"  # the engine would take seconds to start in each process
     known = torch.arange(6).view(6, 1).expand(6, 6) < 2
     first = split.levels[:11]
@@ -165,13 +198,13 @@ def share_alone(ranks):
 
 def fail_second(folder, pipe):
     """An error that only the second process meets."""
-    ranks = Ranks.current()
+    processes = Processes.current()
 
     def call():
-        if ranks.rank == 1:
+        if processes.rank == 1:
             raise npx.NextPixelError("the second one fails")
 
-    ranks.each(call)
+    processes.each(call)
 
 
 class Strange(Exception):
@@ -183,9 +216,9 @@ class Strange(Exception):
 
 def fail_strangely(folder, pipe):
     """An error that pickle cannot copy."""
-    ranks = Ranks.current()
+    processes = Processes.current()
 
     def call():
         raise Strange(7, kind="strange")
 
-    ranks.first(call)
+    processes.first(call)

@@ -13,7 +13,6 @@ from torch import Tensor
 from nextpixel.likelihood import log_probs
 from nextpixel.models import PixelModel
 from nextpixel.nn import ClassCondition
-from nextpixel.runtime.distributed import Ranks
 
 
 def classify(
@@ -23,9 +22,8 @@ def classify(
     prior: Tensor | None = None,
     batch_size: int = 100,
     on_progress: Callable[[int], None] | None = None,
-    ranks: Ranks | None = None,
 ) -> Tensor:
-    """Probability of every class given each image.
+    """Probability of every class given each image; processes share the images as in `evaluate`.
 
     Args:
         model: A model whose only condition is a class label.
@@ -34,7 +32,6 @@ def classify(
             probabilities. None: all equal.
         batch_size: Images a pass.
         on_progress: Called with the number of images scored so far, of N x classes.
-        ranks: Processes that share the images, see `evaluate`.
 
     Returns:
         Probabilities, float64, shape (N, classes).
@@ -53,7 +50,6 @@ def classify(
                 torch.full((len(levels),), label),
                 batch_size=batch_size,
                 on_progress=_shift(on_progress, label * len(levels)),
-                ranks=ranks,
             )
             for label in range(classes)
         ],

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 Failure = TypeVar("Failure", bound=Exception)
 
-TOLD_TO_ALL = "All processes of the run were told."
+RAISED_BY_ALL = "All processes of the run raise this error."
 """Note on an error that every process raises, so that one of them may say it for all."""
 
 
@@ -24,7 +24,7 @@ class LostTouch(NextPixelError):
 
 def shared_with_all(error: Failure) -> Failure:
     """Note on an error that every process of the run raises it."""
-    error.add_note(TOLD_TO_ALL)
+    error.add_note(RAISED_BY_ALL)
     return error
 
 

@@ -15,7 +15,6 @@ from nextpixel.data.seeds import rng_of
 from nextpixel.likelihood import evaluation_mode, log_probs
 from nextpixel.models import PixelModel
 from nextpixel.nn import ClassCondition, Value, VectorCondition
-from nextpixel.runtime.distributed import Ranks
 
 LEAST_GAIN = 0.5
 """Nats per image below which a condition counts as ignored."""
@@ -56,16 +55,13 @@ class Health:
         )
 
 
-def health(
-    model: PixelModel, images: Split, *, batch_size: int = 100, ranks: Ranks | None = None
-) -> Health:
-    """Measure whether a conditional model listens.
+def health(model: PixelModel, images: Split, *, batch_size: int = 100) -> Health:
+    """Measure whether a conditional model listens; processes share the images as in `evaluate`.
 
     Args:
         model: A model with one condition: a label or a vector.
         images: Labelled images, or any for a model that makes its own codes.
         batch_size: Images a pass.
-        ranks: Processes that share the images, see `evaluate`.
 
     Returns:
         The three figures.
@@ -81,7 +77,7 @@ def health(
         raise ValueError(f"images must be of two classes or more, got label {int(right[0])} alone")
 
     def nats(condition: Value) -> float:
-        found = log_probs(model, images, condition, batch_size=batch_size, ranks=ranks)
+        found = log_probs(model, images, condition, batch_size=batch_size)
         return -found.mean().item()
 
     nothing = _nothing(model, right)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from nextpixel.data import Split
 from nextpixel.models import PixelModel
 from nextpixel.nn import Value, take
-from nextpixel.runtime.distributed import Ranks
+from nextpixel.runtime.distributed import Processes
 from nextpixel.runtime.threads import Threads
 
 _PIECE = 16 * 2**20  # sub-pixels of images that are read as needed, at a time
@@ -67,9 +67,11 @@ def evaluate(
     *,
     batch_size: int = 100,
     on_progress: Callable[[int], None] | None = None,
-    ranks: Ranks | None = None,
 ) -> Evaluation:
     """Measure the exact likelihood of images.
+
+    Where torch's default process group is set up, its processes share the images: all call this
+    alike, and all get the figures of one process, to the bit.
 
     Args:
         model: The model; its mode is restored afterwards.
@@ -78,19 +80,16 @@ def evaluate(
             is the labels for a class-conditional model.
         batch_size: Images a pass.
         on_progress: Called with the number of images done so far.
-        ranks: Processes that share the images: all call this alike, and all get the figures of one
-            process, to the bit. None: this one alone.
 
     Returns:
         The figures.
 
     Raises:
         TypeError: If the levels are no integers.
-        ValueError: If there are no images, they do not fit the model, or `batch_size` is below 1.
+        ValueError: If there are no images, they do not fit the model, `batch_size` is below 1, or
+            processes differ in model or images.
     """
-    surprise = -log_probs(
-        model, images, condition, batch_size=batch_size, on_progress=on_progress, ranks=ranks
-    )
+    surprise = -log_probs(model, images, condition, batch_size=batch_size, on_progress=on_progress)
     n, dimensions = len(surprise), math.prod(model.shape)
     nats = surprise.mean().item()
     return Evaluation(
@@ -111,23 +110,23 @@ def log_probs(
     *,
     batch_size: int = 100,
     on_progress: Callable[[int], None] | None = None,
-    ranks: Ranks | None = None,
 ) -> Tensor:
     """Log-probability of every image in nats, float64, shape (N,); errors as in `evaluate`.
 
-    Of several ranks each takes every so manieth batch. The batches are those of one process, and
-    so are the bits.
+    Of P processes, that of rank r takes the batches r, r + P, ... of those that one process would
+    make, so that the bits are the same.
     """
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     if isinstance(images, Split) and not images.in_memory and condition is None and len(images):
-        return _by_pieces(model, images, batch_size, on_progress, ranks)
+        return _by_pieces(model, images, batch_size, on_progress)
     levels = _levels_for(model, images)
     if condition is None:
         condition = model.condition_of(levels, images.labels if isinstance(images, Split) else None)
-    ranks = ranks or Ranks()
+    processes = Processes.current()
+    processes.check_equal({"model": model, "images": levels, "condition": condition})
     device = next(model.parameters()).device
-    own = range(0, len(levels), batch_size)[ranks.rank :: ranks.world]
+    own = range(0, len(levels), batch_size)[processes.rank :: processes.world_size]
 
     @torch.inference_mode()
     def score(first: int) -> Tensor:
@@ -146,7 +145,7 @@ def log_probs(
                     on_progress(done)
         return found
 
-    return ranks.sum(ranks.each(score_own))
+    return processes.all_reduce(processes.each(score_own))
 
 
 def _by_pieces(
@@ -154,21 +153,18 @@ def _by_pieces(
     images: Split,
     batch_size: int,
     on_progress: Callable[[int], None] | None,
-    ranks: Ranks | None,
 ) -> Tensor:
     """Of images that do not lie in memory: the batches are those of all at once."""
     _check_count(model, images)
     size = batch_size * max(1, _PIECE // (batch_size * math.prod(images.shape)))
     parts: list[Tensor] = []
-    pieces, shared = images.pieces(size), ranks or Ranks()
-    while (levels := shared.each(lambda: next(pieces, None))) is not None:
+    pieces, processes = images.pieces(size), Processes.current()
+    while (levels := processes.each(lambda: next(pieces, None))) is not None:
         done = sum(map(len, parts))
         labels = None if images.labels is None else images.labels[done : done + len(levels)]
         told = model.condition_of(levels, labels)
         tell = None if on_progress is None else _counted_from(done, on_progress)
-        parts.append(
-            log_probs(model, levels, told, batch_size=batch_size, on_progress=tell, ranks=ranks)
-        )
+        parts.append(log_probs(model, levels, told, batch_size=batch_size, on_progress=tell))
     return torch.cat(parts)
 
 

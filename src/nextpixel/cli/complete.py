@@ -62,15 +62,15 @@ def complete(
     if count < 1:
         raise ValueError(f"count must be at least 1, got {count}")
     with team(device) as all_of_us:
-        ranks = all_of_us.ranks
-        ranks.first(lambda: check_out(out, (".png", ".npy")))
+        processes = all_of_us.processes
+        processes.first(lambda: check_out(out, (".png", ".npy")))
         loaded = all_of_us.load(model)
         warn_of_cost(method, loaded)
-        mask = ranks.each(lambda: read_known(known, loaded))
-        originals, labels = ranks.each(lambda: read_images(images, model, loaded, images_count))
+        mask = processes.each(lambda: read_known(known, loaded))
+        originals, labels = processes.each(lambda: read_images(images, model, loaded, images_count))
         many = originals.repeat_interleave(count, 0)
-        told = ranks.each(lambda: _told(loaded, many, label, labels, count))
-        with counting(loaded.shape[1], "row", shown=ranks.is_first) as tell:
+        told = processes.each(lambda: _told(loaded, many, label, labels, count))
+        with counting(loaded.shape[1], "row", shown=processes.is_first) as tell:
             made = npx.complete(
                 loaded,
                 many,
@@ -83,11 +83,10 @@ def complete(
                 method=method,
                 batch_size=len(many),
                 on_row=lambda row, _: tell(row),
-                ranks=ranks,
             )
         completions = made.view(len(originals), count, *loaded.shape)
-        ranks.first(lambda: _write(originals, mask, completions, loaded, out))
-    if ranks.is_first:
+        processes.first(lambda: _write(originals, mask, completions, loaded, out))
+    if processes.is_first:
         print(f"{count} completions of each of {len(originals)} images in {out}")
 
 

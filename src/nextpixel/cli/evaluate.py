@@ -16,7 +16,6 @@ from nextpixel.cli.progress import counting
 from nextpixel.data import Split
 from nextpixel.models import PixelModel
 from nextpixel.nn import ClassCondition
-from nextpixel.runtime.distributed import Ranks
 
 HEALTH_IMAGES = 1000
 """Images on which a conditional model is asked whether it listens."""
@@ -53,7 +52,7 @@ def evaluate(
     if batch_size < 1:
         raise ValueError(f"batch-size must be at least 1, got {batch_size}")
     with team(device) as all_of_us:
-        ranks, loaded = all_of_us.ranks, all_of_us.load(model)
+        processes, loaded = all_of_us.processes, all_of_us.load(model)
 
         def read() -> Split:
             images: Split = getattr(data_of(model, loaded, data, data_folder), split)
@@ -62,15 +61,13 @@ def evaluate(
                 check_classes(loaded, images)
             return images
 
-        images = ranks.each(read)
-        with counting(len(images), "image", shown=ranks.is_first) as count:
-            found = npx.evaluate(
-                loaded, images, batch_size=batch_size, on_progress=count, ranks=ranks
-            )
-        more = listening(loaded, images, ranks)
+        images = processes.each(read)
+        with counting(len(images), "image", shown=processes.is_first) as count:
+            found = npx.evaluate(loaded, images, batch_size=batch_size, on_progress=count)
+        more = listening(loaded, images)
         if classify:
-            more |= accuracy(loaded, images, batch_size, ranks)
-    if not ranks.is_first:
+            more |= accuracy(loaded, images, batch_size, shown=processes.is_first)
+    if not processes.is_first:
         return
     if json:
         print(dumps(found.as_dict() | {name: value for name, (value, _) in more.items()}))
@@ -78,7 +75,7 @@ def evaluate(
         print(*[found, *(line for _, line in more.values())], sep="\n")
 
 
-def listening(model: PixelModel, images: Split, ranks: Ranks) -> dict[str, tuple[Any, str]]:
+def listening(model: PixelModel, images: Split) -> dict[str, tuple[Any, str]]:
     """Whether a conditional model listens: a JSON entry and a line for people."""
     part = images.take(HEALTH_IMAGES)
     conditions = model.conditioner.conditions
@@ -86,7 +83,7 @@ def listening(model: PixelModel, images: Split, ranks: Ranks) -> dict[str, tuple
         return {}
     if isinstance(conditions[0], ClassCondition) and len(set(_labels(part).tolist())) < 2:
         return {}
-    found = npx.health(model, part, ranks=ranks)
+    found = npx.health(model, part)
     return {"health": (found.as_dict(), f"health ({found.n:,} images): {found}")}
 
 
@@ -107,7 +104,7 @@ def _labels(images: Split) -> Tensor:
 
 
 def accuracy(
-    model: PixelModel, images: Split, batch_size: int, ranks: Ranks
+    model: PixelModel, images: Split, batch_size: int, *, shown: bool
 ) -> dict[str, tuple[Any, str]]:
     """Share of images whose class Bayes finds: a JSON entry and a line for people.
 
@@ -116,10 +113,8 @@ def accuracy(
     """
     labels = _labels(images)
     scores = len(images) * classes_of(model)
-    with counting(scores, "score", shown=ranks.is_first) as count:
-        probabilities = npx.classify(
-            model, images.levels, batch_size=batch_size, on_progress=count, ranks=ranks
-        )
+    with counting(scores, "score", shown=shown) as count:
+        probabilities = npx.classify(model, images.levels, batch_size=batch_size, on_progress=count)
     right = (probabilities.argmax(1) == labels).double()
     share, n = right.mean().item(), len(right)
     error = right.std().item() / math.sqrt(n) if n > 1 else math.nan

@@ -19,9 +19,8 @@ from nextpixel.data import Dataset, load_config
 from nextpixel.likelihood import Evaluation
 from nextpixel.models import PixelModel
 from nextpixel.recipes import Recipe, model_of
-from nextpixel.runtime.distributed import Ranks
 from nextpixel.training import Progress, Result
-from nextpixel.training.run import holds_run
+from nextpixel.training.folder import holds_run
 
 _PREVIEW_SEED = 0
 
@@ -29,18 +28,18 @@ _PREVIEW_SEED = 0
 def run_recipe(
     recipe: Recipe, out: Path, *, resume: bool, allow_resize: bool = False, device: str = "auto"
 ) -> None:
-    """Train a recipe into a folder, with all processes of a launcher; the first prints the result.
+    """Train a recipe into a folder, with all processes of torchrun; the first prints the result.
 
     Raises:
         ValueError: If the folder holds another run, or a setting is wrong.
         NextPixelError: If the job fails.
     """
     with team(device) as all_of_us:
-        ranks = all_of_us.ranks
-        ranks.first(lambda: check_run(out, resume=resume))
-        data = ranks.each(lambda: load_config(recipe.data))
+        processes = all_of_us.processes
+        processes.first(lambda: check_run(out, resume=resume))
+        data = processes.each(lambda: load_config(recipe.data))
         model = model_of(recipe, shape=data.shape, levels=data.level_count).to(all_of_us.device)
-        with _watched(out) if ranks.is_first else nullcontext() as show:
+        with _watched(out) if processes.is_first else nullcontext() as show:
             result = npx.fit(
                 model,
                 data,
@@ -52,8 +51,8 @@ def run_recipe(
                 on_progress=show,
                 on_preview=previewer(out / "samples", recipe.train.preview_count, data),
             )
-        found = measure(model, data, ranks)
-        ranks.first(lambda: _report(recipe, model, result, found, out))
+        found = measure(model, data, shown=processes.is_first)
+        processes.first(lambda: _report(recipe, model, result, found, out))
 
 
 def _report(
@@ -125,10 +124,10 @@ def _read(path: Path) -> Image.Image:
         return picture.convert("RGB")
 
 
-def measure(model: PixelModel, data: Dataset, ranks: Ranks) -> Evaluation:
+def measure(model: PixelModel, data: Dataset, *, shown: bool) -> Evaluation:
     """Evaluate on all test images, which the processes share."""
-    with counting(len(data.test), "image", shown=ranks.is_first) as count:
-        return npx.evaluate(model, data.test, on_progress=count, ranks=ranks)
+    with counting(len(data.test), "image", shown=shown) as count:
+        return npx.evaluate(model, data.test, on_progress=count)
 
 
 def add_figures(model: PixelModel, found: Evaluation, out: Path) -> None:

@@ -1,4 +1,4 @@
-"""A command that several processes of a launcher carry out together, each on its device."""
+"""A command that several processes of torchrun carry out together, each on its device."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,14 +9,14 @@ import torch
 import nextpixel as npx
 from nextpixel.models import PixelModel
 from nextpixel.runtime.device import choose_device
-from nextpixel.runtime.distributed import Ranks, joined
+from nextpixel.runtime.distributed import Processes, joined
 
 
 @dataclass(frozen=True)
 class Team:
     """The processes of a command, and the device of this one."""
 
-    ranks: Ranks
+    processes: Processes
     device: torch.device
 
     def load(self, folder: str) -> PixelModel:
@@ -26,12 +26,12 @@ class Team:
             ValueError: If there is none.
             NextPixelError: If its files are damaged.
         """
-        return self.ranks.each(lambda: npx.load(folder).to(self.device))
+        return self.processes.each(lambda: npx.load(folder).to(self.device))
 
 
 @contextmanager
 def team(device: str) -> Iterator[Team]:
-    """Join the processes of the launcher, if there is one, while a command is carried out.
+    """Join the processes of torchrun, if it has started this one, while a command is carried out.
 
     Args:
         device: "auto", "cpu" or "cuda".
@@ -41,5 +41,5 @@ def team(device: str) -> Iterator[Team]:
         NextPixelError: If the other processes cannot be reached.
     """
     chosen = choose_device(device)
-    with joined(chosen) as ranks:
-        yield Team(ranks, chosen)
+    with joined(chosen) as processes:
+        yield Team(processes, chosen)

@@ -61,15 +61,15 @@ def sample(
     if count < 1:
         raise ValueError(f"count must be at least 1, got {count}")
     with team(device) as all_of_us:
-        ranks = all_of_us.ranks
-        ranks.first(lambda: check_out(out, (".png", ".npy", ".gif")))
+        processes = all_of_us.processes
+        processes.first(lambda: check_out(out, (".png", ".npy", ".gif")))
         loaded = all_of_us.load(model)
         warn_of_cost(method, loaded)
-        told = ranks.each(lambda: told_for(model, loaded, count, label))
+        told = processes.each(lambda: told_for(model, loaded, count, label))
         rows = itertools.count(1)  # of all batches of this process
-        own = len(range(count)[ranks.share(count)])
+        own = len(range(count)[processes.share(count)])
         total = loaded.shape[1] * math.ceil(own / max(1, batch_size))
-        with counting(total, "row", shown=ranks.is_first) as tell:
+        with counting(total, "row", shown=processes.is_first) as tell:
             levels = npx.sample(
                 loaded,
                 count,
@@ -81,10 +81,9 @@ def sample(
                 method=method,
                 batch_size=batch_size,
                 on_row=lambda row, levels: tell(next(rows)),
-                ranks=ranks,
             )
-        ranks.first(lambda: _write(levels, loaded, out, columns))
-    if ranks.is_first:
+        processes.first(lambda: _write(levels, loaded, out, columns))
+    if processes.is_first:
         print(f"{count} images of {loaded.name} in {out}")
 
 

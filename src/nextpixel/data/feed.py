@@ -14,7 +14,7 @@ from nextpixel.data.batches import Batches
 from nextpixel.data.dataset import Split
 from nextpixel.data.stream import Stream
 from nextpixel.data.stream_feed import StreamFeed
-from nextpixel.runtime.distributed import Ranks
+from nextpixel.runtime.distributed import Processes
 
 
 class Feed(Protocol):
@@ -25,21 +25,21 @@ class Feed(Protocol):
         """Number of epochs finished before the one that the last batch came from."""
 
     def next(self, rng: torch.Generator) -> tuple[Tensor, Tensor | None]:
-        """The next batch; all ranks call this together.
+        """The next batch; all processes call this together.
 
         Args:
             rng: Draws the levels of `dynamic`.
 
         Returns:
             Levels, int64, (B, C, H, W), and labels, int64, (B,), or None. Of the images that other
-            ranks train on (all but rank, rank + world, ...) they may be zero.
+            processes train on (all but rank, rank + world_size, ...) they may be zero.
 
         Raises:
-            NextPixelError: If an image cannot be read, on every rank.
+            NextPixelError: If an image cannot be read, in every process.
         """
 
     def state(self) -> dict[str, Any]:
-        """Where the batches stand, for `restore`; all ranks call this together."""
+        """Where the batches stand, for `restore`; all processes call this together."""
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from a `state` of the same images, batch size and seed."""
@@ -52,11 +52,11 @@ class SplitFeed:
         images: The split.
         batch_size: Images a batch.
         seed: With the epoch's number, fixes the epoch's order.
-        ranks: The processes of the run.
+        processes: Those of the run.
     """
 
-    def __init__(self, images: Split, batch_size: int, *, seed: int, ranks: Ranks) -> None:
-        self.images, self.ranks = images, ranks
+    def __init__(self, images: Split, batch_size: int, *, seed: int, processes: Processes) -> None:
+        self.images, self.processes = images, processes
         self.batches = Batches(len(images), batch_size, seed=seed)
 
     @property
@@ -70,7 +70,7 @@ class SplitFeed:
         labels = None if images.labels is None else images.labels[indices]
         if images.in_memory:
             return images.draw(indices, rng), labels
-        return self.ranks.each(lambda: images.draw(indices, rng)), labels
+        return self.processes.each(lambda: images.draw(indices, rng)), labels
 
     def state(self) -> dict[str, Any]:
         """See `Feed`."""
@@ -81,8 +81,8 @@ class SplitFeed:
         self.batches.restore(state)
 
 
-def feed_of(images: Split | Stream, batch_size: int, *, seed: int, ranks: Ranks) -> Feed:
+def feed_of(images: Split | Stream, batch_size: int, *, seed: int, processes: Processes) -> Feed:
     """The batches of a split or of a stream."""
     if isinstance(images, Stream):
-        return StreamFeed(images, batch_size, seed=seed, ranks=ranks)
-    return SplitFeed(images, batch_size, seed=seed, ranks=ranks)
+        return StreamFeed(images, batch_size, seed=seed, processes=processes)
+    return SplitFeed(images, batch_size, seed=seed, processes=processes)

@@ -24,7 +24,7 @@ from nextpixel.data.seeds import rng_of
 from nextpixel.data.shards import Row, ShardReader
 from nextpixel.data.stream import Stream
 from nextpixel.errors import NextPixelError
-from nextpixel.runtime.distributed import Ranks
+from nextpixel.runtime.distributed import Processes
 
 
 class Buffer:
@@ -124,53 +124,53 @@ class Buffer:
 
 
 class StreamFeed:
-    """A `Feed` of the images of a stream; those of other ranks are black.
+    """A `Feed` of the images of a stream; those of other processes are black.
 
     Args:
         stream: The stream.
-        batch_size: Images a batch, a multiple of the number of ranks.
+        batch_size: Images a batch, a multiple of the number of processes.
         seed: Fixes the order.
-        ranks: The processes of the run.
+        processes: Those of the run.
     """
 
-    def __init__(self, stream: Stream, batch_size: int, *, seed: int, ranks: Ranks) -> None:
-        self.stream, self.batch_size, self.ranks = stream, batch_size, ranks
-        self.by_shards = ranks.world > 1 and stream.shards % ranks.world == 0
-        part, parts = (ranks.rank, ranks.world) if self.by_shards else (0, 1)
+    def __init__(self, stream: Stream, batch_size: int, *, seed: int, processes: Processes) -> None:
+        self.stream, self.batch_size, self.processes = stream, batch_size, processes
+        self.by_shards = processes.world_size > 1 and stream.shards % processes.world_size == 0
+        part, parts = (processes.rank, processes.world_size) if self.by_shards else (0, 1)
         self.buffer = Buffer(stream, seed=seed, part=part, parts=parts)
         self.read = 0  # images, for errors
 
     @property
     def epoch(self) -> int:
-        """See `Feed`; of this rank, where each has its own shards."""
+        """See `Feed`; of this process, where each has its own shards."""
         return self.buffer.epoch
 
     def next(self, rng: torch.Generator) -> tuple[Tensor, Tensor | None]:
         """See `Feed`."""
-        pixels, labels = self.ranks.each(self._batch)
+        pixels, labels = self.processes.each(self._batch)
         levels = to_levels(pixels, self.stream.level_count, self.stream.protocol, rng)
         return levels.long(), labels if self.stream.has_labels else None
 
     def state(self) -> dict[str, Any]:
         """See `Feed`."""
-        parts = self.ranks.gather(self.buffer.state())
+        parts = self.processes.all_gather(self.buffer.state())
         return {"by_shards": self.by_shards, "epoch": self.epoch, "parts": parts}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """See `Feed`; where shards are handed out otherwise than before, the next epoch begins."""
-        alike = len(state["parts"]) == self.ranks.world or not self.by_shards
+        alike = len(state["parts"]) == self.processes.world_size or not self.by_shards
         if state["by_shards"] == self.by_shards and alike:
-            own = state["parts"][self.ranks.rank if self.by_shards else 0]
-            self.ranks.each(lambda: self.buffer.restore(own))
+            own = state["parts"][self.processes.rank if self.by_shards else 0]
+            self.processes.each(lambda: self.buffer.restore(own))
         else:
             self.buffer.enter(1 + max(part["begun"]["epoch"] for part in state["parts"]))
 
     def _batch(self) -> tuple[Tensor, Tensor]:
-        """Pixels, (B, C, H, W), and labels, (B,), of which this rank's are read."""
+        """Pixels, (B, C, H, W), and labels, (B,), of which this process's are read."""
         pixels = np.zeros((self.batch_size, *self.stream.shape), np.uint8)
         labels = np.zeros(self.batch_size, np.int64)
         for place in range(self.batch_size):
-            is_own = place % self.ranks.world == self.ranks.rank
+            is_own = place % self.processes.world_size == self.processes.rank
             if is_own or not self.by_shards:
                 row, self.read = self.buffer.next(), self.read + 1
             if is_own:

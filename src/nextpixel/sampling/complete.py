@@ -12,7 +12,6 @@ from nextpixel.heads.truncation import Truncation
 from nextpixel.likelihood import evaluation_mode
 from nextpixel.models import PixelModel
 from nextpixel.nn import Value
-from nextpixel.runtime.distributed import Ranks
 from nextpixel.sampling.draw import check_room, draw_uniforms, fill
 from nextpixel.sampling.options import SamplingOptions
 
@@ -30,9 +29,8 @@ def complete(
     method: str = "engine",
     batch_size: int = 100,
     on_row: OnRow | None = None,
-    ranks: Ranks | None = None,
 ) -> Tensor:
-    """Draw the unknown part of images.
+    """Draw the unknown part of images; processes share them as in `sample`.
 
     Args:
         model: The model; its mode is restored afterwards.
@@ -47,7 +45,6 @@ def complete(
         method: See `sample`.
         batch_size: Images at a time.
         on_row: See `sample`.
-        ranks: See `sample`.
 
     Returns:
         Levels, uint8, shape (B, C, H, W), equal to `levels` where `known`.
@@ -63,7 +60,7 @@ def complete(
     check_room(len(levels), model.shape)
     uniforms = draw_uniforms(len(levels), model.shape, rng)
     truncation = Truncation(temperature, top_k, top_p)
-    options = SamplingOptions(truncation, method, batch_size, on_row, ranks or Ranks())
+    options = SamplingOptions(truncation, method, batch_size, on_row)
     return fill(model, levels, known, uniforms, condition, options)
 
 

@@ -16,7 +16,7 @@ from nextpixel.likelihood import evaluation_mode
 from nextpixel.models import PixelModel
 from nextpixel.nn import Embedding, Value
 from nextpixel.order import Shape, Step, from_sequence
-from nextpixel.runtime.distributed import Ranks
+from nextpixel.runtime.distributed import Processes
 from nextpixel.runtime.memory import require
 from nextpixel.sampling.options import SamplingOptions
 from nextpixel.sampling.recompute import Recompute
@@ -54,11 +54,12 @@ def sample(
     method: str = "engine",
     batch_size: int = 100,
     on_row: OnRow | None = None,
-    ranks: Ranks | None = None,
 ) -> Tensor:
     """Draw images.
 
     Image i depends on the i-th row of uniforms of `rng` only, not on how many are drawn at once.
+    Where torch's default process group is set up, its processes share the images: all call this
+    alike, with equal `rng`, and all get every image.
 
     Args:
         model: The model; its mode is restored afterwards.
@@ -71,8 +72,6 @@ def sample(
         method: One of `sampling.METHODS`.
         batch_size: Images at a time.
         on_row: Called with the number of rows done and the levels so far (of the images at hand).
-        ranks: Processes that share the images: all call this alike, with equal `rng`, and all get
-            every image. None: this one alone.
 
     Returns:
         Levels, uint8, shape (count, C, H, W).
@@ -93,7 +92,7 @@ def sample(
     start = torch.zeros(count, *model.shape, dtype=torch.int64)
     known = torch.zeros(count, *model.shape, dtype=torch.bool)
     truncation = Truncation(temperature, top_k, top_p)
-    options = SamplingOptions(truncation, method, batch_size, on_row, ranks or Ranks())
+    options = SamplingOptions(truncation, method, batch_size, on_row)
     return fill(model, start, known, uniforms, condition, options)
 
 
@@ -126,15 +125,19 @@ def fill(
 ) -> Tensor:
     """Keep `levels` where `known`, draw the rest by `uniforms`; all of shape (B, C, H, W).
 
-    Of several ranks each draws a share of the images, and gets those of the others.
+    Of several processes each draws a share of the images, and gets those of the others.
 
     Returns:
         Levels, uint8, shape (B, C, H, W).
 
     Raises:
-        ValueError: If an option is invalid.
+        ValueError: If an option is invalid, or processes differ in model or images.
     """
-    own = options.checked().ranks.share(len(levels))
+    options, processes = options.checked(), Processes.current()
+    if processes.world_size > 1:
+        images = {"levels": levels.masked_fill(~known, 0), "known": known, "rng": uniforms}
+        processes.check_equal({"model": model, "condition": condition, **images})
+    own = processes.share(len(levels))
 
     def draw_own() -> Tensor:
         drawn = torch.zeros(levels.shape, dtype=torch.uint8)
@@ -146,7 +149,7 @@ def fill(
                 drawn[part] = filler(model, batch, options).to("cpu", torch.uint8)
         return drawn
 
-    return options.ranks.sum(options.ranks.each(draw_own))
+    return processes.all_reduce(processes.each(draw_own))
 
 
 def _filler(model: PixelModel, options: SamplingOptions) -> Filler:

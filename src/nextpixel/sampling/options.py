@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from nextpixel.engine import OnRow
 from nextpixel.errors import nearest
 from nextpixel.heads.truncation import Truncation
-from nextpixel.runtime.distributed import Ranks
 
 METHODS = ("engine", "recompute")
 """Ways to predict a step, which give the same levels; "recompute" is the slow one, the oracle."""
@@ -20,14 +19,12 @@ class SamplingOptions:
         method: One of `METHODS`.
         batch_size: Images at a time.
         on_row: Called with the number of rows done and the levels so far.
-        ranks: Processes that share the images.
     """
 
     truncation: Truncation
     method: str
     batch_size: int
     on_row: OnRow | None
-    ranks: Ranks
 
     def checked(self) -> "SamplingOptions":
         """Itself.

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from nextpixel.training.config import TrainConfig as TrainConfig
     from nextpixel.training.loop import fit as fit
-    from nextpixel.training.progress import Progress as Progress
-    from nextpixel.training.progress import Result as Result
+    from nextpixel.training.metrics import Progress as Progress
+    from nextpixel.training.metrics import Result as Result
 
-_HOMES = {"Progress": "progress", "Result": "progress", "TrainConfig": "config", "fit": "loop"}
+_HOMES = {"Progress": "metrics", "Result": "metrics", "TrainConfig": "config", "fit": "loop"}
 
 
 def __getattr__(name: str) -> object:

@@ -97,7 +97,7 @@ class TrainConfig:
 
         Raises:
             TypeError: If a number is of another type.
-            ValueError: If a value cannot be meant.
+            ValueError: If a value is invalid.
         """
         _check_choice("optimizer", self.optimizer, OPTIMIZERS)
         _check_choice("schedule", self.schedule, SCHEDULES)
@@ -115,6 +115,11 @@ class TrainConfig:
         for name in ("tensorboard", "compile", "accelerate"):
             if not isinstance(getattr(self, name), bool):
                 raise TypeError(f"{name} must be true or false, got {getattr(self, name)!r}")
+        if self.weight_decay and self.optimizer == "adam":
+            raise ValueError(
+                "weight_decay must be 0 with optimizer 'adam', which has none, got "
+                f"{self.weight_decay}; choose adamw or muon"
+            )
         if not isinstance(self.betas, tuple) or len(self.betas) != 2:
             raise ValueError(f"betas must be two numbers, got {self.betas!r}")
         for beta in self.betas:

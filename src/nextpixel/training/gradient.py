@@ -1,18 +1,22 @@
-"""The gradient of a batch, its images shared out over processes, passes and lanes.
+"""The gradient of a batch, its images shared out over processes, passes and threads.
 
 P processes that take a batch in A passes each make PA parts of it: part p has the images p, p + PA,
 p + 2PA, ..., and rank r takes the parts r, r + P, ... one after the other. What a part draws
 (dropout) and sees (batch norm) depends on its number alone, so P processes do what one process does
-in P passes, up to the order in which parts are added.
+in P passes, up to the order in which parts are added. torch's DistributedDataParallel does not keep
+that law, and takes no threads; see docs/log.md.
 
-Within a part each lane takes its images through the network and back; the gradients are added in
-the order of the lanes, so the sum is the same every time (and, by rounding, another for another
-number of lanes). A model whose training mode looks at the batch as a whole, as batch norm does, is
-not shared out over lanes.
+Within a part each thread takes its images through the network and back; the gradients are added in
+the order of the threads, so the sum is the same every time (and, by rounding, another for another
+number of threads). A model whose training mode looks at the batch as a whole, as batch norm does,
+is not shared out over threads.
 """
 
+import importlib.util
 import math
-from collections.abc import Iterator, Sequence
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
@@ -20,13 +24,16 @@ from torch import Tensor
 
 from nextpixel.accelerate import accelerated
 from nextpixel.data.seeds import rng_of
+from nextpixel.errors import NextPixelError
+from nextpixel.heads import Distribution
 from nextpixel.models import PixelModel
 from nextpixel.nn import Value, take
-from nextpixel.runtime.distributed import Ranks
+from nextpixel.runtime.distributed import Processes
 from nextpixel.runtime.threads import Threads
-from nextpixel.training.compiling import predictor
 
+Predict = Callable[[Tensor, Value | None], Distribution]
 _Gradients = Sequence[Tensor | None]
+_COMPILERS = ("g++", "clang++", "cl")
 
 
 class Gradient:
@@ -34,71 +41,77 @@ class Gradient:
 
     Args:
         model: The model; it is used in the mode it is in.
-        ranks: The processes that share each batch; None: this one alone.
+        processes: Those that share each batch; None: this one alone.
         passes: In how many passes each process takes its share.
         bfloat16: Whether the network multiplies in bfloat16; weights, their gradients and the
             surprise stay as they are.
-        compiled: Whether the network is compiled by torch; then there is one lane.
+        compiled: Whether the network is compiled by torch; then there is one thread.
         accelerate: Whether layers train by fused kernels, unless they are compiled by torch.
     """
 
     def __init__(
         self,
         model: PixelModel,
-        ranks: Ranks | None = None,
+        processes: Processes | None = None,
         passes: int = 1,
         *,
         bfloat16: bool = False,
         compiled: bool = False,
         accelerate: bool = True,
     ) -> None:
-        self.model, self.ranks, self.passes = model, ranks or Ranks(), passes
+        self.model, self.processes, self.passes = model, processes or Processes(), passes
         self.parameters = list(model.parameters())
         whole = model.mode_matters or compiled or self.parameters[0].is_cuda
         self.threads = Threads(1 if whole else None)
         self.bfloat16, self.accelerate = bfloat16, accelerate and not compiled
-        self.predict = predictor(model) if compiled else model
+        self.predict = compiled_model(model) if compiled else model
 
     def set(self, levels: Tensor, condition: Value | None = None, seed: int = 0) -> float:
-        """Set `grad` of every parameter for a batch; every rank gives the whole batch.
+        """Set `grad` of every parameter for a batch; every process gives the whole batch.
 
         Args:
             levels: Integers 0..K-1, shape (B, C, H, W).
-            condition: What the model is told of each image.
+            condition: That of each image.
             seed: Of what layers draw in training mode (dropout).
 
         Returns:
             Mean loss, nats per image.
         """
         scale = 1 / (len(levels) * math.prod(self.model.shape))
-        parts = self.ranks.world * self.passes
-        loss = 0.0
+        loss, gradients = self._own_parts(levels, condition, seed, scale)
+        loss, gradients = self._all_reduce(loss, gradients)
+        for parameter, gradient in zip(self.parameters, gradients, strict=True):
+            parameter.grad = None if gradient is None else _laid_out(gradient, parameter)
+        return loss / scale / len(levels)
+
+    def _own_parts(
+        self, levels: Tensor, condition: Value | None, seed: int, scale: float
+    ) -> tuple[float, _Gradients]:
+        """Loss and gradients of the parts of a batch that are this process's."""
+        size = self.processes.world_size
+        parts, loss = size * self.passes, 0.0
         gradients: _Gradients = [None] * len(self.parameters)
-        for part in range(self.ranks.rank, parts, self.ranks.world):
+        for part in range(self.processes.rank, parts, size):
             rows = torch.arange(len(levels))[part::parts]
             if len(rows):
                 drawn = seed if part == 0 else rng_of(seed, part).initial_seed()
                 found, more = self._part(levels, condition, rows, scale, drawn)
                 loss, gradients = loss + found, _add([gradients, more])
-        loss, gradients = self._over_ranks(loss, gradients)
-        for parameter, gradient in zip(self.parameters, gradients, strict=True):
-            parameter.grad = None if gradient is None else _laid_out(gradient, parameter)
-        return loss / scale / len(levels)
+        return loss, gradients
 
     def _part(
         self, levels: Tensor, condition: Value | None, rows: Tensor, scale: float, seed: int
     ) -> tuple[float, _Gradients]:
-        """Loss and gradients of some images of a batch."""
+        """Loss and gradients of some images of a batch, forward and back, on all threads."""
         device = self.parameters[0].device
 
         def job(share: Tensor) -> tuple[float, _Gradients]:
             return self._share(levels[share].to(device), take(condition, share, device), scale)
 
+        shares = rows.tensor_split(min(self.threads.count, len(rows)))
         fused = accelerated(self.model) if self.accelerate else nullcontext()
         with seeded(self.model, seed), fused:
-            done = list(
-                self.threads.map(job, rows.tensor_split(min(self.threads.count, len(rows))))
-            )
+            done = list(self.threads.map(job, shares))
         return sum(loss for loss, _ in done), _add([gradients for _, gradients in done])
 
     def _share(
@@ -110,24 +123,28 @@ class Gradient:
         return loss.item(), torch.autograd.grad(loss, self.parameters, allow_unused=True)
 
     def _precision(self) -> AbstractContextManager[None]:
-        """What the network computes in; lanes share no converted weights."""
+        """What the network computes in; threads share no converted weights."""
         kind = self.parameters[0].device.type
         return torch.autocast(
             kind, dtype=torch.bfloat16, enabled=self.bfloat16, cache_enabled=False
         )
 
-    def _over_ranks(self, loss: float, gradients: _Gradients) -> tuple[float, _Gradients]:
-        """Sums over the ranks; a parameter that none of them used keeps no gradient."""
-        if self.ranks.world == 1:
+    def _all_reduce(self, loss: float, gradients: _Gradients) -> tuple[float, _Gradients]:
+        """Sums over the processes; a parameter that none of them used keeps no gradient.
+
+        One tensor holds all: gradients, then for each whether it is used, then the loss.
+        """
+        if self.processes.world_size == 1:
             return loss, gradients
-        used = [gradient is not None for gradient in gradients]
         filled = [
             torch.zeros_like(weight) if gradient is None else gradient
             for gradient, weight in zip(gradients, self.parameters, strict=True)
         ]
-        notes = filled[0].new_tensor([*map(float, used), loss])
-        flat = self.ranks.sum(torch.cat([*(gradient.flatten() for gradient in filled), notes]))
-        *sums, notes = torch.split(flat, [*(gradient.numel() for gradient in filled), len(notes)])
+        used = [float(gradient is not None) for gradient in gradients]
+        notes = filled[0].new_tensor([*used, loss])
+        flat = torch.cat([*(gradient.flatten() for gradient in filled), notes])
+        sizes = [*map(Tensor.numel, filled), len(notes)]
+        *sums, notes = torch.split(self.processes.all_reduce(flat), sizes)
         *counts, loss = notes.tolist()
         return loss, [
             torch.empty_like(gradient).copy_(total.view_as(gradient)) if count else None
@@ -169,3 +186,36 @@ def _sum(gradients: list[Tensor]) -> Tensor | None:
     for other in gradients[1:]:
         total = total + other
     return total
+
+
+def missing_compiler(device: torch.device) -> str | None:
+    """What `torch.compile` lacks on this machine for a device, in words, or None."""
+    if device.type == "cuda":
+        return None if importlib.util.find_spec("triton") else "Triton, which is not installed"
+    wanted = (os.environ["CXX"],) if os.environ.get("CXX") else _COMPILERS
+    if any(shutil.which(name) for name in wanted):
+        return None
+    return f"a C++ compiler ({' or '.join(wanted)}), and there is none"
+
+
+def compiled_model(model: PixelModel) -> Predict:
+    """The model as a function that torch compiles when it is first called: for GPUs, on request.
+
+    Each size of a batch is compiled for itself, so that what is computed does not depend on which
+    size came first.
+
+    Raises:
+        NextPixelError: When it is called, if torch cannot compile it.
+    """
+    compiled: Predict = torch.compile(model, dynamic=False)
+
+    def predict(levels: Tensor, condition: Value | None) -> Distribution:
+        try:
+            return compiled(levels, condition)
+        except torch._dynamo.exc.TorchDynamoException as error:
+            first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise NextPixelError(
+                f"torch cannot compile the training pass ({first}); leave train.compile out"
+            ) from error
+
+    return predict

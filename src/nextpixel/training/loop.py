@@ -1,4 +1,4 @@
-"""The training loop: draw a batch, lower its surprise, look at held-out images, save, repeat.
+"""The training loop: draw a batch, lower its surprise, validate, save, repeat.
 
 What is lowered is the mean negative log-probability of a sub-pixel; what is reported is nats per
 image. All that is random is a function of (seed, step), so a run that is stopped, killed or
@@ -9,21 +9,27 @@ The loop knows no pictures and no file names but those of the run's folder; prev
 callback's work.
 """
 
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from nextpixel.data import Dataset
+import torch
+
+from nextpixel.data import Dataset, Split
+from nextpixel.data.seeds import rng_of
+from nextpixel.errors import NextPixelError
+from nextpixel.likelihood import evaluation_mode
 from nextpixel.models import PixelModel
-from nextpixel.runtime.distributed import Ranks
-from nextpixel.training.checks import ConditionOf, check_compiler, check_data, check_shares
+from nextpixel.runtime.distributed import Processes, alone
 from nextpixel.training.config import TrainConfig
-from nextpixel.training.looks import Looks
-from nextpixel.training.progress import Clock, Progress, Result
-from nextpixel.training.run import Run
-from nextpixel.training.surroundings import StopRequest, surroundings
-from nextpixel.training.update import Updates, channels_last
+from nextpixel.training.fingerprint import check_alike
+from nextpixel.training.folder import RunFolder
+from nextpixel.training.gradient import missing_compiler
+from nextpixel.training.metrics import Clock, Progress, Result
+from nextpixel.training.signals import StopRequest, stop_requests
+from nextpixel.training.update import ConditionOf, Updates, channels_last
+from nextpixel.training.validation import Validation
 
 
 def fit(
@@ -42,7 +48,8 @@ def fit(
     """Train a model in place; it ends with the weights that were best on validation images.
 
     Ctrl-C and SIGTERM end the run after the current update and leave a resume point. Where torch's
-    default process group is set up, its processes share each batch, and all call this alike.
+    default process group is set up, its processes share each batch, and all call this alike; what
+    callbacks do is done by the first process alone.
 
     Args:
         model: The model to train.
@@ -65,30 +72,30 @@ def fit(
         How it ended.
 
     Raises:
-        ValueError: If model, data and condition do not fit, `out` cannot be used, or the batch
-            cannot be shared out.
-        NextPixelError: If the loss is not finite (the best weights and the resume point before it
-            stay) and not left out, the resume point and the one before it are missing or damaged,
-            a file cannot be written, there is no compiler that was asked for, or another process
-            of the run is gone.
+        ValueError: If model, data and condition do not fit, `out` cannot be used, the batch cannot
+            be shared out, or processes differ in model, data or settings.
+        NextPixelError: If the loss is not finite and not left out, or a validation is not finite
+            (the best weights and the resume point before it stay), the resume point and the one
+            before it are missing or damaged, a file cannot be written, there is no compiler that
+            was asked for, or another process of the run is gone.
         KeyboardInterrupt: After Ctrl-C, once the resume point is written.
         SystemExit: After SIGTERM, with status 143, once the resume point is written.
     """
     config = config or TrainConfig()
     condition_of = condition_of or model.condition_of
-    ranks = Ranks.current()
-    check_data(model, data, condition_of)
-    check_shares(config, ranks)
-    check_compiler(config, model)
-    described = description or {"name": data.name}
-    run = Run(
-        out if ranks.is_first else None, model, data, config, described, processes=ranks.world
-    )
+    processes = Processes.current()
+    check(model, data, config, processes, condition_of)
+    folder = out if processes.is_first else None
+    described, size = description or {"name": data.name}, processes.world_size
+    run = RunFolder(folder, model, data, config, described, processes=size)
+    check_alike(processes, run.fingerprint, config)
     with ExitStack() as stack:
-        ranks.first(lambda: stack.enter_context(run.claimed(resume=resume)))
-        stop = stack.enter_context(surroundings(config.threads, patient=ranks.world > 1))
-        calls = (on_progress, on_preview) if ranks.is_first else (None, None)
-        trainer = Trainer(model, data, config, run, ranks, condition_of, *calls)
+        processes.first(lambda: stack.enter_context(run.claimed(resume=resume)))
+        stack.enter_context(_torch_threads(config.threads))
+        stop = stack.enter_context(stop_requests(patient=processes.world_size > 1))
+        updates = Updates(model, data.train, config, processes, condition_of)
+        validation = Validation(updates, data, run, Clock(config), on_preview)
+        trainer = Trainer(updates, validation, run, on_progress)
         trainer.begin(resume=resume, allow_resize=allow_resize)
         try:
             trainer.work(stop)
@@ -98,35 +105,25 @@ def fit(
 
 
 class Trainer:
-    """One run: it updates, looks and saves until it is over or asked to stop.
+    """One run: it updates, validates and saves until it is over or asked to stop.
 
     Args:
-        model: The model.
-        data: The images.
-        config: Settings.
+        updates: The model and what changes it.
+        validation: What measures it.
         run: Its files.
-        ranks: The processes that share each batch.
-        condition_of: Gives the condition of images.
-        on_progress: Called after every update.
-        on_preview: Called when a preview is due.
+        on_progress: Called after every update, in the first process.
     """
 
     def __init__(
         self,
-        model: PixelModel,
-        data: Dataset,
-        config: TrainConfig,
-        run: Run,
-        ranks: Ranks,
-        condition_of: ConditionOf,
+        updates: Updates,
+        validation: Validation,
+        run: RunFolder,
         on_progress: Callable[[Progress], None] | None,
-        on_preview: Callable[[PixelModel, int], None] | None,
     ) -> None:
-        self.model, self.config, self.run, self.ranks = model, config, run, ranks
-        self.on_progress = on_progress
-        self.clock = Clock(config)
-        self.updates = Updates(model, data.train, config, ranks, condition_of)
-        self.looks = Looks(self.updates, data, run, self.clock, on_preview)
+        self.updates, self.validation, self.run = updates, validation, run
+        self.config, self.processes = updates.config, updates.processes
+        self.clock, self.on_progress = validation.clock, on_progress
         self.stopped = False
 
     @property
@@ -137,47 +134,48 @@ class Trainer:
     def begin(self, *, resume: bool, allow_resize: bool) -> None:
         """Go back to the resume point, or write the first: if that fails, it fails at once."""
         if resume:
-            self.restore(self.ranks.first(lambda: self.run.read(allow_resize=allow_resize)))
+            self.restore(self.processes.first(lambda: self.run.read(allow_resize=allow_resize)))
         else:
             self.save()
 
     def work(self, stop: StopRequest) -> None:
         """Update until the run is over or a signal asks to stop."""
         self.clock.start(self.clock.before)
-        self.looks.preview()
+        self.validation.preview()
         while (share := self.agree(stop)) < 1 and not self.stopped:
             self.updates.make(share)
-            self.tell()
-            self.looks.take()
+            self.report()
+            self.validation.after_update()
             if self.updates.step % self.config.save_every == 0:
                 self.save()
         if not self.stopped:
-            self.looks.end()
+            self.validation.at_end()
         self.save()
         self.agree(stop)
         stop.act()
 
     def agree(self, stop: StopRequest) -> float:
-        """Share of the run that is over, and whether to stop, as all ranks see it."""
-        share, number = self.ranks.largest(self.share, stop.signal)
+        """Share of the run that is over, and whether to stop, the same in all processes."""
+        share, number = self.processes.maximum(self.share, stop.signal)
         self.stopped = number > 0
         if self.stopped:  # else one may have come meanwhile, for the next time
             stop.signal = int(number)
         return share
 
-    def tell(self) -> None:
-        """Tell whoever watches."""
-        if self.on_progress is not None:
+    def report(self) -> None:
+        """Call `on_progress`."""
+        if self.on_progress is not None and self.processes.is_first:
             done = self.updates
             share, seconds, skipped = min(1.0, self.share), self.clock.seconds, done.spikes.skipped
-            self.on_progress(
-                Progress(done.step, share, done.images, seconds, done.running, skipped)
-            )
+            with alone():
+                self.on_progress(
+                    Progress(done.step, share, done.images, seconds, done.running, skipped)
+                )
 
     def save(self) -> None:
-        """Write the resume point and the last weights; a disk that is full stops every rank."""
-        state = self.state()  # every rank has a part in it
-        self.ranks.first(lambda: self.write(state))
+        """Write the resume point and the last weights; a full disk stops every process."""
+        state = self.state()  # every process has a part in it
+        self.processes.first(lambda: self.write(state))
 
     def write(self, state: dict[str, Any]) -> None:
         """Write them, in the first process."""
@@ -189,26 +187,26 @@ class Trainer:
         return {
             "seconds": self.clock.seconds,
             **self.updates.state(),
-            **self.looks.state(),
+            **self.validation.state(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go back to a `state`."""
         self.clock.start(state["seconds"])
         self.updates.restore(state)
-        self.looks.restore(state)
+        self.validation.restore(state)
 
     def finish(self) -> None:
         """Leave the model with its best weights, in evaluation mode, however the run ended."""
-        best = self.looks.best["weights"]
+        best = self.validation.best["weights"]
         if best is not None:
-            self.model.load_state_dict(best)
-        channels_last(self.model, undo=True)
-        self.model.eval()
+            self.updates.model.load_state_dict(best)
+        channels_last(self.updates.model, undo=True)
+        self.updates.model.eval()
 
     def result(self) -> Result:
         """How the run ended."""
-        done, best = self.updates, self.looks.best
+        done, best = self.updates, self.validation.best
         return Result(
             steps=done.step,
             images=done.images,
@@ -216,4 +214,74 @@ class Trainer:
             best_step=best["step"],
             best_nats=best["nats"],
             skipped=done.spikes.skipped,
+        )
+
+
+@contextmanager
+def _torch_threads(count: int | None) -> Iterator[None]:
+    """Let torch use so many threads for a while; None: as many as it does."""
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(before if count is None else count)
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def check(
+    model: PixelModel,
+    data: Dataset,
+    config: TrainConfig,
+    processes: Processes,
+    condition_of: ConditionOf,
+) -> None:
+    """Refuse what cannot be trained, before anything is written.
+
+    Raises:
+        ValueError: If the images are not the model's, do not give it its condition, or cannot be
+            shared out.
+        TypeError: If the condition has another type.
+        NextPixelError: If a compiler is asked for that is not there.
+    """
+    _check_data(model, data, config)
+    _check_condition(model, data, condition_of)
+    _check_batch_size(config, processes)
+    _check_compiler(model, config)
+
+
+def _check_data(model: PixelModel, data: Dataset, config: TrainConfig) -> None:
+    if (data.shape, data.level_count) != (model.shape, model.levels):
+        raise ValueError(
+            f"model must be built for the data's shape {data.shape} and {data.level_count} levels, "
+            f"got shape {model.shape} and {model.levels} levels"
+        )
+    if not len(data.validation):
+        raise ValueError("data must have validation images, by which weights are chosen, got none")
+    if config.test_images and not len(data.test):
+        raise ValueError(f"test_images must be 0 for data without any, got {config.test_images}")
+
+
+def _check_condition(model: PixelModel, data: Dataset, condition_of: ConditionOf) -> None:
+    images = data.train if isinstance(data.train, Split) else data.validation
+    first = torch.arange(len(images))[:1]
+    levels = images.draw(first, rng_of("check"))
+    condition = condition_of(levels, None if images.labels is None else images.labels[first])
+    with evaluation_mode(model), torch.inference_mode():
+        model(levels.to(next(model.parameters()).device), condition)
+
+
+def _check_batch_size(config: TrainConfig, processes: Processes) -> None:
+    size = processes.world_size
+    if config.batch_size % (size * config.accumulate):
+        raise ValueError(
+            f"batch_size must be a multiple of processes x accumulate = {size} x "
+            f"{config.accumulate}, got {config.batch_size}"
+        )
+
+
+def _check_compiler(model: PixelModel, config: TrainConfig) -> None:
+    missing = missing_compiler(next(model.parameters()).device) if config.compile else None
+    if missing is not None:
+        raise NextPixelError(
+            f"train.compile needs {missing}; install one, or leave the setting out"
         )

@@ -5,7 +5,7 @@ import json
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import prod
+from math import inf, isnan, prod
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,7 @@ def summarize(folder: Path) -> Summary:
     parameters = _parameters(folder / "model.safetensors")
     if not rows:
         return Summary(folder, parameters=parameters)
-    best = min(rows, key=lambda row: row["validation_nats"] or float("inf"))
+    best = min(rows, key=_nats)
     measured = _evaluation(folder / "config.json")
     return Summary(
         folder,
@@ -98,6 +98,12 @@ def read_rows(path: Path) -> list[dict[str, float | None]]:
     if any(not wanted <= row.keys() for row in found):
         raise NextPixelError(f"{path} is no table of training metrics: columns are missing")
     return found
+
+
+def _nats(row: dict[str, float | None]) -> float:
+    """Of the validation images; what is no number is the worst."""
+    nats = row["validation_nats"]
+    return inf if nats is None or isnan(nats) else nats
 
 
 def _evaluation(path: Path) -> float | None:

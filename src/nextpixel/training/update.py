@@ -2,10 +2,17 @@
 
 All that is random is a function of (seed, step), and the order of images is in the state: the same
 state makes the same update.
+
+A single odd batch can throw a model back by hours. With a limit on spikes, an update whose gradient
+norm exceeds so many times the median of the last `RECENT` norms, or is not finite, is left out: its
+images are passed over, weights, average and optimisers stay as they are. Norms of updates that were
+left out count in the median as well, so that a norm that has grown for good is soon the new normal.
 """
 
 import math
-from typing import Any, NoReturn
+from collections.abc import Callable
+from statistics import median
+from typing import Any, NoReturn, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -15,23 +22,33 @@ from nextpixel.data.feed import feed_of
 from nextpixel.data.seeds import rng_of
 from nextpixel.errors import NextPixelError, shared_with_all
 from nextpixel.models import PixelModel
-from nextpixel.runtime.distributed import Ranks
-from nextpixel.training.checks import ConditionOf
+from nextpixel.nn import Value
+from nextpixel.runtime.distributed import Processes
 from nextpixel.training.config import TrainConfig
-from nextpixel.training.ema import make_average
 from nextpixel.training.gradient import Gradient
-from nextpixel.training.optimizers import make_optimizers, rate_factor, set_rates
-from nextpixel.training.spikes import Spikes
+from nextpixel.training.optimizers import make_average, make_optimizers, rate_factor, set_rates
+
+ConditionOf: TypeAlias = Callable[[Tensor, Tensor | None], Value | None]
+"""Gives the condition of images, int64, (B, C, H, W), and their labels, (B,), or None."""
+
+RECENT = 100
+"""Norms that the median is taken of."""
+
+LEAST = 20
+"""Norms that must be known before any can be a spike."""
+
+MOST_IN_A_ROW = 10
+"""Updates without a finite loss and gradient that may be left out in a row; then it is an error."""
 
 
 class Updates:
     """A model, its average and optimisers, its place in the data, and its loss of late.
 
     Args:
-        model: The model; every rank takes the weights of the first.
+        model: The model; every process takes the weights of the first.
         images: What it is trained on.
         config: Settings.
-        ranks: The processes that share each batch.
+        processes: Those that share each batch.
         condition_of: Gives the condition of images.
     """
 
@@ -40,24 +57,24 @@ class Updates:
         model: PixelModel,
         images: Split | Stream,
         config: TrainConfig,
-        ranks: Ranks,
+        processes: Processes,
         condition_of: ConditionOf,
     ) -> None:
         self.model, self.config = model, config
-        self.ranks, self.condition_of = ranks, condition_of
-        ranks.copy_first(model)
+        self.processes, self.condition_of = processes, condition_of
+        processes.broadcast(model)
         channels_last(model)
         self.optimizers = make_optimizers(model, config)
         self.gradient = Gradient(
             model,
-            ranks,
+            processes,
             config.accumulate,
             bfloat16=config.precision == "bfloat16",
             compiled=config.compile,
             accelerate=config.accelerate,
         )
         self.average = None if config.ema is None else make_average(model, config.ema)
-        self.batches = feed_of(images, config.batch_size, seed=config.seed, ranks=ranks)
+        self.batches = feed_of(images, config.batch_size, seed=config.seed, processes=processes)
         self.step, self.images = 0, 0
         self.loss_sum, self.loss_count, self.running = 0.0, 0, math.nan
         self.spikes = Spikes(config.spike)
@@ -92,10 +109,10 @@ class Updates:
     def _make(self, share: float) -> None:
         rng = rng_of(self.config.seed, self.step)
         levels, labels = self.batches.next(rng)
-        told = self.model.conditioner.hide(self.condition_of(levels, labels), rng)
+        condition = self.model.conditioner.hide(self.condition_of(levels, labels), rng)
         seed = rng_of(self.config.seed, "layers", self.step).initial_seed()
         before = self.buffers()
-        nats = self.gradient.set(levels, told, seed)
+        nats = self.gradient.set(levels, condition, seed)
         if self.guard(nats):
             self.apply(share)
             self.note(nats, len(levels))
@@ -106,7 +123,7 @@ class Updates:
 
     def apply(self, share: float) -> None:
         """Let the optimisers and the average use the gradient."""
-        self.ranks.average_buffers(self.model)
+        self.processes.average_buffers(self.model)
         set_rates(self.optimizers, rate_factor(self.config, self.step, share))
         for optimizer in self.optimizers:
             optimizer.step()
@@ -116,8 +133,8 @@ class Updates:
     def guard(self, nats: float) -> bool:
         """Clip the gradient, and say whether to use it.
 
-        The loss and the gradient are those of the whole batch, to the bit the same on every rank:
-        all of them decide alike.
+        The loss and the gradient are those of the whole batch, to the bit the same in every
+        process: all of them decide alike.
 
         Raises:
             NextPixelError: If loss or gradient are not finite, and may not be left out (any more).
@@ -125,15 +142,15 @@ class Updates:
         limit = self.config.clip_norm or math.inf
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit).item()
         finite = math.isfinite(nats) and math.isfinite(norm)
-        if not finite and not self.spikes.bears:
+        if not finite and not self.spikes.allows_another:
             self.give_up("gradient" if math.isfinite(nats) else "loss")
-        if self.spikes.stands_out(norm if finite else math.nan):
+        if self.spikes.is_spike(norm if finite else math.nan):
             return False
         self.norms.append(norm)
         return True
 
     def give_up(self, what: str) -> NoReturn:
-        """Stop, on every rank, before numbers that are not finite spoil the weights."""
+        """Stop, in every process, before numbers that are not finite spoil the weights."""
         row = self.spikes.row
         also = f", nor were the {row} updates before it, which were left out" if row else ""
         raise shared_with_all(
@@ -172,7 +189,7 @@ class Updates:
         return loss, norm
 
     def state(self) -> dict[str, Any]:
-        """All that an exact resume needs, as tensors and plain values; all ranks call this."""
+        """All that an exact resume needs, as tensors and plain values; all processes call this."""
         return {
             "step": self.step,
             "images": self.images,
@@ -195,12 +212,56 @@ class Updates:
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
         self.batches.restore(state["batches"])
-        self.norms = state.get("norms", [])  # resume points of earlier versions have none
-        if "spikes" in state:
-            self.spikes.restore(state["spikes"])
+        self.norms = state["norms"]
+        self.spikes.restore(state["spikes"])
 
 
 def channels_last(model: nn.Module, *, undo: bool = False) -> None:
     """Lay kernels out with the features innermost, which convolutions on CPUs and GPUs prefer."""
     layout = torch.contiguous_format if undo else torch.channels_last
     model.to(memory_format=layout)  # type: ignore[call-overload]
+
+
+class Spikes:
+    """Judges the norms of a run, one update after the other.
+
+    Args:
+        limit: How many times the median is too much; None: nothing is ever left out.
+
+    Example:
+        >>> spikes = Spikes(3.0)
+        >>> [spikes.is_spike(norm) for norm in [1.0] * 20 + [2.5, 4.0, math.nan, 1.0]][20:]
+        [False, True, True, False]
+        >>> spikes.skipped
+        2
+    """
+
+    def __init__(self, limit: float | None) -> None:
+        self.limit = limit
+        self.norms: list[float] = []
+        self.skipped, self.row = 0, 0
+
+    @property
+    def allows_another(self) -> bool:
+        """Whether one more update without finite numbers may be left out."""
+        return self.limit is not None and self.row < MOST_IN_A_ROW
+
+    def is_spike(self, norm: float) -> bool:
+        """Whether to leave out an update with this norm of the gradient, before clipping."""
+        if self.limit is None:
+            return False
+        enough = len(self.norms) >= LEAST
+        out = not math.isfinite(norm) or (enough and norm > self.limit * median(self.norms))
+        self.row = 0 if math.isfinite(norm) else self.row + 1
+        self.skipped += out
+        if math.isfinite(norm):
+            self.norms = [*self.norms[1 - RECENT :], norm]
+        return out
+
+    def state(self) -> dict[str, Any]:
+        """All that an exact resume needs."""
+        return {"norms": self.norms, "skipped": self.skipped, "row": self.row}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go back to a `state`."""
+        self.norms, self.skipped, self.row = state["norms"], state["skipped"], state["row"]

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 import nextpixel as npx
-from nextpixel.runtime.distributed import Ranks
+from nextpixel.runtime.distributed import Processes
 from nextpixel.training.gradient import Gradient
 from tests import runs, worlds
-from tests.test_lanes import levels, tiny
+from tests.test_threads import levels, tiny
 
 SHORT = {"steps": 12}
 WEIGHTS = ("model.safetensors", "last/model.safetensors")
@@ -57,6 +57,19 @@ def test_dropout_and_hidden_labels_are_those_of_two_passes(tmp_path):
     assert weights(tmp_path / "two") == weights(tmp_path / "one")
 
 
+def test_callbacks_are_the_first_processs_own(tmp_path):
+    first, second = worlds.run(tmp_path / "two", 2, worlds.train_with_previews)
+    assert len(first) == 5
+    assert second == []
+
+
+def test_processes_that_would_train_something_else_are_refused(tmp_path):
+    ends = worlds.run(tmp_path / "run", 2, worlds.train_otherwise)
+    text = "all processes must call fit alike, but train.seed is 3 in process 0 and 4 in process 1"
+    assert [(type(error), str(error)) for error in ends] == [(ValueError, text)] * 2
+    assert not (tmp_path / "run").exists()
+
+
 def test_statistics_of_batch_norm_are_the_same_in_every_process(tmp_path):
     first, second = worlds.run(tmp_path / "run", 2, worlds.train, {"steps": 7, "batch_norm": True})
     assert first == second
@@ -67,19 +80,19 @@ def test_processes_score_images_as_one_does(tmp_path):
     assert worlds.run(tmp_path / "run", 2, worlds.score, 250) == [expected, expected]
 
 
-class Listening(Ranks):
-    """One rank of several, without the others."""
+class OneOfSeveral(Processes):
+    """One process of several, without the others."""
 
-    def sum(self, values):
+    def all_reduce(self, values):
         return values
 
 
 @pytest.mark.parametrize("count", [1, 2, 7])
-def test_the_gradients_of_ranks_add_up_to_that_of_the_batch(count):
+def test_the_gradients_of_processes_add_up_to_that_of_the_batch(count):
     model, batch = tiny(), levels(count)
     found, nats = [], 0.0
     for rank in range(3):
-        nats += Gradient(model, Listening(rank, 3)).set(batch)
+        nats += Gradient(model, OneOfSeveral(rank, 3)).set(batch)
         found.append([parameter.grad for parameter in model.parameters()])
     whole = Gradient(model).set(batch)
     assert nats == pytest.approx(whole)
@@ -98,7 +111,7 @@ def test_the_gradient_of_many_passes_is_that_of_one(count):
         torch.testing.assert_close(gradient, parameter.grad, rtol=0, atol=1e-12)
 
 
-def test_each_image_of_a_batch_goes_to_one_rank(monkeypatch):
+def test_each_image_of_a_batch_goes_to_one_process(monkeypatch):
     model, batch, seen = tiny(), torch.arange(3).repeat(9)[:25].view(25, 1, 1, 1), []
     batch = batch.expand(25, 1, 5, 5).contiguous()
 
@@ -108,7 +121,7 @@ def test_each_image_of_a_batch_goes_to_one_rank(monkeypatch):
 
     monkeypatch.setattr(Gradient, "_part", note)
     for rank in range(3):
-        Gradient(model, Listening(rank, 3), passes=2).set(batch)
+        Gradient(model, OneOfSeveral(rank, 3), passes=2).set(batch)
     assert sorted(row for rows, _ in seen for row in rows) == list(range(25))
     assert len({seed for _, seed in seen}) == 6
 
@@ -150,7 +163,7 @@ def test_two_processes_killed_at_random_moments_end_as_if_they_were_not(pair, tm
 
 
 @pytest.mark.slow
-def test_two_processes_with_all_at_once_killed_at_random_moments_lose_nothing(tmp_path):
+def test_two_processes_with_every_setting_killed_at_random_moments_lose_nothing(tmp_path):
     worlds.run(tmp_path / "whole", 2, worlds.train_risky)
     assert int(runs.rows(tmp_path / "whole")[-1]["skipped"]) > 0
     moments = random.Random(8)
@@ -168,7 +181,7 @@ def test_two_processes_with_all_at_once_killed_at_random_moments_lose_nothing(tm
 @pytest.mark.parametrize(
     ("rank", "numbers", "status"),
     [
-        (1, (signal.SIGINT, signal.SIGTERM), 143),  # a launcher passes on what a terminal has sent
+        (1, (signal.SIGINT, signal.SIGTERM), 143),  # torchrun passes on what a terminal has sent
         pytest.param(1, (signal.SIGTERM,), 143, marks=pytest.mark.slow),
         pytest.param(0, (signal.SIGTERM,), 143, marks=pytest.mark.slow),
         pytest.param(0, (signal.SIGINT,), 1, marks=pytest.mark.slow),  # KeyboardInterrupt
@@ -244,9 +257,9 @@ def test_a_folder_is_written_by_one_run_at_a_time(tmp_path):
 
 
 def test_a_process_alone_is_first_and_needs_nobody():
-    alone = Ranks.current()
-    assert (alone.rank, alone.world, alone.is_first) == (0, 1, True)
-    assert alone.sum(torch.ones(2)).tolist() == [1, 1]
+    alone = Processes.current()
+    assert (alone.rank, alone.world_size, alone.is_first) == (0, 1, True)
+    assert alone.all_reduce(torch.ones(2)).tolist() == [1, 1]
 
 
 @pytest.mark.slow

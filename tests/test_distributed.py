@@ -1,5 +1,8 @@
 """Processes that share images find the figures and draw the pictures of one, to the bit."""
 
+import os
+import signal
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -7,10 +10,11 @@ import torch
 
 import nextpixel as npx
 from nextpixel.cli import app, complaints
-from nextpixel.errors import TOLD_TO_ALL, LostTouch, shared_with_all
-from nextpixel.runtime import device
-from nextpixel.runtime.distributed import Ranks, backend_for
-from tests import worlds
+from nextpixel.errors import RAISED_BY_ALL, LostTouch, shared_with_all
+from nextpixel.runtime import device, distributed
+from nextpixel.runtime.distributed import Processes, alone, backend_for
+from nextpixel.training.signals import stop_requests
+from tests import runs, worlds
 
 WORLD = 3
 
@@ -22,17 +26,18 @@ def together(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def alone():
-    return worlds.share_alone(Ranks())
+def single():
+    """What one process finds."""
+    return worlds.share(None, None)
 
 
 @pytest.mark.parametrize("what", ["evaluation", "classes", "health", "samples", "completions"])
-def test_every_process_gets_what_one_process_finds(together, alone, what):
-    assert [found[what] for found in together] == [alone[what]] * WORLD
+def test_every_process_gets_what_one_process_finds(together, single, what):
+    assert [found[what] for found in together] == [single[what]] * WORLD
 
 
-def test_each_process_does_a_part_of_the_work(together, alone):
-    for what, whole in alone["work"].items():
+def test_each_process_does_a_part_of_the_work(together, single):
+    for what, whole in single["work"].items():
         parts = [found["work"][what] for found in together]
         assert sum(parts) == whole
         assert max(parts) < whole
@@ -43,23 +48,50 @@ def test_what_one_process_fails_at_fails_everywhere(tmp_path):
     assert [(type(error), str(error)) for error in ends] == [
         (npx.NextPixelError, "the second one fails")
     ] * WORLD
-    assert all(TOLD_TO_ALL in error.__notes__ for error in ends)
+    assert all(RAISED_BY_ALL in error.__notes__ for error in ends)
 
 
-def test_an_error_that_cannot_be_sent_is_told_by_its_text(tmp_path):
+def test_an_error_that_cannot_be_sent_is_named_by_its_text(tmp_path):
     ends = worlds.run(tmp_path / "run", 2, worlds.fail_strangely)
     assert [str(error) for error in ends] == ["Strange: as strange as 7"] * 2
 
 
+@pytest.mark.parametrize("what", ["images", "model", "rng"])
+def test_arguments_that_differ_between_processes_are_refused(tmp_path, what):
+    ends = worlds.run(tmp_path / "run", 2, worlds.score_own, what)
+    assert [type(error) for error in ends] == [ValueError] * 2
+    assert all(str(error).startswith(f"{what} must be the same in every proce") for error in ends)
+    assert all(RAISED_BY_ALL in error.__notes__ for error in ends)
+
+
+def test_a_process_may_work_alone(tmp_path):
+    expected = [
+        npx.evaluate(runs.make_model(), runs.make_split("test", 8 + rank, seed=rank)).nats
+        for rank in range(2)
+    ]
+    assert worlds.run(tmp_path / "run", 2, worlds.score_alone) == expected
+
+
+def test_what_one_process_is_to_call_is_called_alone(monkeypatch):
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_rank", lambda: 1)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
+    assert Processes.current().world_size == 2
+    with alone():
+        assert Processes.current().world_size == 1
+    assert Processes.current().world_size == 2
+    assert distributed._caught(lambda: Processes.current().world_size) == (1, None)
+
+
 @pytest.mark.parametrize("count", [0, 1, 2, 10])
 def test_the_shares_are_the_whole(count):
-    shares = [range(count)[Ranks(rank, WORLD).share(count)] for rank in range(WORLD)]
+    shares = [range(count)[Processes(rank, WORLD).share(count)] for rank in range(WORLD)]
     assert [image for share in shares for image in share] == list(range(count))
 
 
 @pytest.fixture
 def meeting(monkeypatch, tmp_path):
-    """The folder of a launcher of two processes, for errors of its attempts."""
+    """The folder that torchrun has for errors of its attempts, of two processes."""
     monkeypatch.setenv("WORLD_SIZE", "2")
     for attempt in "01":
         (tmp_path / attempt).mkdir()
@@ -168,8 +200,6 @@ def test_nccl_connects_cuda_devices_and_gloo_the_rest(monkeypatch, where, has_nc
 
 @pytest.mark.gpu
 def test_training_and_scoring_on_a_gpu_are_those_of_the_cpu_but_for_rounding(tmp_path):
-    from tests import runs
-
     assert torch.cuda.is_available()
     where, nats = device.choose_device("cuda"), []
     for target in (torch.device("cpu"), where):
@@ -177,3 +207,52 @@ def test_training_and_scoring_on_a_gpu_are_those_of_the_cpu_but_for_rounding(tmp
         runs.run(tmp_path / target.type, model=model, steps=10)
         nats.append(npx.evaluate(model, runs.make_split("validation", 50)).nats)
     assert nats[0] == pytest.approx(nats[1], rel=1e-2)
+
+
+# torchrun's own end
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    monkeypatch.setattr(distributed, "POLL_SECONDS", 0.001)
+
+
+def wait_for(holds):
+    """Whether something holds within a minute."""
+    end = time.monotonic() + 60
+    while not holds() and time.monotonic() < end:
+        time.sleep(0.001)
+    return holds()
+
+
+def test_a_process_whose_torchrun_is_gone_is_asked_to_stop(monkeypatch, quick):
+    with stop_requests(patient=True) as stop, distributed.following_torchrun():
+        monkeypatch.setattr(os, "getppid", lambda: -1)
+        assert wait_for(lambda: stop.signal == signal.SIGTERM)
+
+
+def test_a_process_whose_torchrun_lives_is_left_alone(monkeypatch, quick):
+    polls = []
+    monkeypatch.setattr(os, "getppid", lambda: polls.append(1) or 7)
+    with stop_requests(patient=True) as stop, distributed.following_torchrun():
+        assert wait_for(lambda: len(polls) > 5)
+    assert stop.signal == 0
+
+
+def test_torchrun_is_not_followed_once_processes_have_left(monkeypatch, quick):
+    with stop_requests(patient=True) as stop:
+        with distributed.following_torchrun():
+            pass
+        monkeypatch.setattr(os, "getppid", lambda: -1)
+        time.sleep(0.02)
+    assert stop.signal == 0
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"), [(None, 1), ("4", 4), ("many", 1)], ids=["none", "four", "no-number"]
+)
+def test_torchrun_says_how_many_processes_there_are(monkeypatch, word, expected):
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    if word is not None:
+        monkeypatch.setenv("WORLD_SIZE", word)
+    assert distributed.launched() == expected

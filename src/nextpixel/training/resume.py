@@ -10,7 +10,6 @@ import hashlib
 import io
 import os
 import warnings
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -24,7 +23,7 @@ from nextpixel.errors import NextPixelError
 STATE = Path("resume") / "state.pt"
 PREVIOUS = Path("resume") / "previous.pt"
 _WORD = b"nextpixel-sealed"
-_KEYS = {"identity", "state"}
+_KEYS = {"identity", "state", "sealed"}
 
 
 def write_state(folder: Path, state: dict[str, Any], *, keep: bool = True) -> None:
@@ -59,7 +58,7 @@ def _kept(path: Path, previous: Path) -> Iterator[None]:
     except OSError as error:
         raise NextPixelError(f"cannot write {previous}: {error.strerror or error}") from error
     finally:
-        with suppress(OSError):  # a disk that fails has been told of already
+        with suppress(OSError):  # a disk that fails has been reported already
             spare.unlink(missing_ok=True)
 
 
@@ -113,7 +112,7 @@ def read_point(path: Path) -> dict[str, Any]:
     """
     try:
         content = path.read_bytes()
-        sealed = _check(content)
+        _check(content)
         state: dict[str, Any] = torch.load(
             io.BytesIO(content), weights_only=True, map_location="cpu"
         )
@@ -122,30 +121,19 @@ def read_point(path: Path) -> dict[str, Any]:
     except Exception as error:  # a foreign pickle can raise anything
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise NextPixelError(f"{path} is damaged: {first}") from error
-    if not isinstance(state, dict) or state.keys() - {"sealed"} != _KEYS:
+    if not isinstance(state, dict) or state.keys() != _KEYS:
         raise NextPixelError(f"{path} is no resume point of nextpixel")
-    if "sealed" in state and not sealed:
-        raise NextPixelError(f"{path} is damaged: its end is cut off")
     return state
 
 
-def _check(content: bytes) -> bool:
-    """Whether there is a seal, as in all but the resume points of earlier versions.
+def _check(content: bytes) -> None:
+    """Refuse content that is not what was sealed.
 
     Raises:
-        ValueError: If the content is not what was sealed.
+        ValueError: If it is not.
     """
     body, word, digest = content[:-48], content[-48:-32], content[-32:]
-    if word == _WORD:
-        if hashlib.sha256(body).digest() != digest:
-            raise ValueError("its checksum is wrong")
-        return True
-    # Without one: torch writes a zip archive with checksums, but does not look at them.
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            damaged = archive.testzip()
-    except zipfile.BadZipFile as error:
-        raise ValueError("its end is cut off, or it never was one") from error
-    if damaged is not None:
-        raise ValueError(f"the checksum of {damaged} is wrong")
-    return False
+    if word != _WORD:
+        raise ValueError("its end is cut off, or it never was one")
+    if hashlib.sha256(body).digest() != digest:
+        raise ValueError("its checksum is wrong")

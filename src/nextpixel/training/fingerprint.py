@@ -1,7 +1,7 @@
 """What makes a run that run: model, data and settings; a resume point of another is refused.
 
 The images and labels enter by their number, shape and checksum, so that a data set that was
-rewritten between stop and resume is noticed.
+rewritten between stop and resume is noticed, and so is one that differs between processes.
 """
 
 import json
@@ -11,7 +11,9 @@ from dataclasses import MISSING, asdict, fields
 from typing import Any
 
 from nextpixel.data import Dataset, Split, Stream
+from nextpixel.errors import shared_with_all
 from nextpixel.models import PixelModel
+from nextpixel.runtime.distributed import Processes
 from nextpixel.training.config import TrainConfig
 
 FORMAT = 1
@@ -36,16 +38,24 @@ SIZES = ("processes", "train.accumulate")
 """What shares a batch out: another number rounds differently, so it may change only where that is
 allowed."""
 
-DATA = ("image shape", "training set", "training labels", "validation set", "test set")
+DATA = (
+    "image shape",
+    "training set",
+    "training labels",
+    "validation set",
+    "validation labels",
+    "test set",
+    "test labels",
+)
 
 _SHOWN = 3  # differences in one message
 
 
-def identity_of(
+def fingerprint_of(
     model: PixelModel, data: Dataset, config: TrainConfig, processes: int
 ) -> dict[str, Any]:
     """All that a resumed run must have in common with the run before, as plain values."""
-    identity: dict[str, Any] = {
+    found: dict[str, Any] = {
         "processes": processes,
         "resume format": FORMAT,
         "model": model.name,
@@ -58,14 +68,16 @@ def identity_of(
         "training set": _mark(data.train),
         "training labels": _labels(data.train),
         "validation set": _mark(data.validation),
+        "validation labels": _labels(data.validation),
         "test set": _mark(data.test),
+        "test labels": _labels(data.test),
         **{
             f"train.{name}": value
             for name, value in asdict(config).items()
             if name not in FREE_TO_CHANGE
         },
     }
-    as_saved: dict[str, Any] = json.loads(json.dumps(identity))
+    as_saved: dict[str, Any] = json.loads(json.dumps(found))
     return as_saved
 
 
@@ -75,8 +87,8 @@ def differences(
     """In what two runs differ, in words; empty if they are the same run.
 
     Args:
-        saved: The identity in a resume point, maybe of an earlier version that knew less.
-        own: The identity at hand.
+        saved: The fingerprint in a resume point, maybe of an earlier version that knew less.
+        own: The fingerprint at hand.
         allow_resize: Whether `SIZES` may differ.
     """
     known = {**_before(), **saved}
@@ -87,6 +99,26 @@ def differences(
     if not other:
         return ""
     return "; ".join(texts[:_SHOWN]) + more + _remedy(other)
+
+
+def check_alike(processes: Processes, fingerprint: dict[str, Any], config: TrainConfig) -> None:
+    """Refuse processes that would train something else than the first.
+
+    Raises:
+        ValueError: In every process, with what differs.
+    """
+    own = {**{f"train.{name}": value for name, value in asdict(config).items()}, **fingerprint}
+    first, *others = processes.all_gather(own)
+    for rank, other in enumerate(others, start=1):
+        differing = [name for name in first if first[name] != other.get(name)]
+        if differing:
+            name = differing[0]
+            raise shared_with_all(
+                ValueError(
+                    f"all processes must call fit alike, but {name} is {first[name]!r} in process "
+                    f"0 and {other.get(name)!r} in process {rank}"
+                )
+            )
 
 
 def _remedy(other: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""What a run borrows from the process, and gives back: the number of threads and two signals."""
+"""Ctrl-C and SIGTERM as requests to stop a run after the update at hand."""
 
 import signal
 import threading
@@ -6,15 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-import torch
-
 
 class StopRequest:
     """Whether Ctrl-C or SIGTERM has asked the run to stop.
 
     Args:
-        patient: Whether to go on until all processes agree, however often this one is asked: a
-            launcher passes on what the terminal has sent to all of them, and kills in the end.
+        patient: Whether to go on until all processes agree, however often this one is asked:
+            torchrun passes on what the terminal has sent to all of them, and kills in the end.
     """
 
     def __init__(self, *, patient: bool = False) -> None:
@@ -42,20 +40,16 @@ class StopRequest:
 
 
 @contextmanager
-def surroundings(threads: int | None, *, patient: bool = False) -> Iterator[StopRequest]:
-    """Use so many threads, and turn signals into a request; restore both afterwards."""
+def stop_requests(*, patient: bool = False) -> Iterator[StopRequest]:
+    """Turn signals into a request for a while; outside the main thread there are none."""
     stop = StopRequest(patient=patient)
-    threads_before = torch.get_num_threads()
     watched = [signal.SIGINT, signal.SIGTERM]
     in_main_thread = threading.current_thread() is threading.main_thread()
     handlers = {number: signal.getsignal(number) for number in watched} if in_main_thread else {}
     try:
-        if threads is not None:
-            torch.set_num_threads(threads)
         for number in handlers:
             signal.signal(number, stop.note)
         yield stop
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-        torch.set_num_threads(threads_before)

@@ -1,6 +1,13 @@
-"""The folder of one run: which files it has, and whether it may be used."""
+"""The folder of one run: which files it has, and whether it may be used.
+
+A folder is written by one run at a time. The operating system holds the lock for the process and
+lets it go when the process ends, however it ends: a run that was killed leaves nothing to clean up.
+The file stays; it holds the number of the process that has or had the lock.
+"""
 
 import json
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -9,23 +16,27 @@ from typing import Any
 
 from nextpixel import checkpoint
 from nextpixel.data import Dataset
+from nextpixel.errors import NextPixelError
 from nextpixel.models import PixelModel
-from nextpixel.training.board import Board
 from nextpixel.training.config import TrainConfig
-from nextpixel.training.identity import differences, identity_of
-from nextpixel.training.lock import locked
-from nextpixel.training.points import PREVIOUS, STATE, check_state, read_state, write_state
-from nextpixel.training.record import Metrics, write_metrics
+from nextpixel.training.fingerprint import differences, fingerprint_of
+from nextpixel.training.metrics import Metrics, TensorBoard, write_metrics
+from nextpixel.training.resume import PREVIOUS, STATE, check_state, read_state, write_state
+
+if sys.platform != "win32":
+    import fcntl
+
+LOCK = Path("resume") / "lock"
 
 
-class Run:
+class RunFolder:
     """Files of a run; without a folder, nothing is written.
 
     Args:
         folder: Where, or None.
-        model: The model; its settings identify the run.
-        data: Its name, protocol and images identify the run.
-        config: Its settings identify the run, but for `identity.FREE_TO_CHANGE`.
+        model: The model; its settings are in the run's fingerprint.
+        data: Its name, protocol, images and labels are in it too.
+        config: So are its settings, but for `fingerprint.FREE_TO_CHANGE`.
         description: Of the data, for `config.json`.
         processes: How many share each batch.
     """
@@ -43,10 +54,10 @@ class Run:
         self.folder = None if folder is None else Path(folder)
         self.description = {**description, "protocol": data.protocol}
         self.training = asdict(config)
-        self.board: Board | None = None
+        self.board: TensorBoard | None = None
         self.last_is_whole = True  # the last resume point, as far as is known
         self.tensorboard = config.tensorboard
-        self.identity = identity_of(model, data, config, processes)
+        self.fingerprint = fingerprint_of(model, data, config, processes)
 
     @contextmanager
     def claimed(self, *, resume: bool) -> Iterator[None]:
@@ -69,7 +80,7 @@ class Run:
                 f"{self.folder} already holds a run; resume it, or choose another folder"
             )
         if self.folder is not None and self.tensorboard:
-            self.board = Board(self.folder)
+            self.board = TensorBoard(self.folder)
         with locked(self.folder):
             yield
 
@@ -88,7 +99,7 @@ class Run:
         saved, found = read_state(self.folder)
         self.last_is_whole = found == STATE
         known = json.loads(saved["identity"])
-        other = differences(known, self.identity, allow_resize=allow_resize)
+        other = differences(known, self.fingerprint, allow_resize=allow_resize)
         if other:
             raise ValueError(f"{self.folder} holds another run: {other}")
         state: dict[str, Any] = saved["state"]
@@ -97,19 +108,23 @@ class Run:
     def write(self, state: dict[str, Any]) -> None:
         """Write the resume point."""
         if self.folder is not None:
-            content = {"identity": json.dumps(self.identity), "state": state}
+            content = {"identity": json.dumps(self.fingerprint), "state": state}
             write_state(self.folder, content, keep=self.last_is_whole)
             self.last_is_whole = True
 
     def write_metrics(self, rows: list[Metrics]) -> None:
-        """Write `metrics.csv`."""
+        """Write `metrics.csv`, and the last row to TensorBoard, if that was asked for."""
         if self.folder is not None:
             write_metrics(self.folder / "metrics.csv", rows)
-
-    def log(self, row: Metrics) -> None:
-        """Add a row to TensorBoard, if that was asked for."""
         if self.board is not None:
-            self.board.add(row)
+            self.board.add(rows[-1])
+
+    def take_back(self, rows: list[Metrics], *, after: int) -> None:
+        """Leave these rows of `metrics.csv`, and no figures of TensorBoard after a step."""
+        if self.folder is not None:
+            write_metrics(self.folder / "metrics.csv", rows)
+        if self.board is not None:
+            self.board.purge_from = after + 1
 
     def write_model(self, model: PixelModel, figures: dict[str, Any]) -> None:
         """Write the best weights: the folder itself is the model."""
@@ -130,3 +145,35 @@ def holds_run(folder: Path) -> bool:
     return any(
         (folder / name).exists() for name in (STATE, PREVIOUS, "metrics.csv", checkpoint.CONFIG)
     )
+
+
+@contextmanager
+def locked(folder: Path | None) -> Iterator[None]:
+    """Keep other runs out of a folder for a while; None: there is nothing to keep.
+
+    Raises:
+        ValueError: If another run has it.
+        NextPixelError: If the file cannot be written.
+    """
+    if folder is None or sys.platform == "win32":
+        yield
+        return
+    path = folder / LOCK
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+", encoding="ascii")
+    except OSError as error:
+        raise NextPixelError(f"cannot write {path}: {error.strerror}") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            raise ValueError(
+                f"{folder} is being written by another run (process {file.read().strip() or '?'}); "
+                "wait for it to end, or choose another folder"
+            ) from error
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield
