@@ -10,7 +10,7 @@ from PIL import Image
 
 import nextpixel as npx
 from nextpixel.data import from_datasets, load_data
-from nextpixel.data.table import DatasetRows
+from nextpixel.data.huggingface.columns import ColumnReader
 from tests.runs import outcome, run
 
 datasets = pytest.importorskip("datasets")
@@ -94,14 +94,14 @@ def test_columns_of_numbers_are_pixels(shape, expected):
 def test_pictures_in_color_and_encoded_ones_are_decoded():
     colored = np.random.default_rng(0).integers(0, 256, (5, 4, 6, 3), np.uint8)
     found = make(colored).cast_column("image", datasets.Image(decode=False))
-    rows = DatasetRows(found, "mine", "image", None)
+    rows = ColumnReader(found, "mine", "image", None)
     read = rows.read(np.array([4, 1]))
     assert torch.equal(read, torch.from_numpy(colored[[4, 1]]).permute(0, 3, 1, 2))
 
 
 def test_a_gray_picture_among_colored_ones_has_three_equal_colors():
     images = [np.zeros((4, 4, 3), np.uint8), np.full((4, 4), 9, np.uint8)]
-    rows = DatasetRows(make(images), "mine", "image", None)
+    rows = ColumnReader(make(images), "mine", "image", None)
     assert rows.read(np.array([1])).unique().tolist() == [9]
 
 
