@@ -41,6 +41,18 @@ def labelled(images=IMAGES):
     return make(images, label=(datasets.ClassLabel(names=CLASSES), LABELS[: len(images)]))
 
 
+def unnamed(labels):
+    return make(label=(datasets.Value("int64"), labels))
+
+
+def named(names, labels=LABELS):
+    """Of classes of these names, whatever numbers are stored."""
+    numbers = unnamed(labels)
+    features = numbers.features.copy()
+    features["label"] = datasets.ClassLabel(names=names)
+    return datasets.Dataset(numbers.data, info=datasets.DatasetInfo(features=features))
+
+
 def as_array(tmp_path):
     np.save(tmp_path / "a.npy", IMAGES)
     np.save(tmp_path / "a-labels.npy", np.array(LABELS))
@@ -78,6 +90,11 @@ def test_columns_may_have_other_names_and_labels_be_missing():
     found = labelled().rename_columns({"image": "img", "label": "fine"})
     assert from_datasets(found, image="img", label="fine").class_names == tuple(CLASSES)
     assert from_datasets(found, image="img").train.labels is None
+
+
+def test_a_column_of_labels_that_is_asked_for_must_be_there():
+    with pytest.raises(ValueError, match="must have a column 'fine', it has image, label"):
+        from_datasets(labelled(), label="fine")
 
 
 @pytest.mark.parametrize(
@@ -165,6 +182,22 @@ def broken():
             "image 0: must be a picture, or integers",
         ),
         (broken, npx.NextPixelError, r"datasets: image \d: not a whole picture"),
+        (
+            lambda: datasets.DatasetDict(train=labelled(), test=named(["dog", "cat", "eel"])),
+            npx.NextPixelError,
+            "datasets: its splits must name their classes alike, got cat, dog, eel in train and "
+            "dog, cat, eel in test",
+        ),
+        (
+            lambda: datasets.DatasetDict(train=labelled(), test=named(["cat", "dog"], [5] * 60)),
+            npx.NextPixelError,
+            "datasets/test: labels must be below 2, the number of its names, got 5 in row 0",
+        ),
+        (
+            lambda: datasets.DatasetDict(train=labelled(), test=unnamed([7] * 60)),
+            npx.NextPixelError,
+            "datasets/test: labels must be below 3, the number of its names, got 7 in row 0",
+        ),
         (
             lambda: datasets.DatasetDict(train=labelled(), dev=labelled()),
             ValueError,

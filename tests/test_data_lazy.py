@@ -69,6 +69,26 @@ def test_files_joined_are_as_one(shards):
     )
 
 
+@pytest.mark.parametrize("source", ["file", "shards"])
+@pytest.mark.parametrize(
+    "asked",
+    [torch.tensor([-1, -60, 7]), torch.arange(60) % 7 == 3],
+    ids=["negative indices", "mask"],
+)
+def test_images_are_indexed_as_those_of_a_tensor(request, source, asked):
+    path = request.getfixturevalue(source)
+    found = [path] if path.is_file() else sorted(path.glob("?.npy"))
+    pixels = LazyPixels(ConcatReader([ArrayFile(one) for one in found]))
+    assert torch.equal(pixels[asked][:, 0], torch.from_numpy(IMAGES)[asked])
+    assert torch.equal(pixels.select(asked).load()[:, 0], torch.from_numpy(IMAGES)[asked])
+
+
+@pytest.mark.parametrize("index", [60, -61])
+def test_an_index_out_of_range_is_refused(file, index):
+    with pytest.raises(IndexError, match=f"index must be -60 to 59, got {index}"):
+        LazyPixels(ArrayFile(file))[torch.tensor([3, index])]
+
+
 @pytest.mark.parametrize("protocol", ["threshold", "dynamic", "quantized"])
 def test_levels_are_those_of_images_in_memory(file, protocol):
     data = load_data(file, protocol=protocol)

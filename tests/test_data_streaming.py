@@ -40,6 +40,11 @@ def of_shards(shards):
     return table().to_iterable_dataset(num_shards=shards)
 
 
+def renamed(names):
+    features = {"image": datasets.Image(), "label": datasets.ClassLabel(names=names)}
+    return of_shards(1).cast(datasets.Features(features))
+
+
 def rows_of(first, last):
     for number in range(first, last):
         yield {"image": IMAGES[number], "label": LABELS[number]}
@@ -289,6 +294,15 @@ def images_of(count):
             npx.NextPixelError,
             "tiny/train: shard 0: row 20 cannot be read: RuntimeError: the cable is out$",
         ),
+        (
+            lambda: datasets.IterableDatasetDict(
+                train=of_shards(1), test=renamed(["dog", "cat", "eel"])
+            ),
+            {},
+            npx.NextPixelError,
+            "tiny: its splits must name their classes alike, got cat, dog, eel in train and dog, ",
+        ),
+        (lambda: of_shards(1), {"label": "fine"}, ValueError, "must have a column 'fine', it has"),
         (
             lambda: datasets.IterableDatasetDict(test=of_shards(1), dev=of_shards(1)),
             {},

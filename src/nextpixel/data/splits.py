@@ -53,7 +53,7 @@ class LazyPixels:
         return self.reader.shape[0] if self.indices is None else len(self.indices)
 
     def __getitem__(self, indices: Tensor) -> Tensor:
-        """Read the images at `indices` (integers, (n,)): uint8, (n, C, H, W)."""
+        """Read the images at `indices` (integers, (n,), or a mask, (N,)): uint8, (n, C, H, W)."""
         return self.reader.read(self._own(indices).numpy())
 
     @property
@@ -75,7 +75,19 @@ class LazyPixels:
         return base if self.indices is None else zlib.crc32(self.indices.numpy().data, base)
 
     def _own(self, indices: Tensor) -> Tensor:
-        return indices if self.indices is None else self.indices[indices]
+        if self.indices is None:
+            return _places(indices, len(self))
+        return self.indices[indices]
+
+
+def _places(indices: Tensor, count: int) -> Tensor:
+    """Places 0..count-1 of what a tensor may be indexed by: indices from either end, or a mask."""
+    if indices.dtype == torch.bool:
+        return torch.arange(count)[indices]
+    wrong = indices[(indices < -count) | (indices >= count)]
+    if len(wrong):
+        raise IndexError(f"index must be {-count} to {count - 1}, got {int(wrong[0])}")
+    return torch.where(indices < 0, indices + count, indices)
 
 
 Pixels = Tensor | LazyPixels

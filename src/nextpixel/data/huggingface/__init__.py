@@ -8,7 +8,7 @@ The library is an optional part: `pip install 'nextpixel[datasets]'`.
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib import import_module
@@ -122,7 +122,9 @@ def load_splits(
         return _split_streams(config, several, columns)
     if isinstance(found, Mapping):
         return _split_several(config, found, columns)
-    images, names = _images(config, found, config.name, columns)
+    images = _images(config, found, config.name, columns)
+    names = _class_names(found, columns) or number_names(images.labels)
+    _check_labels(images.labels, len(names), config.name)
     return Splits(*split_images(images, config.validation, seed=config.seed), names, None)
 
 
@@ -138,8 +140,7 @@ def _split_several(config: DataConfig, found: Mapping[str, object], columns: Col
     made = {
         split: _images(config, found[split], f"{config.name}/{split}", columns) for split in wanted
     }
-    names = _join_names(config, {split: names for split, (_, names) in made.items()})
-    train, test = made["train"][0], made["test"][0]
+    train, test = made["train"], made["test"]
     if "validation" not in made:
         train, validation = hold_out_validation(train, config.validation, seed=config.seed)
     elif config.validation is not None:
@@ -148,33 +149,26 @@ def _split_several(config: DataConfig, found: Mapping[str, object], columns: Col
             f"got {config.validation}"
         )
     else:
-        validation = made["validation"][0]
-    _check_alike(config, *((images.shape, images.labels is None) for images, _ in made.values()))
-    return Splits(train, validation, test, names, None)
+        validation = made["validation"]
+    _check_alike(config, *((images.shape, images.labels is None) for images in made.values()))
+    names = {split: _class_names(found[split], columns) for split in made}
+    joined = _join(config, names) or number_names(*(images.labels for images in made.values()))
+    for split, images in made.items():
+        _check_labels(images.labels, len(joined), f"{config.name}/{split}")
+    return Splits(train, validation, test, joined, None)
 
 
-def _join_names(config: DataConfig, names: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
-    return max(names.values(), key=len)
-
-
-def _images(
-    config: DataConfig, found: object, where: str, columns: Columns
-) -> tuple[Images, tuple[str, ...]]:
-    """Images of one split, and the names of its classes."""
+def _images(config: DataConfig, found: object, where: str, columns: Columns) -> Images:
     if not isinstance(found, _library().Dataset):
         raise TypeError(
             f"{where} must be a datasets.Dataset or IterableDataset, got {type(found).__name__}"
         )
     dataset = cast(MapStyleDataset, found)
-    if columns.image not in dataset.column_names:
-        raise _lacks(where, columns, dataset.column_names)
+    used = _present(columns, dataset.column_names, where)
     if not len(dataset):
         raise NextPixelError(f"{where}: must hold at least one image, got none")
-    pixels = LazyPixels(ColumnReader(dataset, where, columns.image, config.size))
-    label = columns.label if columns.label in dataset.column_names else None
-    labels = None if label is None else _labels(dataset, where, label)
-    names = None if label is None else getattr(dataset.features[label], "names", None)
-    return Images(pixels, labels), tuple(names) if names else number_names(labels)
+    pixels = LazyPixels(ColumnReader(dataset, where, used.image, config.size))
+    return Images(pixels, None if used.label is None else _labels(dataset, where, used.label))
 
 
 def _labels(dataset: MapStyleDataset, where: str, column: str) -> Tensor:
@@ -185,6 +179,15 @@ def _labels(dataset: MapStyleDataset, where: str, column: str) -> Tensor:
         row = int(labels.argmin())
         raise NextPixelError(f"{where}: labels must be from 0, got {labels[row]} in row {row}")
     return torch.from_numpy(labels.astype(np.int64))
+
+
+def _check_labels(labels: Tensor | None, classes: int, where: str) -> None:
+    if labels is not None and int(labels.max()) >= classes:
+        row = int(labels.argmax())
+        raise NextPixelError(
+            f"{where}: labels must be below {classes}, the number of its names, "
+            f"got {int(labels[row])} in row {row}"
+        )
 
 
 # Streams
@@ -219,23 +222,24 @@ def _split_streams(
         else:
             taken[split] = first.take(exactly=True)
     _check_alike(config, *((stream.shape, not stream.has_labels) for stream in streams.values()))
+    names = _join(config, {split: stream.class_names for split, stream in streams.items()})
     labels = (images.labels for images in taken.values())
-    names = train.class_names or number_names(*labels)
-    return StreamSplits(train, frozenset(first.fingerprints), class_names=names, **taken)
+    return StreamSplits(
+        train,
+        frozenset(first.fingerprints),
+        class_names=names or number_names(*labels),
+        **taken,
+    )
 
 
 def _stream(config: DataConfig, found: object, where: str, columns: Columns) -> ImageStream:
     rows = cast(IterableDataset, found).with_format(None)
-    first = _first_row(rows, where)
-    if columns.image not in first:
-        raise _lacks(where, columns, list(first))
-    used = Columns(columns.image, columns.label if columns.label in first else None)
+    used = _present(columns, list(_first_row(rows, where)), where)
     feature = (rows.features or {}).get(used.image)
     if getattr(feature, "decode", False):  # decoded later, and only what this process trains on
         rows = rows.cast_column(used.image, replace(feature, decode=False))  # type: ignore[type-var]
     if rows.column_names is not None:
         rows = rows.select_columns([column for column in used if column])
-    names = getattr((rows.features or {}).get(used.label or ""), "names", None) or ()
     return ImageStream(
         rows,
         where,
@@ -243,7 +247,7 @@ def _stream(config: DataConfig, found: object, where: str, columns: Columns) -> 
         used,
         size=config.size,
         decoder=_library().Image().decode_example,
-        class_names=tuple(names),
+        class_names=_class_names(rows, used),
     )
 
 
@@ -307,9 +311,29 @@ def _check_alike(config: DataConfig, *found: tuple[tuple[int, ...], bool]) -> No
         )
 
 
-def _lacks(where: str, columns: Columns, found: list[str]) -> ValueError:
-    has = ", ".join(found) or "none"
-    return ValueError(f"{where} must have a column {columns.image!r}, it has {has}")
+def _present(columns: Columns, found: Sequence[str], where: str) -> Columns:
+    """The columns that there are; only labels under their usual name may be missing."""
+    has_labels = columns.label in found
+    for column in (columns.image, *(() if columns.label == _COLUMNS.label else (columns.label,))):
+        if column is not None and column not in found:
+            has = ", ".join(found) or "none"
+            raise ValueError(f"{where} must have a column {column!r}, it has {has}")
+    return columns if has_labels else Columns(columns.image, None)
+
+
+def _class_names(found: object, columns: Columns) -> tuple[str, ...]:
+    """Names of the classes, where the type of the column says them."""
+    features = getattr(found, "features", None) or {}
+    return tuple(getattr(features.get(columns.label), "names", None) or ())
+
+
+def _join(config: DataConfig, names: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """The names of the classes of all splits, since a label must mean the same in each."""
+    named = {split: found for split, found in names.items() if found}
+    if len(set(named.values())) > 1:
+        each = " and ".join(f"{', '.join(found)} in {split}" for split, found in named.items())
+        raise NextPixelError(f"{config.name}: its splits must name their classes alike, got {each}")
+    return next(iter(named.values()), ())
 
 
 def _library() -> ModuleType:
