@@ -121,11 +121,12 @@ def _to_array(value: object, name: str) -> NDArray[Any]:
     if not isinstance(value, Tensor | np.ndarray):
         raise TypeError(f"{name} must be a tensor or an array, got {type(value).__name__}")
     if isinstance(value, Tensor):
-        value = value.detach().cpu()
-        value = value.float().numpy() if value.is_floating_point() else value.numpy()
-    if value.dtype.kind not in "biu":
-        raise TypeError(f"{name} must be integers, got {value.dtype}")
-    return value
+        is_integer = not (value.is_floating_point() or value.is_complex())
+    else:
+        is_integer = value.dtype.kind in "biu"
+    if not is_integer:
+        raise TypeError(f"{name} must be integers, got {str(value.dtype).removeprefix('torch.')}")
+    return value.detach().cpu().numpy() if isinstance(value, Tensor) else value
 
 
 def _check_alike(arrays: Sequence[_Arrays]) -> None:
