@@ -11,9 +11,10 @@ from PIL import Image
 import nextpixel as npx
 from nextpixel.data import from_datasets, load_data
 from nextpixel.data.huggingface.columns import ColumnReader
+from tests import extras
 from tests.runs import outcome, run
 
-datasets = pytest.importorskip("datasets")
+datasets = extras.need("datasets")
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (60, 6, 6), np.uint8)
 LABELS = [number % 3 for number in range(60)]

@@ -13,9 +13,9 @@ from nextpixel.data import Stream, from_datasets, load_data
 from nextpixel.data.batches import level_batches
 from nextpixel.data.seeds import rng_of
 from nextpixel.runtime.distributed import Ranks as Processes
-from tests import runs, worlds
+from tests import extras, runs, worlds
 
-datasets = pytest.importorskip("datasets")
+datasets = extras.need("datasets")
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (47, 6, 6), np.uint8)
 LABELS = [number % 3 for number in range(47)]

@@ -6,7 +6,7 @@ from types import ModuleType
 import pytest
 
 from nextpixel.errors import NextPixelError
-from tests import runs
+from tests import extras, runs
 
 
 class Writer:
@@ -72,7 +72,7 @@ def test_the_setting_is_true_or_false():
 
 
 def test_event_files_hold_the_curve(tmp_path):
-    pytest.importorskip("tensorboard")
+    extras.need("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     runs.run(tmp_path, steps=14, tensorboard=True)
