@@ -46,7 +46,7 @@ NOTES = {
     "color-mnist-dependent": "Minutes of training: its samples are strokes of ink on paper, not "
     "yet digits.",
     "shapes-fast": "A perfect model needs 7.12 nats of an image whose class it is told "
-    "(`nextpixel.data.shapes.entropy`, less log 4).",
+    "(`nextpixel.data.sources.shapes.entropy`, less log 4).",
 }
 
 

@@ -84,7 +84,7 @@ def test_a_wrong_setting_is_named_with_what_was_expected(mapping, text):
         build_config(Walk, {"name": "w"} | mapping, "f")
 
 
-def test_a_required_setting_must_be_given():
+def test_a_required_setting_is_asked_for():
     with pytest.raises(ValueError, match="f: name must be given"):
         build_config(Walk, {"steps": 5}, "f")
 

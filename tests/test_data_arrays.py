@@ -75,7 +75,7 @@ def test_integers_of_any_type_and_memory_order_are_pixels(tmp_path, dtype, order
     ],
     ids=str,
 )
-def test_numbers_below_the_levels_asked_for_are_levels_unless_told_otherwise(
+def test_numbers_below_the_levels_asked_for_are_levels_unless_asked_otherwise(
     tmp_path, highest, options, expected
 ):
     array = np.full((5, 2, 2), highest, np.uint8)
@@ -92,7 +92,7 @@ def test_truth_values_are_two_levels(tmp_path):
 @pytest.mark.parametrize(
     ("name", "labels"), [("faces", "faces-labels"), ("train-images", "train-labels")]
 )
-def test_labels_beside_the_images_are_found(tmp_path, name, labels):
+def test_labels_in_the_same_folder_are_found(tmp_path, name, labels):
     path = save(tmp_path / f"{name}.npy", np.arange(50, dtype=np.uint8).reshape(50, 1, 1))
     save(tmp_path / f"{labels}.npy", np.arange(50) % 7)
     data = load_data(path)

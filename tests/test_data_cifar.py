@@ -5,7 +5,7 @@ import torch
 
 from nextpixel import NextPixelError
 from nextpixel.data import load_data
-from nextpixel.data.cifar import CLASSES, TEST_FILE, TRAIN_FILES, read_batch
+from nextpixel.data.sources.cifar import CLASSES, TEST_FILE, TRAIN_FILES, read_batch
 
 
 def records(count, first):
@@ -47,7 +47,7 @@ def test_all_five_files_make_up_training_and_validation(folder):
     assert (data.class_names, data.level_count, data.protocol) == (CLASSES, 256, "quantized")
 
 
-def test_5000_images_are_held_out_unless_told_otherwise(folder):
+def test_5000_images_are_held_out_unless_asked_otherwise(folder):
     with pytest.raises(ValueError, match=r"validation must .* at most 99, got 5000"):
         load_data("cifar10", folder=folder)
 
@@ -79,7 +79,7 @@ def test_missing_files_are_named(folder):
         load_data("cifar10", folder=folder)
 
 
-def test_the_pickled_form_is_told_apart(tmp_path):
+def test_the_pickled_form_is_recognized(tmp_path):
     (tmp_path / "data_batch_1").write_bytes(b"\x80\x02}.")
     with pytest.raises(NextPixelError, match="are of the pickled form, which is not read"):
         load_data("cifar10", folder=tmp_path)

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from nextpixel.data import color_mnist
-from nextpixel.data.colors import draw_colors, paint
 from nextpixel.data.config import DataConfig
-from nextpixel.data.parts import Images
 from nextpixel.data.seeds import rng_of
+from nextpixel.data.sources import mnist as source
+from nextpixel.data.sources.shapes import draw_colors, paint
+from nextpixel.data.splits import Images
 
 
 def code(color):
@@ -19,11 +19,11 @@ def mnist(monkeypatch):
     """A stand-in for MNIST: half ink, half paper; the label tells which image it is."""
     pixels = torch.tensor([0, 255], dtype=torch.uint8).view(1, 1, 1, 2).repeat(6000, 1, 1, 1)
     parts = (Images(pixels, torch.arange(6000)), Images(pixels[:100], torch.arange(100)))
-    monkeypatch.setattr(color_mnist, "read_mnist", lambda: parts)
+    monkeypatch.setattr(source, "read_mnist", lambda: parts)
 
 
 def load(**options):
-    return color_mnist.load_color_mnist(DataConfig(name="color-mnist", **options))
+    return source.load_color_mnist(DataConfig(name="color-mnist", **options))
 
 
 def by_label(images):

@@ -10,7 +10,8 @@ import torch
 
 from nextpixel import NextPixelError
 from nextpixel.cli.app import main
-from nextpixel.data import fashion, load_data
+from nextpixel.data import load_data
+from nextpixel.data.sources import mnist
 
 GENUINE = Path("/usr/share/datasets/fashion-mnist")  # where Debian's package puts it
 
@@ -27,9 +28,9 @@ def folder(tmp_path, monkeypatch):
     for part, count in (("train", 30), ("t10k", 4)):
         write_idx(tmp_path / f"{part}-images-idx3-ubyte", count, 2, 2)
         write_idx(tmp_path / f"{part}-labels-idx1-ubyte", count)
-    known = {name: hashlib.sha256((tmp_path / name).read_bytes()) for name in fashion.CHECKSUMS}
+    known = {name: hashlib.sha256((tmp_path / name).read_bytes()) for name in mnist.FASHION_FILES}
     sums = {name: found.hexdigest() for name, found in known.items()}
-    monkeypatch.setattr(fashion, "CHECKSUMS", sums)
+    monkeypatch.setattr(mnist, "FASHION_FILES", sums)
     return tmp_path
 
 
@@ -65,7 +66,7 @@ def test_a_file_that_is_another_is_named(folder):
         load(folder)
 
 
-def test_a_folder_must_be_given():
+def test_a_folder_is_required():
     with pytest.raises(ValueError, match="folder must be where the files of fashion-mnist lie"):
         load_data("fashion-mnist")
 
@@ -79,7 +80,7 @@ def test_a_packed_file_that_is_damaged_is_named(folder):
 
 
 @pytest.mark.parametrize("option", ["--data.path", "--data.folder"])
-def test_evaluate_is_told_where_it_lies(tmp_path, capsys, option):
+def test_evaluate_takes_its_folder(tmp_path, capsys, option):
     words = ["evaluate", "mnist256-fast", "--data", "fashion-mnist", option, str(tmp_path)]
     assert main(words) == 1
     assert "lacks train-images-idx3-ubyte" in capsys.readouterr().err

@@ -7,8 +7,7 @@ from PIL import Image
 
 from nextpixel import NextPixelError
 from nextpixel.data import load_data
-from nextpixel.data.folder import list_pictures
-from nextpixel.data.pictures import read_picture
+from nextpixel.data.sources.folder import list_pictures, read_picture
 
 RED, GRAY = (200, 10, 20), (90, 90, 90)
 
@@ -176,7 +175,7 @@ def test_a_file_that_is_no_picture_is_named(tmp_path):
 
 def test_more_than_8_bits_are_refused_by_name(tmp_path):
     Image.fromarray(np.full((3, 3), 40_000, np.uint16)).save(tmp_path / "deep.png")
-    with pytest.raises(NextPixelError, match=r"deep\.png: must have 8 bits a color, got mode I;16"):
+    with pytest.raises(NextPixelError, match=r"deep\.png: must have 8 bits a color, got mode I"):
         load_data(tmp_path)
 
 
@@ -185,10 +184,10 @@ def test_a_folder_without_pictures_is_refused(tmp_path):
         load_data(tmp_path)
 
 
-def test_pictures_beside_classes_are_refused(tmp_path):
+def test_pictures_next_to_classes_are_refused(tmp_path):
     fill(tmp_path / "cat", 3)
     save(tmp_path / "lost.png")
-    with pytest.raises(NextPixelError, match=r"lost\.png: lies beside sub-folders of pictures"):
+    with pytest.raises(NextPixelError, match=r"lost\.png: lies next to sub-folders of pictures"):
         load_data(tmp_path)
 
 

@@ -10,10 +10,11 @@ from PIL import Image
 
 import nextpixel as npx
 from nextpixel.data import from_datasets, load_data
-from nextpixel.data.table import DatasetRows
+from nextpixel.data.huggingface.columns import ColumnReader
+from tests import extras
 from tests.runs import outcome, run
 
-datasets = pytest.importorskip("datasets")
+datasets = extras.need("datasets")
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (60, 6, 6), np.uint8)
 LABELS = [number % 3 for number in range(60)]
@@ -39,6 +40,18 @@ def make(images=IMAGES, **columns):
 
 def labelled(images=IMAGES):
     return make(images, label=(datasets.ClassLabel(names=CLASSES), LABELS[: len(images)]))
+
+
+def unnamed(labels):
+    return make(label=(datasets.Value("int64"), labels))
+
+
+def named(names, labels=LABELS):
+    """Of classes of these names, whatever numbers are stored."""
+    numbers = unnamed(labels)
+    features = numbers.features.copy()
+    features["label"] = datasets.ClassLabel(names=names)
+    return datasets.Dataset(numbers.data, info=datasets.DatasetInfo(features=features))
 
 
 def as_array(tmp_path):
@@ -80,6 +93,11 @@ def test_columns_may_have_other_names_and_labels_be_missing():
     assert from_datasets(found, image="img").train.labels is None
 
 
+def test_a_column_of_labels_that_is_asked_for_must_be_there():
+    with pytest.raises(ValueError, match="must have a column 'fine', it has image, label"):
+        from_datasets(labelled(), label="fine")
+
+
 @pytest.mark.parametrize(
     ("shape", "expected"),
     [((4, 5), (1, 4, 5)), ((3, 4, 5), (3, 4, 5)), ((4, 5, 3), (3, 4, 5)), ((4, 5, 1), (1, 4, 5))],
@@ -94,14 +112,14 @@ def test_columns_of_numbers_are_pixels(shape, expected):
 def test_pictures_in_color_and_encoded_ones_are_decoded():
     colored = np.random.default_rng(0).integers(0, 256, (5, 4, 6, 3), np.uint8)
     found = make(colored).cast_column("image", datasets.Image(decode=False))
-    rows = DatasetRows(found, "mine", "image", None)
+    rows = ColumnReader(found, "mine", "image", None)
     read = rows.read(np.array([4, 1]))
     assert torch.equal(read, torch.from_numpy(colored[[4, 1]]).permute(0, 3, 1, 2))
 
 
 def test_a_gray_picture_among_colored_ones_has_three_equal_colors():
     images = [np.zeros((4, 4, 3), np.uint8), np.full((4, 4), 9, np.uint8)]
-    rows = DatasetRows(make(images), "mine", "image", None)
+    rows = ColumnReader(make(images), "mine", "image", None)
     assert rows.read(np.array([1])).unique().tolist() == [9]
 
 
@@ -165,6 +183,22 @@ def broken():
             "image 0: must be a picture, or integers",
         ),
         (broken, npx.NextPixelError, r"datasets: image \d: not a whole picture"),
+        (
+            lambda: datasets.DatasetDict(train=labelled(), test=named(["dog", "cat", "eel"])),
+            npx.NextPixelError,
+            "datasets: its splits must name their classes alike, got cat, dog, eel in train and "
+            "dog, cat, eel in test",
+        ),
+        (
+            lambda: named(["cat", "dog"], [5] * 60),
+            npx.NextPixelError,
+            "datasets: labels must be below 2, the number of its names, got 5 in row 0",
+        ),
+        (
+            lambda: datasets.DatasetDict(train=labelled(), test=unnamed([7] * 60)),
+            npx.NextPixelError,
+            "datasets/test: labels must be below 3, the number of its names, got 7 in row 0",
+        ),
         (
             lambda: datasets.DatasetDict(train=labelled(), dev=labelled()),
             ValueError,

@@ -10,7 +10,7 @@ import torch
 
 from nextpixel import NextPixelError
 from nextpixel.data import load_data
-from nextpixel.data.idx import read_idx, read_images
+from nextpixel.data.sources.idx import read_idx, read_images
 
 PACK = {"": bytes, ".gz": partial(gzip.compress, mtime=0), ".xz": lzma.compress}
 
@@ -37,7 +37,7 @@ def test_a_file_is_read_whatever_its_packing(tmp_path, packing, sizes):
 
 @pytest.mark.parametrize("images", ["x-images-idx3-ubyte", "x-images.idx3-ubyte"])
 @pytest.mark.parametrize("packings", [("", ""), (".gz", ".gz"), (".xz", "")], ids=str)
-def test_labels_beside_the_images_are_found(tmp_path, images, packings):
+def test_labels_in_the_same_folder_are_found(tmp_path, images, packings):
     labels = images.replace("images", "labels").replace("idx3", "idx1")
     path = write(tmp_path / (images + packings[0]), idx(7, 2, 2))
     write(tmp_path / (labels + packings[1]), idx(7))

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from nextpixel.data import load_data
-from nextpixel.data.shapes import FRAME, KINDS, SIDES, entropy, paint_shapes
+from nextpixel.data.sources.shapes import FRAME, KINDS, SIDES, entropy, paint_shapes
 
 
 @pytest.fixture(scope="module")

@@ -10,12 +10,12 @@ from PIL import Image
 
 import nextpixel as npx
 from nextpixel.data import Stream, from_datasets, load_data
-from nextpixel.data.feed import feed_of
+from nextpixel.data.batches import level_batches
 from nextpixel.data.seeds import rng_of
 from nextpixel.runtime.distributed import Processes
-from tests import runs, worlds
+from tests import extras, runs, worlds
 
-datasets = pytest.importorskip("datasets")
+datasets = extras.need("datasets")
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (47, 6, 6), np.uint8)
 LABELS = [number % 3 for number in range(47)]
@@ -38,6 +38,11 @@ def table(images=IMAGES):
 def of_shards(shards):
     """Pictures that lie in files."""
     return table().to_iterable_dataset(num_shards=shards)
+
+
+def renamed(names):
+    features = {"image": datasets.Image(), "label": datasets.ClassLabel(names=names)}
+    return of_shards(1).cast(datasets.Features(features))
 
 
 def rows_of(first, last):
@@ -75,7 +80,7 @@ def data_of(found, **options):
 
 
 class Apart(Processes):
-    """One process that asks no other."""
+    """A process that asks no other."""
 
     def each(self, call):
         return call()
@@ -84,9 +89,9 @@ class Apart(Processes):
         return [value] * self.world_size
 
 
-def feed(found, *, rank=0, world=1, batch_size=4, **options):
+def load(found, *, rank=0, world=1, batch_size=4, **options):
     stream = data_of(found, **options).train
-    return feed_of(stream, batch_size, seed=1, processes=Apart(rank, world))
+    return level_batches(stream, batch_size, seed=1, processes=Apart(rank, world))
 
 
 def batches(images, count):
@@ -106,13 +111,13 @@ def flat(found):
 def test_an_epoch_gives_every_image_once_but_those_held_out(make):
     data = data_of(make())
     held = numbers(data.validation.levels.numpy()) + numbers(data.test.levels.numpy())
-    images = feed_of(data.train, 37, seed=0, processes=Processes())
+    images = level_batches(data.train, 37, seed=0, processes=Processes())
     for epoch in range(3):
         levels, labels = images.next(rng_of(0))
-        given = numbers(levels.numpy())
+        trained = numbers(levels.numpy())
         assert images.epoch == epoch
-        assert sorted(held + given) == list(range(47))
-        assert labels.tolist() == [LABELS[number] for number in given]
+        assert sorted(held + trained) == list(range(47))
+        assert labels.tolist() == [LABELS[number] for number in trained]
 
 
 def test_the_first_images_are_held_out_in_their_order():
@@ -124,63 +129,63 @@ def test_the_first_images_are_held_out_in_their_order():
 
 
 def test_each_epoch_has_an_order_of_its_own():
-    images = feed(of_shards(4), batch_size=37)
+    images = load(of_shards(4), batch_size=37)
     orders = {tuple(flat(batches(images, 1))) for _ in range(3)}
     assert len(orders) == 3
 
 
 def test_without_a_buffer_rows_come_as_they_lie():
-    assert flat(batches(feed(of_shards(1), buffer=1), 9)) == list(range(10, 46))
+    assert flat(batches(load(of_shards(1), buffer=1), 9)) == list(range(10, 46))
 
 
 def test_an_epoch_that_ends_within_a_batch_goes_over_into_the_next():
-    images = feed(of_shards(3), batch_size=10)
+    images = load(of_shards(3), batch_size=10)
     found = batches(images, 8)
     assert {len(levels) for levels, _ in found} == {10}
     assert sorted(flat(found)[:37]) == sorted(flat(found)[37:74]) == list(range(10, 47))
 
 
 @each_stream
-def test_a_feed_goes_on_where_it_stood(make):
-    before = feed(make(), batch_size=5)
+def test_batches_go_on_where_they_stood(make):
+    before = load(make(), batch_size=5)
     for _ in range(10):  # a buffer holds 9, and an epoch 37
-        after = feed(make(), batch_size=5)
+        after = load(make(), batch_size=5)
         after.restore(before.state())
         assert flat(batches(after, 1)) == flat(batches(before, 1))
 
 
 def test_a_state_is_of_plain_values(tmp_path):
-    images = feed(of_shards(4))
+    images = load(of_shards(4))
     batches(images, 5)
     torch.save(images.state(), tmp_path / "state.pt")
     assert torch.load(tmp_path / "state.pt", weights_only=True) == images.state()
 
 
 def test_a_stream_that_has_changed_is_refused_on_resume():
-    images = feed(of_shards(1))
+    images = load(of_shards(1))
     batches(images, 5)
     other = data_of(
         datasets.Dataset.from_list(list(table())).select(range(46, -1, -1)).to_iterable_dataset()
     ).train
     with pytest.raises(npx.NextPixelError, match="does not give the images again"):
-        feed_of(other, 4, seed=1, processes=Processes()).restore(images.state())
+        level_batches(other, 4, seed=1, processes=Processes()).restore(images.state())
 
 
 @pytest.mark.parametrize("world", [2, 4])
 def test_processes_that_divide_the_shards_read_shards_of_their_own(world):
-    given = []
+    numbers_read = []
     for rank in range(world):
-        images = feed(of_shards(4), rank=rank, world=world, batch_size=world)
+        images = load(of_shards(4), rank=rank, world=world, batch_size=world)
         assert images.by_shards
         while (found := images.next(rng_of(0))[0]) is not None and images.epoch == 0:
-            given += numbers(found[rank::world].numpy())
-    assert sorted(given) == list(range(10, 47))  # together all of an epoch, each once
+            numbers_read += numbers(found[rank::world].numpy())
+    assert sorted(numbers_read) == list(range(10, 47))  # together all of an epoch, each once
 
 
 def test_other_processes_share_the_batches_of_one_process():
-    world, expected = 3, batches(feed(of_shards(4), batch_size=6, protocol="dynamic"), 15)
+    world, expected = 3, batches(load(of_shards(4), batch_size=6, protocol="dynamic"), 15)
     for rank in range(world):
-        images = feed(of_shards(4), rank=rank, world=world, batch_size=6, protocol="dynamic")
+        images = load(of_shards(4), rank=rank, world=world, batch_size=6, protocol="dynamic")
         for (levels, labels), (whole, all_labels) in zip(
             batches(images, 15), expected, strict=True
         ):
@@ -190,9 +195,9 @@ def test_other_processes_share_the_batches_of_one_process():
 
 
 def test_another_number_of_processes_begins_the_next_epoch():
-    images = feed(of_shards(4), world=2, batch_size=8)
+    images = load(of_shards(4), world=2, batch_size=8)
     batches(images, 2)
-    alone = feed(of_shards(4), batch_size=8)
+    alone = load(of_shards(4), batch_size=8)
     alone.restore(images.state())
     assert alone.epoch == 1
     assert sorted(flat(batches(alone, 5))[:37]) == list(range(10, 47))
@@ -202,15 +207,15 @@ def test_streams_of_their_own_for_validation_and_test():
     found = {"train": of_shards(2), "validation": of_shards(1).take(3), "test": of_shards(1)}
     data = data_of(datasets.IterableDatasetDict(found))
     assert [len(data.validation), len(data.test)] == [3, 5]
-    given = flat(batches(feed_of(data.train, 42, seed=0, processes=Processes()), 1))
-    assert sorted(given) == list(range(5, 47))  # those of the others are left out
+    trained = flat(batches(level_batches(data.train, 42, seed=0, processes=Processes()), 1))
+    assert sorted(trained) == list(range(5, 47))  # those of the others are left out
 
 
 def test_levels_are_made_as_of_sets_with_random_access():
     data = data_of(table().to_iterable_dataset(), levels=4, size=3)
     same = from_datasets(table(), levels=4, size=3)
     assert (data.shape, data.level_count, data.protocol) == ((1, 3, 3), 4, "quantized")
-    levels, _ = feed_of(data.train, 37, seed=0, processes=Processes()).next(rng_of(0))
+    levels, _ = level_batches(data.train, 37, seed=0, processes=Processes()).next(rng_of(0))
     every = [*levels, *data.validation.levels, *data.test.levels]
     others = [image for part in (same.train, same.validation, same.test) for image in part.levels]
     assert sorted(map(_digest, every)) == sorted(map(_digest, others))
@@ -227,9 +232,9 @@ def test_a_folder_of_shards_is_streamed(tmp_path):
     options = {"streaming": True, "validation": HELD, "buffer": 9}
     data = load_data(f"hf:{tmp_path}", **options)
     assert data.train.shards == 2
-    assert sorted(flat(batches(feed_of(data.train, 37, seed=0, processes=Processes()), 1))) == [
-        *range(10, 47)
-    ]
+    assert sorted(
+        flat(batches(level_batches(data.train, 37, seed=0, processes=Processes()), 1))
+    ) == [*range(10, 47)]
 
 
 def test_a_saved_folder_is_streamed(tmp_path):
@@ -270,7 +275,7 @@ def images_of(count):
             npx.NextPixelError,
             r"image \d is 4 x 6 pixels and image 0 is 6 x 6; give `size`",
         ),
-        (lambda: of_rows(*images_of(10)), {}, npx.NextPixelError, "got none beside the 10 held"),
+        (lambda: of_rows(*images_of(10)), {}, npx.NextPixelError, "got none but the 10 held"),
         (
             lambda: of_rows(*images_of(12), {"image": None}),
             {},
@@ -290,6 +295,15 @@ def images_of(count):
             "tiny/train: shard 0: row 20 cannot be read: RuntimeError: the cable is out$",
         ),
         (
+            lambda: datasets.IterableDatasetDict(
+                train=of_shards(1), test=renamed(["dog", "cat", "eel"])
+            ),
+            {},
+            npx.NextPixelError,
+            "tiny: its splits must name their classes alike, got cat, dog, eel in train and dog, ",
+        ),
+        (lambda: of_shards(1), {"label": "fine"}, ValueError, "must have a column 'fine', it has"),
+        (
             lambda: datasets.IterableDatasetDict(test=of_shards(1), dev=of_shards(1)),
             {},
             ValueError,
@@ -300,7 +314,7 @@ def images_of(count):
 )
 def test_what_cannot_be_used_is_refused(make, options, error, message):
     with pytest.raises(error, match=message):
-        batches(feed(make(), **options), 10)
+        batches(load(make(), **options), 10)
 
 
 @pytest.mark.parametrize("options", [{"streaming": True}, {"streaming": True, "buffer": 3}])
@@ -311,11 +325,11 @@ def test_only_sets_of_the_library_are_streamed(options):
         load_data("mnist", buffer=3)
 
 
-def test_a_piece_that_one_process_cannot_read_fails_in_the_others(monkeypatch):
+def test_a_piece_that_one_process_cannot_read_fails_in_all():
     """Reading happens within `Processes.each`; outside it, the others would wait."""
     split, calls = runs.make_split("test", 6, protocol="threshold"), []
 
-    class Counted(Apart):
+    class Counting(Apart):
         def each(self, call):
             calls.append(call)
             return call()
@@ -332,10 +346,11 @@ def test_a_piece_that_one_process_cannot_read_fails_in_the_others(monkeypatch):
 
     monkeypatch.setattr(Processes, "current", lambda: Counted(0, 2))
     with pytest.raises(npx.NextPixelError, match="the disk is gone"):
-        npx.evaluate(runs.make_model(), replace(split, pixels=Elsewhere()))
-    images = feed_of(replace(split, pixels=Elsewhere()), 2, seed=0, processes=Counted(0, 2))
+        npx.evaluate(runs.make_model(), replace(split, pixels=Elsewhere()), ranks=Counting(0, 2))
     with pytest.raises(npx.NextPixelError, match="the disk is gone"):
-        images.next(rng_of(0))
+        level_batches(replace(split, pixels=Elsewhere()), 2, seed=0, processes=Counting(0, 2)).next(
+            rng_of(0)
+        )
     assert len(calls) == 2
 
 

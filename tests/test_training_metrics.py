@@ -11,7 +11,7 @@ import torch
 import nextpixel as npx
 from nextpixel.data import Batches
 from nextpixel.errors import NextPixelError
-from tests import runs
+from tests import extras, runs
 
 ADAM = {"optimizer": "adam", "ema": None, "clip_norm": None, "warmup": 0, "schedule": "constant"}
 FROZEN = {**ADAM, "learning_rate": 1e-30}  # too small to change a weight in float32
@@ -192,7 +192,7 @@ def test_the_setting_is_true_or_false():
 
 
 def test_event_files_hold_the_curve(tmp_path):
-    pytest.importorskip("tensorboard")
+    extras.need("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     runs.run(tmp_path, steps=14, tensorboard=True)

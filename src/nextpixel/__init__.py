@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from nextpixel.checkpoint import load, save
     from nextpixel.classify import classify
     from nextpixel.codec import compress, decompress
-    from nextpixel.data import Dataset, Split, load_data
+    from nextpixel.data import Dataset, Split, from_tensors, load_data
     from nextpixel.errors import NextPixelError
     from nextpixel.heads import Distribution, Head, register_head
     from nextpixel.health import health
@@ -76,6 +76,7 @@ __all__ = [
     "decompress",
     "evaluate",
     "fit",
+    "from_tensors",
     "gallery",
     "health",
     "load",
@@ -109,6 +110,7 @@ _HOMES = {
     "decompress": "codec",
     "evaluate": "likelihood",
     "fit": "training",
+    "from_tensors": "data",
     "health": "health",
     "load": "checkpoint",
     "load_data": "data",

@@ -14,8 +14,7 @@ from nextpixel import checkpoint
 from nextpixel.config import build as build_config
 from nextpixel.data import Dataset, load_config
 from nextpixel.data.config import DataConfig
-from nextpixel.data.folder import list_pictures
-from nextpixel.data.pictures import ENDINGS, read_picture
+from nextpixel.data.sources.folder import ENDINGS, list_pictures, read_picture
 from nextpixel.errors import NextPixelError, nearest
 from nextpixel.images import quantize
 from nextpixel.models import PixelModel

@@ -122,7 +122,7 @@ def _architectures() -> dict[str, dict[str, object]]:
 def data() -> None:
     """List the data sets."""
     from nextpixel.data import describe, names
-    from nextpixel.data.sources import OWN
+    from nextpixel.data.load import OWN
 
     _print_table({name: describe(name) for name in names()} | OWN)
 

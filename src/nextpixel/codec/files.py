@@ -18,8 +18,9 @@ from torch import Tensor
 
 from nextpixel.codec.archive import Image
 from nextpixel.codec.tiles import Size
-from nextpixel.data.arrays import colors_first, labels_beside, read_array, read_labels
-from nextpixel.data.folder import list_pictures
+from nextpixel.data.sources.arrays import labels_path, read_array, read_labels
+from nextpixel.data.sources.folder import list_pictures
+from nextpixel.data.sources.npy import colors_first
 from nextpixel.errors import NextPixelError
 from nextpixel.images import quantize, to_pixels
 from nextpixel.models import PixelModel
@@ -277,7 +278,7 @@ def _write_array(
         out.flush()  # type: ignore[attr-defined]
         partial.replace(path)
         if labels[0] is not None:
-            np.save(labels_beside(path), np.array(labels, np.int64))
+            np.save(labels_path(path), np.array(labels, np.int64))
     except (OSError, ValueError) as error:
         raise NextPixelError(f"cannot write {path}: {error}") from error
     finally:

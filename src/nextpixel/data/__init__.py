@@ -11,24 +11,26 @@ if TYPE_CHECKING:
     from nextpixel.data.config import DataConfig as DataConfig
     from nextpixel.data.dataset import Dataset as Dataset
     from nextpixel.data.dataset import Split as Split
-    from nextpixel.data.sources import describe as describe
-    from nextpixel.data.sources import from_datasets as from_datasets
-    from nextpixel.data.sources import load_config as load_config
-    from nextpixel.data.sources import load_data as load_data
-    from nextpixel.data.sources import names as names
-    from nextpixel.data.stream import Stream as Stream
+    from nextpixel.data.huggingface.streams import Stream as Stream
+    from nextpixel.data.load import describe as describe
+    from nextpixel.data.load import from_datasets as from_datasets
+    from nextpixel.data.load import load_config as load_config
+    from nextpixel.data.load import load_data as load_data
+    from nextpixel.data.load import names as names
+    from nextpixel.data.tensors import from_tensors as from_tensors
 
 _HOMES = {
     "Batches": "batches",
     "DataConfig": "config",
     "Dataset": "dataset",
     "Split": "dataset",
-    "Stream": "stream",
-    "describe": "sources",
-    "from_datasets": "sources",
-    "load_config": "sources",
-    "load_data": "sources",
-    "names": "sources",
+    "Stream": "huggingface.streams",
+    "describe": "load",
+    "from_datasets": "load",
+    "from_tensors": "tensors",
+    "load_config": "load",
+    "load_data": "load",
+    "names": "load",
 }
 
 

@@ -1,14 +1,21 @@
-"""Endless batches that can go on where they stopped.
+"""Endless batches that can go on where they stopped, whatever the images lie in.
 
 The order of an epoch is a function of (seed, epoch) alone, so two integers are the whole state.
+Every process of a run asks for the same batches. Of a set with random access each gets all of a
+batch; of a stream, see `nextpixel.data.huggingface.shards`.
 """
 
 from collections.abc import Mapping
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
+from nextpixel.data.dataset import Split
+from nextpixel.data.huggingface.shards import StreamBatches
+from nextpixel.data.huggingface.streams import Stream
 from nextpixel.data.seeds import rng_of
+from nextpixel.runtime.distributed import Processes
 
 
 class Batches:
@@ -78,3 +85,75 @@ class Batches:
 def _check_least(name: str, value: int, least: int) -> None:
     if value < least:
         raise ValueError(f"{name} must be at least {least}, got {value}")
+
+
+class LevelBatches(Protocol):
+    """Endless batches of levels and labels for training."""
+
+    @property
+    def epoch(self) -> int:
+        """Number of epochs finished before the one that the last batch came from."""
+
+    def next(self, rng: torch.Generator) -> tuple[Tensor, Tensor | None]:
+        """The next batch; all processes call this together.
+
+        Args:
+            rng: Draws the levels of `dynamic`.
+
+        Returns:
+            Levels, int64, (B, C, H, W), and labels, int64, (B,), or None. Of the images that other
+            processes train on (all but rank, rank + world size, ...) they may be zero.
+
+        Raises:
+            NextPixelError: If an image cannot be read, in every process.
+        """
+
+    def state(self) -> dict[str, Any]:
+        """Where the batches stand, for `restore`; all processes call this together."""
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a `state` of the same images, batch size and seed."""
+
+
+class SplitBatches:
+    """`LevelBatches` of the images of a split, each epoch in an order of its own; see `Batches`.
+
+    Args:
+        images: The split.
+        batch_size: Images a batch.
+        seed: With the epoch's number, fixes the epoch's order.
+        processes: Those of the run.
+    """
+
+    def __init__(self, images: Split, batch_size: int, *, seed: int, processes: Processes) -> None:
+        self.images, self.processes = images, processes
+        self.indices = Batches(len(images), batch_size, seed=seed)
+
+    @property
+    def epoch(self) -> int:
+        """See `LevelBatches`."""
+        return self.indices.epoch
+
+    def next(self, rng: torch.Generator) -> tuple[Tensor, Tensor | None]:
+        """See `LevelBatches`."""
+        indices, images = self.indices.next(), self.images
+        labels = None if images.labels is None else images.labels[indices]
+        if images.in_memory:
+            return images.draw(indices, rng), labels
+        return self.processes.each(lambda: images.draw(indices, rng)), labels
+
+    def state(self) -> dict[str, Any]:
+        """See `LevelBatches`."""
+        return dict(self.indices.state())
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """See `LevelBatches`."""
+        self.indices.restore(state)
+
+
+def level_batches(
+    images: Split | Stream, batch_size: int, *, seed: int, processes: Processes
+) -> LevelBatches:
+    """The batches of a split or of a stream."""
+    made = StreamBatches if isinstance(images, Stream) else SplitBatches
+    return made(images, batch_size, seed=seed, processes=processes)  # type: ignore[arg-type]

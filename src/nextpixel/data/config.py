@@ -3,8 +3,10 @@
 This module imports no torch, so that the command line can show its options at once.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypedDict
 
 from nextpixel.errors import nearest
 
@@ -57,10 +59,10 @@ class DataConfig:
     buffer: int | None = None
 
     def __post_init__(self) -> None:
-        _check_number("levels", self.levels, 2, 256)
+        check_number("levels", self.levels, 2, 256)
         for name in ("size", "validation", "limit", "buffer"):
-            _check_number(name, getattr(self, name), 1, None)
-        _check_number("seed", self.seed, 0, None)
+            check_number(name, getattr(self, name), 1, None)
+        check_number("seed", self.seed, 0, None)
         if not isinstance(self.streaming, bool):
             raise TypeError(f"streaming must be true or false, got {self.streaming!r}")
         if self.buffer is not None and not self.streaming:
@@ -70,7 +72,49 @@ class DataConfig:
             raise ValueError(f"protocol must be a known one, got {self.protocol!r}: {hint}")
 
 
-def _check_number(name: str, value: object, least: int, most: int | None) -> None:
+class DataOptions(TypedDict, total=False):
+    """Options of `DataConfig` but for the name, for functions that take them as keywords."""
+
+    levels: int | None
+    protocol: str | None
+    size: int | None
+    validation: int | None
+    limit: int | None
+    seed: int
+    folder: str | Path | None
+    streaming: bool
+    buffer: int | None
+
+
+def make_config(name: str, options: Mapping[str, object]) -> DataConfig:
+    """A config of a name and of `DataOptions`.
+
+    Raises:
+        TypeError: If an option is unknown or of a wrong type.
+        ValueError: If an option is out of range.
+
+    Example:
+        >>> make_config("mnist", {"level": 2})
+        Traceback (most recent call last):
+        TypeError: unknown option 'level'; did you mean 'levels'?
+    """
+    known = DataOptions.__annotations__
+    for option in options:
+        if option not in known:
+            raise TypeError(f"unknown option {option!r}; {nearest(option, known)}")
+    values: dict[str, Any] = dict(options)
+    if isinstance(values.get("folder"), Path):
+        values["folder"] = str(values["folder"])
+    return DataConfig(name=name, **values)
+
+
+def check_number(name: str, value: object, least: int, most: int | None) -> None:
+    """Refuse what is no integer from `least` to `most`; None is one.
+
+    Raises:
+        TypeError: If it is not an integer.
+        ValueError: If it is out of range.
+    """
     if value is None:
         return
     if not isinstance(value, int) or isinstance(value, bool):

@@ -2,7 +2,7 @@
 
 A split keeps the source's pixels, a byte each, and makes levels when asked, because those of
 `dynamic` are drawn anew each time. It knows nothing of files; its pixels may lie in one (see
-`nextpixel.data.rows`).
+`nextpixel.data.splits`).
 """
 
 import math
@@ -13,12 +13,16 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from nextpixel.data.protocols import to_levels
-from nextpixel.data.rows import Pixels, checksum
+from nextpixel.data.config import DataConfig
+from nextpixel.data.huggingface.streams import Stream, StreamSplits
+from nextpixel.data.protocols import resolve, to_levels
 from nextpixel.data.seeds import rng_of
-from nextpixel.data.stream import Stream
+from nextpixel.data.splits import Images, Pixels, Splits, checksum
 from nextpixel.order import Shape
 from nextpixel.runtime.memory import require
+
+BUFFER = 1000
+"""Images of a stream that are shuffled together, where nothing is said."""
 
 _CHUNK = 4096  # images converted at a time, so that integers wider than a byte stay few
 
@@ -30,7 +34,7 @@ class Split:
     Args:
         name: The set's and the split's name, as in `mnist/test`.
         pixels: uint8, (N, C, H, W): intensities 0..255, or levels where `protocol` is `levels`. A
-            tensor, or rows that are read when asked for.
+            tensor, or images that are read when asked for.
         labels: int64, (N,), or None.
         level_count: K.
         protocol: `threshold`, `dynamic`, `quantized` or `levels`.
@@ -151,3 +155,37 @@ class Dataset:
     def classes(self) -> int:
         """Number of classes; 0 where there are no labels."""
         return len(self.class_names)
+
+
+def make_dataset(config: DataConfig, splits: Splits | StreamSplits) -> Dataset:
+    """The data set that a source's images make, with the levels and the protocol asked for.
+
+    Raises:
+        ValueError: If what was asked for does not fit the source, or itself.
+    """
+    source_levels = splits.level_count if isinstance(splits, Splits) else None
+    level_count, protocol = resolve(config, source_levels)
+
+    def split(part: str, images: Images) -> Split:
+        name = f"{config.name}/{part}"
+        whole = Split(name, images.pixels, images.labels, level_count, protocol, config.seed)
+        return whole if config.limit is None else whole.take(config.limit)
+
+    def stream(splits: StreamSplits) -> Stream:
+        return Stream(
+            f"{config.name}/train",
+            splits.train,
+            splits.held_out,
+            level_count,
+            protocol,
+            config.buffer or BUFFER,
+            len(splits.class_names),
+        )
+
+    return Dataset(
+        config.name,
+        split("train", splits.train) if isinstance(splits, Splits) else stream(splits),
+        split("validation", splits.validation),
+        split("test", splits.test),
+        splits.class_names,
+    )

@@ -221,7 +221,7 @@ def _too_many(limits: Limits, count: int) -> str:
 
 def _images(array: NDArray[Any], card: Card) -> Bytes:
     """An array as (N, C, H, W), as the command line reads it."""
-    from nextpixel.data.arrays import colors_first
+    from nextpixel.data.sources.npy import colors_first
 
     if array.ndim not in (2, 3, 4):
         raise Refusal(

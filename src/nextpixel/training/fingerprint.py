@@ -142,7 +142,7 @@ def _before() -> dict[str, Any]:
 def _mark(images: Split | Stream) -> str:
     """What tells the images of a split from others."""
     if isinstance(images, Stream):
-        return images.mark
+        return images.fingerprint
     return f"{len(images)} images with checksum {images.checksum():08x}"
 
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from nextpixel.data import Split, Stream
-from nextpixel.data.feed import feed_of
+from nextpixel.data.batches import level_batches
 from nextpixel.data.seeds import rng_of
 from nextpixel.errors import NextPixelError, shared_with_all
 from nextpixel.models import PixelModel
@@ -74,7 +74,9 @@ class Updates:
             accelerate=config.accelerate,
         )
         self.average = None if config.ema is None else make_average(model, config.ema)
-        self.batches = feed_of(images, config.batch_size, seed=config.seed, processes=processes)
+        self.batches = level_batches(
+            images, config.batch_size, seed=config.seed, processes=processes
+        )
         self.step, self.images = 0, 0
         self.loss_sum, self.loss_count, self.running = 0.0, 0, math.nan
         self.spikes = Spikes(config.spike)

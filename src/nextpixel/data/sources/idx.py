@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from nextpixel.data.config import DataConfig
-from nextpixel.data.parts import (
+from nextpixel.data.splits import (
     Images,
-    Parts,
+    Splits,
     hold_out_validation,
     number_names,
     split_images,
@@ -77,7 +77,7 @@ def unpack(path: Path) -> bytes:
         raise NextPixelError(f"{path}: cannot be read: {error}") from error
 
 
-def looks_like_idx(path: Path) -> bool:
+def is_idx(path: Path) -> bool:
     """Whether a file's name or its first bytes are those of an IDX file."""
     if path.suffix in _PACKINGS[1:] or "ubyte" in path.name or "idx" in path.suffix:
         return True
@@ -86,7 +86,7 @@ def looks_like_idx(path: Path) -> bool:
 
 
 def read_images(path: Path) -> Images:
-    """Read an IDX file of images, and their labels where they lie beside it.
+    """Read an IDX file of images, and their labels where the file of them is in the same folder.
 
     Returns:
         Images of shape (N, 1, H, W).
@@ -98,8 +98,8 @@ def read_images(path: Path) -> Images:
     if pixels.dim() != 3 or not pixels.numel():
         shape = tuple(pixels.shape)
         raise NextPixelError(f"{path}: images must have shape (N, H, W), none 0, got {shape}")
-    labels_path = _labels_beside(path)
-    labels = None if labels_path is None else _read_labels(labels_path, len(pixels))
+    found = _find_labels(path)
+    labels = None if found is None else _read_labels(found, len(pixels))
     return Images(pixels.unsqueeze(1), labels)
 
 
@@ -111,7 +111,7 @@ def _read_labels(path: Path, count: int) -> Tensor:
     return labels.long()
 
 
-def _labels_beside(path: Path) -> Path | None:
+def _find_labels(path: Path) -> Path | None:
     if "images" not in path.name:
         return None
     name = path.name.removesuffix(".gz").removesuffix(".xz")
@@ -134,15 +134,12 @@ def find_set(folder: Path) -> tuple[Path, Path] | None:
     return None
 
 
-def load_set(
-    config: DataConfig, files: tuple[Path, Path], *, validation: int | None = None
-) -> Parts:
+def load_set(config: DataConfig, files: tuple[Path, Path]) -> Splits:
     """Load a set with one file of training and one of test images, as MNIST has.
 
     Args:
         config: Its `validation` and `seed` are used.
         files: Training and test images.
-        validation: The set's own number of images to hold out; None means a tenth.
 
     Raises:
         NextPixelError: If a file is damaged or foreign, or does not belong to the other.
@@ -151,11 +148,11 @@ def load_set(
     train, test = (read_images(path) for path in files)
     if train.shape != test.shape or (train.labels is None) != (test.labels is None):
         raise NextPixelError(f"{files[1]}: not of the image size of {files[0].name}, or no labels")
-    stay, held = hold_out_validation(train, config.validation, default=validation, seed=config.seed)
-    return Parts(stay, held, test, number_names(train.labels, test.labels), None)
+    stay, away = hold_out_validation(train, config.validation, seed=config.seed)
+    return Splits(stay, away, test, number_names(train.labels, test.labels), None)
 
 
-def load_file(config: DataConfig, path: Path) -> Parts:
+def load_file(config: DataConfig, path: Path) -> Splits:
     """Load one IDX file of images, split 80/10/10 by the seed.
 
     Raises:
@@ -163,5 +160,5 @@ def load_file(config: DataConfig, path: Path) -> Parts:
         ValueError: If there is too little to split.
     """
     images = read_images(path)
-    parts = split_images(images, config.validation, seed=config.seed)
-    return Parts(*parts, number_names(images.labels), None)
+    splits = split_images(images, config.validation, seed=config.seed)
+    return Splits(*splits, number_names(images.labels), None)

@@ -10,8 +10,9 @@ import torch
 
 import nextpixel as npx
 from nextpixel.data import Dataset, load_data
-from nextpixel.data.array_file import ArrayFile
-from nextpixel.data.rows import Joined, Rows
+from nextpixel.data.sources.arrays import ConcatReader
+from nextpixel.data.sources.npy import ArrayFile
+from nextpixel.data.splits import LazyPixels
 from tests.runs import outcome, run
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (60, 6, 6), np.uint8)
@@ -47,21 +48,45 @@ def in_memory(data):
 
 
 def test_images_are_read_in_the_order_asked_for(file):
-    rows = Rows(ArrayFile(file))
+    pixels = LazyPixels(ArrayFile(file))
     asked = torch.tensor([59, 0, 0, 31])
-    assert torch.equal(rows[asked][:, 0], torch.from_numpy(IMAGES)[asked])
+    assert torch.equal(pixels[asked][:, 0], torch.from_numpy(IMAGES)[asked])
 
 
 def test_a_selection_of_a_selection_is_by_place(file):
-    rows = Rows(ArrayFile(file)).select(torch.tensor([5, 9, 2])).select(torch.tensor([2, 0]))
-    assert rows.shape == (2, 1, 6, 6)
-    assert torch.equal(rows.load()[:, 0], torch.from_numpy(IMAGES[[2, 5]]))
+    pixels = (
+        LazyPixels(ArrayFile(file)).select(torch.tensor([5, 9, 2])).select(torch.tensor([2, 0]))
+    )
+    assert pixels.shape == (2, 1, 6, 6)
+    assert torch.equal(pixels.load()[:, 0], torch.from_numpy(IMAGES[[2, 5]]))
 
 
 def test_files_joined_are_as_one(shards):
     files = [ArrayFile(shards / f"{number}.npy") for number in range(3)]
     asked = torch.randperm(60)
-    assert torch.equal(Rows(Joined(files))[asked][:, 0], torch.from_numpy(IMAGES)[asked])
+    assert torch.equal(
+        LazyPixels(ConcatReader(files))[asked][:, 0], torch.from_numpy(IMAGES)[asked]
+    )
+
+
+@pytest.mark.parametrize("source", ["file", "shards"])
+@pytest.mark.parametrize(
+    "asked",
+    [torch.tensor([-1, -60, 7]), torch.arange(60) % 7 == 3],
+    ids=["negative indices", "mask"],
+)
+def test_images_are_indexed_as_those_of_a_tensor(request, source, asked):
+    path = request.getfixturevalue(source)
+    found = [path] if path.is_file() else sorted(path.glob("?.npy"))
+    pixels = LazyPixels(ConcatReader([ArrayFile(one) for one in found]))
+    assert torch.equal(pixels[asked][:, 0], torch.from_numpy(IMAGES)[asked])
+    assert torch.equal(pixels.select(asked).load()[:, 0], torch.from_numpy(IMAGES)[asked])
+
+
+@pytest.mark.parametrize("index", [60, -61])
+def test_an_index_out_of_range_is_refused(file, index):
+    with pytest.raises(IndexError, match=f"index must be -60 to 59, got {index}"):
+        LazyPixels(ArrayFile(file))[torch.tensor([3, index])]
 
 
 @pytest.mark.parametrize("protocol", ["threshold", "dynamic", "quantized"])
@@ -101,7 +126,7 @@ def test_a_shard_of_another_shape_or_without_labels_is_refused(shards):
 
 
 def test_a_number_out_of_range_is_named_by_its_image_wherever_it_is(tmp_path, monkeypatch):
-    monkeypatch.setattr("nextpixel.data.array_file._BLOCK", 1000)
+    monkeypatch.setattr("nextpixel.data.sources.npy._BLOCK", 1000)
     array = IMAGES.astype(np.int16)
     array[43, 2, 5] = 300
     with pytest.raises(npx.NextPixelError, match="got 300 in image 43"):
@@ -152,10 +177,10 @@ def test_a_file_written_anew_with_the_same_numbers_is_used_on(file):
     assert torch.equal(data.train.draw(torch.arange(48)), before)
 
 
-def test_several_threads_may_read_at_once(file):
-    rows, asked = Rows(ArrayFile(file)), torch.arange(60)
+def test_several_threads_may_read_together(file):
+    pixels, asked = LazyPixels(ArrayFile(file)), torch.arange(60)
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda _: rows[asked], range(200)))
+        found = list(pool.map(lambda _: pixels[asked], range(200)))
     assert all(torch.equal(one[:, 0], torch.from_numpy(IMAGES)) for one in found)
 
 
@@ -172,17 +197,17 @@ def test_likelihoods_are_those_of_images_in_memory(file, monkeypatch):
     monkeypatch.setattr("nextpixel.likelihood._PIECE", 300)
     data = load_data(file, levels=4)
     model = npx.build("pixelcnn", seed=0, shape=(1, 6, 6), levels=4, features=4, layers=1, side=3)
-    told = []
-    found = npx.evaluate(model, data.train, batch_size=5, on_progress=told.append)
+    counts = []
+    found = npx.evaluate(model, data.train, batch_size=5, on_progress=counts.append)
     assert found == npx.evaluate(model, in_memory(data).train, batch_size=5)
-    assert told == [*range(5, 48, 5), 48]
+    assert counts == [*range(5, 48, 5), 48]
 
 
 def test_images_with_labels_are_evaluated_piece_by_piece(shards, monkeypatch):
     monkeypatch.setattr("nextpixel.likelihood._PIECE", 300)
     data = load_data(shards, levels=4)
-    given = npx.ClassCondition(4)
-    options = {"features": 4, "layers": 1, "side": 3, "condition": given}
+    condition = npx.ClassCondition(4)
+    options = {"features": 4, "layers": 1, "side": 3, "condition": condition}
     model = npx.build("pixelcnn", seed=0, shape=(1, 6, 6), levels=4, **options)
     found = npx.evaluate(model, data.train, batch_size=5)
     assert found == npx.evaluate(model, in_memory(data).train, batch_size=5)

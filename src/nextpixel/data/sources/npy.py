@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nextpixel.data.rows import Indices
+from nextpixel.data.splits import Indices
 from nextpixel.errors import NextPixelError
 
 Array = NDArray[np.generic]

@@ -7,32 +7,32 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Unpack
 
-from nextpixel.data import arrays, cifar, fashion, folder, huggingface, idx, shapes, shipped
-from nextpixel.data.color_mnist import load_color_mnist
-from nextpixel.data.config import DataConfig, to_path
-from nextpixel.data.dataset import Dataset, Split
-from nextpixel.data.parts import Images, Parts, StreamParts
-from nextpixel.data.protocols import resolve
-from nextpixel.data.stream import Stream
-from nextpixel.data.streaming import BUFFER
+from nextpixel.data import huggingface
+from nextpixel.data.config import DataConfig, DataOptions, make_config, to_path
+from nextpixel.data.dataset import Dataset, make_dataset
+from nextpixel.data.huggingface.columns import Columns
+from nextpixel.data.huggingface.streams import StreamSplits
+from nextpixel.data.sources import arrays, cifar, folder, idx, mnist, shapes
+from nextpixel.data.splits import Splits
 from nextpixel.errors import NextPixelError, nearest
 
 
 @dataclass(frozen=True)
 class _Source:
-    load: Callable[[DataConfig], Parts | StreamParts]
+    load: Callable[[DataConfig], Splits | StreamSplits]
     line: str = ""
     takes: tuple[str, ...] = ()  # options that only some sources know
 
 
 _NAMED = {
     "mnist": _Source(
-        shipped.load_mnist,
+        mnist.load_mnist,
         "handwritten digits, 1x28x28, 8-bit, 60,000 + 10,000 images, 10 classes; CC BY-SA 3.0",
     ),
     "digits": _Source(
-        shipped.load_digits,
+        mnist.load_digits,
         "small handwritten digits, 1x8x8, 17 levels, 1,797 images, 10 classes; CC BY 4.0",
     ),
     "shapes": _Source(
@@ -44,7 +44,7 @@ _NAMED = {
         "colored shapes, 3x20x20, 4 levels, 6,000 + 1,000 + 1,000 images, 4 classes; generated",
     ),
     "color-mnist": _Source(
-        load_color_mnist,
+        mnist.load_color_mnist,
         "MNIST in color, 3x28x28, 4 levels, 60,000 + 10,000 images, 10 classes; CC BY-SA 3.0",
     ),
     "cifar10": _Source(
@@ -53,7 +53,7 @@ _NAMED = {
         takes=("folder",),
     ),
     "fashion-mnist": _Source(
-        fashion.load_fashion,
+        mnist.load_fashion,
         "clothes, 1x28x28, 8-bit, 60,000 + 10,000 images, 10 classes; MIT; from your folder",
         takes=("folder",),
     ),
@@ -95,23 +95,16 @@ def describe(name: str) -> str:
     return _NAMED[name].line
 
 
-def load_data(
-    name: str | Path,
-    *,
-    levels: int | None = None,
-    protocol: str | None = None,
-    size: int | None = None,
-    validation: int | None = None,
-    limit: int | None = None,
-    seed: int = 0,
-    folder: str | Path | None = None,
-    streaming: bool = False,
-    buffer: int | None = None,
-) -> Dataset:
-    """Load a data set; the options are those of `DataConfig`.
+def load_data(name: str | Path, **options: Unpack[DataOptions]) -> Dataset:
+    """Load a data set.
+
+    Args:
+        name: A named set, the path of a folder, a `.npy` file or an IDX file, or hf:OWNER/NAME.
+        **options: Those of `DataConfig`: `levels`, `protocol`, `size`, `validation`, `limit`,
+            `seed`, `folder`, `streaming` and `buffer`.
 
     Raises:
-        TypeError: If an option is of a wrong type.
+        TypeError: If an option is unknown or of a wrong type.
         ValueError: If the name is unknown, or an option does not fit the data.
         NextPixelError: If a file is missing, damaged or foreign.
 
@@ -120,19 +113,7 @@ def load_data(
         >>> len(data.test), data.shape, data.level_count, data.protocol, data.classes
         (100, (1, 8, 8), 17, 'levels', 10)
     """
-    config = DataConfig(
-        name=str(name),
-        levels=levels,
-        protocol=protocol,
-        size=size,
-        validation=validation,
-        limit=limit,
-        seed=seed,
-        folder=None if folder is None else str(folder),
-        streaming=streaming,
-        buffer=buffer,
-    )
-    return load_config(config)
+    return load_config(make_config(str(name), options))
 
 
 def from_datasets(
@@ -141,13 +122,7 @@ def from_datasets(
     name: str = "datasets",
     image: str = "image",
     label: str = "label",
-    levels: int | None = None,
-    protocol: str | None = None,
-    size: int | None = None,
-    validation: int | None = None,
-    limit: int | None = None,
-    seed: int = 0,
-    buffer: int | None = None,
+    **options: Unpack[DataOptions],
 ) -> Dataset:
     """Use a set of Hugging Face's `datasets`; nothing is copied, images are decoded as needed.
 
@@ -159,35 +134,25 @@ def from_datasets(
         name: What to call it.
         image: Column of pictures, or of arrays of 8-bit pixels.
         label: Column of labels; a set without it has none.
-        levels: As for `DataConfig`, and so are the others.
-        protocol: How levels are made of pixels.
-        size: Resize pictures to size x size.
-        validation: Number of images held out; of a stream, 1000 if not given, and as many for the
-            test.
-        limit: Keep only the first so many of each split.
-        seed: Of splits.
-        buffer: Images of a stream that are shuffled together; None means 1000, and 1 none.
+        **options: `levels`, `protocol`, `size`, `limit` and `seed` as for `DataConfig`;
+            `validation`, the number of images held out (of a stream, 1000 if not given, and as many
+            for the test); `buffer`, images of a stream that are shuffled together: 1000 if not
+            given, and 1 none.
 
     Raises:
-        TypeError: If it is no such set.
+        TypeError: If it is no such set, or an option is unknown or of a wrong type.
         ValueError: If a column is missing, or an option does not fit.
         NextPixelError: If the library is not installed, or an image cannot be decoded.
     """
-    config = DataConfig(
-        name=name,
-        levels=levels,
-        protocol=protocol,
-        size=size,
-        validation=validation,
-        limit=limit,
-        seed=seed,
-        streaming=buffer is not None,
-        buffer=buffer,
-    )
-    parts = huggingface.load_parts(config, dataset, image=image, label=label)
-    if buffer is not None and isinstance(parts, Parts):
+    for option in ("folder", "streaming"):
+        if option in options:
+            raise TypeError(f"{option} must be left out for a set in hand")
+    buffer = options.get("buffer")
+    config = make_config(name, {"streaming": buffer is not None, **options})
+    splits = huggingface.load_splits(config, dataset, Columns(image, label))
+    if buffer is not None and isinstance(splits, Splits):
         raise ValueError(f"buffer must be left out for a set with random access, got {buffer}")
-    return _to_dataset(config, parts)
+    return make_dataset(config, splits)
 
 
 def load_config(config: DataConfig) -> Dataset:
@@ -197,7 +162,7 @@ def load_config(config: DataConfig) -> Dataset:
         value = getattr(config, option)
         if value not in (None, False) and option not in source.takes:
             raise ValueError(f"{option} must be left out for {config.name}, got {value!r}")
-    return _to_dataset(config, source.load(config))
+    return make_dataset(config, source.load(config))
 
 
 def _source(name: str) -> _Source:
@@ -232,37 +197,8 @@ def _folder_source(path: Path) -> _Source:
 def _file_source(path: Path) -> _Source:
     if path.suffix == ".npy":
         return _Source(partial(arrays.load_array, path=path))
-    if idx.looks_like_idx(path):
+    if idx.is_idx(path):
         return _Source(partial(idx.load_file, path=path))
     raise NextPixelError(
         f"{path}: no kind of data that is read: give a folder of pictures, a .npy or an IDX file"
-    )
-
-
-def _to_dataset(config: DataConfig, parts: Parts | StreamParts) -> Dataset:
-    source_levels = parts.level_count if isinstance(parts, Parts) else None
-    level_count, protocol = resolve(config, source_levels)
-
-    def split(part: str, images: Images) -> Split:
-        name = f"{config.name}/{part}"
-        whole = Split(name, images.pixels, images.labels, level_count, protocol, config.seed)
-        return whole if config.limit is None else whole.take(config.limit)
-
-    def stream(parts: StreamParts) -> Stream:
-        return Stream(
-            f"{config.name}/train",
-            parts.train,
-            parts.held,
-            level_count,
-            protocol,
-            config.buffer or BUFFER,
-            len(parts.class_names),
-        )
-
-    return Dataset(
-        config.name,
-        split("train", parts.train) if isinstance(parts, Parts) else stream(parts),
-        split("validation", parts.validation),
-        split("test", parts.test),
-        parts.class_names,
     )

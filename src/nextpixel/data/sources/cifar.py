@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from nextpixel.data.config import DataConfig, to_path
-from nextpixel.data.parts import Images, Parts, hold_out_validation
+from nextpixel.data.splits import Images, Splits, hold_out_validation
 from nextpixel.errors import NextPixelError
 
 TRAIN_FILES = tuple(f"data_batch_{number}.bin" for number in range(1, 6))
@@ -38,7 +38,7 @@ _VALIDATION = 5000
 _REMEDY = "unpack cifar-10-binary.tar.gz of https://www.cs.toronto.edu/~kriz/cifar.html"
 
 
-def load_cifar10(config: DataConfig) -> Parts:
+def load_cifar10(config: DataConfig) -> Splits:
     """CIFAR-10, 8-bit, (N, 3, 32, 32): 45,000 train, 5,000 validation and 10,000 test images.
 
     Args:
@@ -64,16 +64,16 @@ def holds_cifar10(folder: Path) -> bool:
     return (folder / TRAIN_FILES[0]).is_file()
 
 
-def load_folder(config: DataConfig, folder: Path) -> Parts:
+def load_folder(config: DataConfig, folder: Path) -> Splits:
     """Load the six binary files of a folder; see `load_cifar10`."""
     _check_files(folder)
     batches = [read_batch(folder / name) for name in TRAIN_FILES]
     pixels = torch.cat([batch.load() for batch in batches])
     labels = torch.cat([batch.labels for batch in batches if batch.labels is not None])
-    stay, held = hold_out_validation(
+    stay, away = hold_out_validation(
         Images(pixels, labels), config.validation, default=_VALIDATION, seed=config.seed
     )
-    return Parts(stay, held, read_batch(folder / TEST_FILE), CLASSES, None)
+    return Splits(stay, away, read_batch(folder / TEST_FILE), CLASSES, None)
 
 
 def _check_files(folder: Path) -> None:

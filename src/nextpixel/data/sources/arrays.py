@@ -1,18 +1,21 @@
 """NumPy files: 8-bit pixels or levels, one array of images in a `.npy`, or a folder of such files.
 
-They may be larger than memory: images are read from the file when asked for. Labels are read where
-they lie beside it: those of `faces.npy` are in `faces-labels.npy`, those of `x-images.npy` in
-`x-labels.npy`. Pickled objects are never read.
+They may be larger than memory: images are read from the file when asked for. Labels are read from
+a file in the same folder: those of `faces.npy` are in `faces-labels.npy`, those of `x-images.npy`
+in `x-labels.npy`. Pickled objects are never read.
 """
 
 import math
+import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from nextpixel.data.array_file import (
+from nextpixel.data.config import DataConfig
+from nextpixel.data.sources.npy import (
     DAMAGE,
     Array,
     ArrayFile,
@@ -21,16 +24,21 @@ from nextpixel.data.array_file import (
     colors_first,
     read_header,
 )
-from nextpixel.data.config import DataConfig
-from nextpixel.data.parts import Images, Parts, number_names, split_images
-from nextpixel.data.rows import Indices, Joined, Reader, Rows, checksum
+from nextpixel.data.splits import (
+    Images,
+    Indices,
+    LazyPixels,
+    Reader,
+    Splits,
+    checksum,
+    number_names,
+    split_images,
+)
 from nextpixel.errors import NextPixelError
 from nextpixel.runtime.memory import require
 
-__all__ = ["colors_first", "labels_beside", "load_array", "load_arrays", "read_array"]
 
-
-def load_array(config: DataConfig, path: Path) -> Parts:
+def load_array(config: DataConfig, path: Path) -> Splits:
     """Load a `.npy` of shape (N, H, W), (N, C, H, W) or (N, H, W, 3), split 80/10/10 by the seed.
 
     Numbers are 8-bit pixels, except where they are levels already: with `protocol="levels"`, where
@@ -44,22 +52,49 @@ def load_array(config: DataConfig, path: Path) -> Parts:
     return load_arrays(config, [path])
 
 
-def load_arrays(config: DataConfig, paths: list[Path]) -> Parts:
+def load_arrays(config: DataConfig, paths: list[Path]) -> Splits:
     """Load several `.npy`, in that order, as if they were one; see `load_array`."""
     files = [_open(path) for path in paths]
     _check_alike(files)
     labels = _join_labels(files)
-    readers: list[Reader] = list(files)
-    rows = Rows(readers[0] if len(readers) == 1 else Joined(readers))
-    parts = split_images(Images(rows, labels), config.validation, seed=config.seed)
-    return Parts(*parts, number_names(labels), _count_levels(config, files))
+    pixels = LazyPixels(files[0] if len(files) == 1 else ConcatReader(files))
+    splits = split_images(Images(pixels, labels), config.validation, seed=config.seed)
+    return Splits(*splits, number_names(labels), _count_levels(config, files))
 
 
 def find_arrays(folder: Path) -> list[Path]:
     """The `.npy` of images in a folder in the order of their names, those of labels left out."""
     found = sorted(path for path in folder.glob("*.npy") if not path.name.startswith("."))
-    labels = {labels_beside(path) for path in found}
+    labels = {labels_path(path) for path in found}
     return [path for path in found if path not in labels]
+
+
+class ConcatReader:
+    """Several readers of images of one shape, one after another."""
+
+    def __init__(self, readers: Sequence[Reader]) -> None:
+        self.readers = readers
+        self.ends = np.cumsum([reader.shape[0] for reader in readers])
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(N, C, H, W)."""
+        return (int(self.ends[-1]), *self.readers[0].shape[1:])
+
+    def read(self, indices: Indices) -> Tensor:
+        """See `Reader`."""
+        pixels = torch.empty(len(indices), *self.shape[1:], dtype=torch.uint8)
+        which = np.searchsorted(self.ends, indices, side="right")
+        for number in np.unique(which):
+            here = which == number
+            start = self.ends[number - 1] if number else 0
+            pixels[torch.from_numpy(here)] = self.readers[number].read(indices[here] - start)
+        return pixels
+
+    def checksum(self) -> int:
+        """See `Reader`."""
+        sums = [reader.checksum() for reader in self.readers]
+        return zlib.crc32(np.array(sums, "<u4").tobytes())
 
 
 class _InMemory:
@@ -135,11 +170,11 @@ def read_array(path: Path) -> Array:
         raise NextPixelError(f"{path}: not a whole .npy file of numbers: {error}") from error
 
 
-def labels_beside(path: Path) -> Path:
+def labels_path(path: Path) -> Path:
     """The file of the labels of a `.npy`.
 
     Example:
-        >>> labels_beside(Path("x-images.npy")).name, labels_beside(Path("faces.npy")).name
+        >>> labels_path(Path("x-images.npy")).name, labels_path(Path("faces.npy")).name
         ('x-labels.npy', 'faces-labels.npy')
     """
     stem = path.stem
@@ -148,18 +183,18 @@ def labels_beside(path: Path) -> Path:
 
 
 def read_labels(path: Path, count: int) -> Tensor | None:
-    """The labels that lie beside a `.npy`, int64, shape (count,); None if there are none.
+    """The labels of the images in a `.npy`, int64, shape (count,); None if there are none.
 
     Raises:
         NextPixelError: If they are no labels of so many images.
     """
-    beside = labels_beside(path)
-    if not beside.is_file():
+    found = labels_path(path)
+    if not found.is_file():
         return None
-    labels = read_array(beside)
+    labels = read_array(found)
     if labels.dtype.kind not in "iu" or labels.shape != (count,) or int(labels.min()) < 0:
         raise NextPixelError(
-            f"{beside}: must hold a label from 0 for each of {count} images, "
+            f"{found}: must hold a label from 0 for each of {count} images, "
             f"got shape {labels.shape} of {labels.dtype}"
         )
     return torch.from_numpy(np.array(labels, np.int64))
@@ -172,5 +207,5 @@ def _join_labels(files: list[_File]) -> Tensor | None:
         return None
     if len(labels) < len(found):
         lacking = files[[some is None for some in found].index(True)].path
-        raise NextPixelError(f"{lacking}: lacks {labels_beside(lacking).name}; others have labels")
+        raise NextPixelError(f"{lacking}: lacks {labels_path(lacking).name}; others have labels")
     return torch.cat(labels)

@@ -1,0 +1,17 @@
+"""Optional libraries: skipped where they are missing, but in CI, where all are installed, an error."""
+
+import os
+from importlib import import_module
+from types import ModuleType
+
+import pytest
+
+
+def need(name: str) -> ModuleType:
+    """A library of the extra [dev]; without it the tests that ask are skipped, visibly.
+
+    Where the variable CI is set, as `.ci/run` and hosted runners do, a missing one is an error.
+    """
+    if os.environ.get("CI"):
+        return import_module(name)
+    return pytest.importorskip(name, reason=f"{name} is missing: pip install 'nextpixel[dev]'")
