@@ -27,7 +27,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from types import CodeType, ModuleType
 
@@ -320,17 +320,6 @@ def tests_of(path: str) -> list[str]:
     return [name for name in dict.fromkeys([own, *named]) if (ROOT / name).exists()]
 
 
-def without_failing(tests: list[str], limit: float) -> list[str]:
-    """Tests, and options that leave out those which fail without any mutant."""
-    while (ended := verdict(None, None, tests, limit)) != "survived":
-        name = ended.removeprefix("killed: ")
-        if name == ended or name.startswith("status"):
-            raise SystemExit(f"{tests} do not run without a mutant: {ended}")
-        print(f"left out, since it fails without a mutant: {name}", flush=True)
-        tests = [*tests, f"--deselect={name}"]
-    return tests
-
-
 def verdict(mutant: Mutant | None, tree: ast.Module | None, tests: list[str], limit: float) -> str:
     """Run tests on a mutant, or on none, in a fork: "survived", "killed: ..." or "timeout"."""
     with tempfile.TemporaryDirectory() as folder:
@@ -343,6 +332,23 @@ def verdict(mutant: Mutant | None, tree: ast.Module | None, tests: list[str], li
     if ended is None:
         return "timeout"
     return "survived" if ended == 0 else f"killed: {text.strip() or f'status {ended}'}"
+
+
+def fair_verdict(mutant: Mutant, tree: ast.Module, limit: float) -> str:
+    """As `verdict`, by tests that pass without the mutant."""
+    tests = tests_of(mutant.path)
+    while (ended := verdict(mutant, tree, tests, limit)).startswith("killed: tests/"):
+        killer = ended.removeprefix("killed: ")
+        if passes(killer, limit):
+            break
+        tests = [*tests, f"--deselect={killer}"]
+    return ended
+
+
+@cache
+def passes(test: str, limit: float) -> bool:
+    """Whether a test passes without any mutant."""
+    return verdict(None, None, [test], limit) == "survived"
 
 
 def _become(
@@ -403,15 +409,12 @@ def run(found: list[tuple[Mutant, Make]], out: Path, limit: float) -> None:
     """Run what has no line in `out` yet, and add one line each."""
     done = {line["key"] for line in read(out)}
     prepare()
-    healthy = {}
-    for tests in {tuple(tests_of(mutant.path)) for mutant, _ in found if mutant.key not in done}:
-        healthy[tests] = without_failing([*tests], 10 * limit)
     for number, (mutant, make) in enumerate(found):
         if mutant.key in done:
             continue
         start = time.monotonic()
         seconds = limit * (3 if mutant.is_compiled else 1)
-        ended = verdict(mutant, make(), healthy[tuple(tests_of(mutant.path))], seconds)
+        ended = fair_verdict(mutant, make(), seconds)
         line = {"key": mutant.key, **vars(mutant), "verdict": ended,
                 "seconds": round(time.monotonic() - start, 1)}  # fmt: skip
         with out.open("a", encoding="utf-8") as file:
