@@ -125,20 +125,33 @@ def test_an_image_has_the_same_bits_in_any_batch_and_on_any_number_of_threads(na
     assert torch.equal(whole, score(model, levels))
 
 
-@pytest.mark.parametrize("name", ["gated-dilated", "plain-batch-norm", "gated-class-input"])
+FAULTS = {"gated-dilated": "conv", "plain-batch-norm": "affine", "gated-class-input": "inject"}
+
+
+@pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_in_lowering_is_seen(name, monkeypatch):
     """A tap off by one, a batch norm left out, a condition added twice: refused, and seen."""
     model = CASES[name].build(HEIGHT, WIDTH).float()
     levels = random_levels(model, 20)
     exact = score(model, levels)
-    program = model.lower()
-    spoil(program, {"gated-dilated": "conv", "plain-batch-norm": "affine"}.get(name, "inject"))
-    model.lower = lambda: program
+    spoil_lowering(monkeypatch, model, FAULTS[name])
     engine.PREPARED.clear()
     with pytest.raises(NextPixelError, match="does not compute what the model does"):
         score(model, levels)
     monkeypatch.setattr(lowering, "check_program", lambda model, program: None)
     assert (score(model, levels) - exact).abs().max() > 1e-3
+
+
+def spoil_lowering(monkeypatch, model: PixelModel, kind: str) -> None:
+    """Programs of this kind of model have a fault, in whatever type they are lowered."""
+    lower = type(model).lower
+
+    def spoiled(self):
+        program = lower(self)
+        spoil(program, kind)
+        return program
+
+    monkeypatch.setattr(type(model), "lower", spoiled)
 
 
 def spoil(program, kind: str) -> None:
