@@ -312,12 +312,12 @@ class Finder(importlib.abc.MetaPathFinder):
         return importlib.util.spec_from_file_location(fullname, self.path, loader=loader)
 
 
-def tests_of(path: str) -> list[str]:
-    """The tests that concern a file, those that there are."""
+def tests_of(path: str, first: int | None = None) -> list[str]:
+    """The tests that concern a file, those that there are; of these the first so many."""
     inside = path.removeprefix("nextpixel/")
     named = next(tests for part, tests in TESTS.items() if inside.startswith(part))
     own = f"src/{path}"  # its doctests
-    return [name for name in dict.fromkeys([own, *named]) if (ROOT / name).exists()]
+    return [name for name in dict.fromkeys([own, *named]) if (ROOT / name).exists()][:first]
 
 
 def verdict(mutant: Mutant | None, tree: ast.Module | None, tests: list[str], limit: float) -> str:
@@ -334,9 +334,8 @@ def verdict(mutant: Mutant | None, tree: ast.Module | None, tests: list[str], li
     return "survived" if ended == 0 else f"killed: {text.strip() or f'status {ended}'}"
 
 
-def fair_verdict(mutant: Mutant, tree: ast.Module, limit: float) -> str:
-    """As `verdict`, by tests that pass without the mutant."""
-    tests = tests_of(mutant.path)
+def fair_verdict(mutant: Mutant, tree: ast.Module, tests: list[str], limit: float) -> str:
+    """As `verdict`, by those tests that pass without the mutant."""
     while (ended := verdict(mutant, tree, tests, limit)).startswith("killed: tests/"):
         killer = ended.removeprefix("killed: ")
         if passes(killer, limit):
@@ -405,17 +404,20 @@ def prepare() -> None:
     assert "nextpixel" not in sys.modules
 
 
-def run(found: list[tuple[Mutant, Make]], out: Path, limit: float) -> None:
-    """Run what has no line in `out` yet, and add one line each."""
-    done = {line["key"] for line in read(out)}
+def run(found: list[tuple[Mutant, Make]], out: Path, limit: float, first: int | None) -> None:
+    """Run what has no line in `out` yet, and add one line each.
+
+    What survived some tests only is run again by all.
+    """
+    done = {line["key"] for line in read(out) if first or not line["first"] or not alive(line)}
     prepare()
     for number, (mutant, make) in enumerate(found):
         if mutant.key in done:
             continue
         start = time.monotonic()
         seconds = limit * (3 if mutant.is_compiled else 1)
-        ended = fair_verdict(mutant, make(), seconds)
-        line = {"key": mutant.key, **vars(mutant), "verdict": ended,
+        ended = fair_verdict(mutant, make(), tests_of(mutant.path, first), seconds)
+        line = {"key": mutant.key, **vars(mutant), "verdict": ended, "first": first,
                 "seconds": round(time.monotonic() - start, 1)}  # fmt: skip
         with out.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
@@ -423,18 +425,24 @@ def run(found: list[tuple[Mutant, Make]], out: Path, limit: float) -> None:
 
 
 def read(out: Path) -> list[dict[str, object]]:
-    """Results so far."""
+    """Results so far, the last of each mutant."""
     if not out.exists():
         return []
-    return [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+    lines = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+    return list({line["key"]: line for line in lines}.values())
+
+
+def alive(line: dict[str, object]) -> bool:
+    """Whether no test saw the mutant."""
+    return line["verdict"] == "survived"
 
 
 def show_survivors(out: Path) -> None:
     lines = read(out)
-    alive = [line for line in lines if line["verdict"] == "survived"]
-    for line in alive:
+    survivors = [line for line in lines if alive(line)]
+    for line in survivors:
         print(f"{line['key']}\n    - {line['before']}\n    + {line['after']}")
-    print(json.dumps({"mutants": len(lines), "survived": len(alive)}))
+    print(json.dumps({"mutants": len(lines), "survived": len(survivors)}))
 
 
 def main() -> None:
@@ -445,6 +453,7 @@ def main() -> None:
     parser.add_argument("--shard", default="0/1", help="i/n: every n-th mutant from the i-th on")
     parser.add_argument("--per-file", type=int, default=12)
     parser.add_argument("--compiled-per-file", type=int, default=3)
+    parser.add_argument("--first", type=int, help="run so many files of tests only: a quick sieve")
     parser.add_argument("--only", default="", help="a path, from the root")
     parser.add_argument("--limit", type=float, default=120.0, help="seconds a mutant; three times "
                         "as many where code must be compiled")  # fmt: skip
@@ -457,7 +466,7 @@ def main() -> None:
         for mutant, _ in found:
             print(f"{mutant.key}: {mutant.before} -> {mutant.after}")
         return print(json.dumps({"mutants": len(found)}))
-    run(found, options.out, options.limit)
+    run(found, options.out, options.limit, options.first)
     return show_survivors(options.out)
 
 
