@@ -61,7 +61,7 @@ TESTS = {
     "codec/coder.py": ["tests/test_codec_coder.py", *CODEC],
     "codec/kernels.py": [f"{LAWS}/test_codec_tables.py", *CODEC],
     "codec/metadata.py": ["tests/test_codec_metadata.py", "tests/test_cli_codec.py", *FILES],
-    "codec/identity.py": ["tests/test_codec_model_damage.py", *FILES],
+    "codec/fingerprint.py": ["tests/test_codec_model_damage.py", *FILES],
     "codec/files.py": ["tests/test_cli_codec.py", "tests/test_cli_codec_refusals.py", *FILES],
     "codec": [*FILES, "tests/test_codec_model_damage.py", "tests/test_cli_codec.py"],
 }  # fmt: skip
@@ -312,7 +312,7 @@ class Finder(importlib.abc.MetaPathFinder):
         return importlib.util.spec_from_file_location(fullname, self.path, loader=loader)
 
 
-def tests_of(path: str, first: int | None = None) -> list[str]:
+def tests_of(path: str, first: int | None) -> list[str]:
     """The tests that concern a file, those that there are; of these the first so many."""
     inside = path.removeprefix("nextpixel/")
     named = next(tests for part, tests in TESTS.items() if inside.startswith(part))
@@ -362,8 +362,18 @@ def _become(
         if mutant.is_compiled:  # what is kept was made from the file
             os.environ["NUMBA_CACHE_DIR"] = folder
             importlib.reload(sys.modules["numba.core.config"])
-        sys.meta_path.insert(0, Finder(mutant, tree))
+        sys.meta_path.insert(0, finder := Finder(mutant, tree))
+        _import(finder.name, said)
     os._exit(_test(tests, said, folder))
+
+
+def _import(name: str, said: Path) -> None:
+    """Import the mutated module, before pytest does it for a file that it is given by its own."""
+    try:
+        importlib.import_module(name)
+    except Exception as error:
+        said.write_text(f"import: {error!r}", encoding="utf-8")
+        os._exit(1)
 
 
 def _test(tests: list[str], said: Path, folder: str) -> int:
