@@ -33,7 +33,7 @@ demo: $(READY)
 	$(BIN)/python examples/demo.py
 
 test: $(TOOLS)
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
 slow: $(TOOLS)
 	$(BIN)/python -m pytest -m slow

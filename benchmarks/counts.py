@@ -262,7 +262,7 @@ def _of_name(path: Path) -> Iterator[Hit]:
 def _of_lines(path: Path) -> Iterator[Hit]:
     text = path.read_text(encoding="utf-8")
     names = _names(text, is_python=path.suffix == ".py")
-    for word in (word for word in WORDS if word.counts_in(path)):
+    for word in (word for word in WORDS if _pattern(word).search(text) and word.counts_in(path)):
         pattern, allowed = _pattern(word), re.compile("|".join(word.phrases) or "(?!)", re.I)
         for number, line in enumerate(text.splitlines(), 1):
             found = allowed.sub("", line) if word.in_text else " ".join(names.get(number, ()))

@@ -88,6 +88,13 @@ def test_the_network_scale_is_even_from_minus_one_to_one(levels):
     torch.testing.assert_close(got, expected, rtol=0, atol=1e-15)
 
 
+@pytest.mark.parametrize("levels", [2, 3, 4, 17, 256])
+def test_the_unit_scale_is_even_from_zero_to_one(levels):
+    got = to_network(torch.arange(levels), levels, torch.float64, "unit")
+    expected = torch.linspace(0, 1, levels, dtype=torch.float64)
+    torch.testing.assert_close(got, expected, rtol=0, atol=1e-15)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_the_network_scale_keeps_shape_and_takes_the_dtype(dtype):
     got = to_network(torch.zeros(2, 3, 4, 5, dtype=torch.uint8), 4, dtype)

@@ -25,7 +25,7 @@ from nextpixel.runtime import memory
 from nextpixel.sampling import complete, sample
 from nextpixel.sampling.draw import draw_uniforms
 from tests.laws.cases import CASES, Case, condition_for
-from tests.laws.test_engine import spoil
+from tests.laws.test_engine import FAULTS, spoil_lowering
 from tests.laws.test_exactness import random_levels
 
 IMAGES = 4
@@ -168,17 +168,12 @@ def test_what_the_row_knows_is_added_before_its_first_pixel():
     ]
 
 
-FAULTS = {"gated-dilated": "conv", "plain-batch-norm": "affine", "gated-class-input": "inject"}
-
-
 @pytest.mark.parametrize(("name", "kind"), FAULTS.items())
 def test_a_fault_in_lowering_is_seen(name, kind, monkeypatch):
     """A tap off by one, a batch norm left out, a condition added twice: refused, and seen."""
     model = build(CASES[name], "cpu")
     levels = random_levels(model, IMAGES)
-    program = model.lower()
-    spoil(program, kind)
-    model.lower = lambda: program
+    spoil_lowering(monkeypatch, model, kind)
     with pytest.raises(NextPixelError, match="does not compute what the model does"):
         score(model, levels)
     monkeypatch.setattr(lowering, "check_program", lambda model, program: None)
