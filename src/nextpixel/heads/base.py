@@ -64,7 +64,8 @@ class Distribution(ABC):
 
     def entropy(self) -> Tensor:
         """Expected surprise in nats, shape S."""
-        return torch.special.entr(self.probs).sum(-1)
+        entropy: Tensor = torch.special.entr(self.probs).sum(-1)
+        return entropy
 
     def cdf(self, value: Tensor) -> Tensor:
         """Probability of a level of at most `value`, integers, shape S -> S."""

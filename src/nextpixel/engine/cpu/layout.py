@@ -123,7 +123,8 @@ class _Builder:
         self.weights, self.bias = _Store(), _Store()
         self.terms: dict[Op, int] = {op: n for n, op in enumerate(injections(program))}
         self.work = 0
-        self.phases = tuple(map(self._phase, self.schedule.tasks))
+        row, pixel, late = map(self._phase, self.schedule.tasks)
+        self.phases = (row, pixel, late)
 
     def _phase(self, tasks: list[Task]) -> Phase:
         spans: list[list[int]] = []
