@@ -262,6 +262,24 @@ class PixelModel(nn.Module, ABC):
         distribution: Distribution = self(levels, condition)
         return distribution.log_prob(levels).flatten(1).sum(1)
 
+    def sample(
+        self, count: int = 1, *, condition: Value | None = None, rng: torch.Generator | None = None
+    ) -> Tensor:
+        """Draw images: `nextpixel.sample`, which has more options.
+
+        Args:
+            count: How many.
+            condition: As in `forward`.
+            rng: Source of the uniforms, on the CPU; None: torch's global generator.
+
+        Returns:
+            Levels, uint8, shape (count, C, H, W).
+        """
+        import nextpixel  # the parts behind this one are the package's
+
+        drawn: Tensor = nextpixel.sample(self, count, condition=condition, rng=rng)
+        return drawn
+
     @property
     def mode_matters(self) -> bool:
         """Whether training mode computes something else, as batch norm does (not causally)."""

@@ -1,9 +1,9 @@
 """Sampling: one loop over the steps; what to write and how to predict are its arguments."""
 
-from nextpixel.sampling.complete import complete
+from nextpixel.sampling.completion import complete
 from nextpixel.sampling.draw import sample
-from nextpixel.sampling.options import METHODS
+from nextpixel.sampling.options import METHODS, SamplingOptions
 from nextpixel.sampling.recompute import Recompute
 from nextpixel.sampling.scan import State, scan
 
-__all__ = ["METHODS", "Recompute", "State", "complete", "sample", "scan"]
+__all__ = ["METHODS", "Recompute", "SamplingOptions", "State", "complete", "sample", "scan"]

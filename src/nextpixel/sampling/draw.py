@@ -3,7 +3,7 @@
 import math
 import warnings
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, Unpack
 
 import torch
 from torch import Tensor
@@ -18,7 +18,7 @@ from nextpixel.nn import Embedding, Value
 from nextpixel.order import Shape, Step, from_sequence
 from nextpixel.runtime.distributed import Processes
 from nextpixel.runtime.memory import require
-from nextpixel.sampling.options import SamplingOptions
+from nextpixel.sampling.options import SamplingKeywords, SamplingOptions, read_options
 from nextpixel.sampling.recompute import Recompute
 from nextpixel.sampling.scan import Choose, Predict, scan
 
@@ -39,21 +39,33 @@ class Batch(NamedTuple):
     embedding: Embedding
 
 
-Filler = Callable[[PixelModel, Batch, SamplingOptions], Tensor]
+class Request(NamedTuple):
+    """Images to draw.
+
+    Attributes:
+        levels: Shape (B, C, H, W), any level where not `known`.
+        known: Boolean, of that shape.
+        uniforms: In [0, 1), float64, of that shape.
+        condition: What the model is conditioned on, one entry an image.
+    """
+
+    levels: Tensor
+    known: Tensor
+    uniforms: Tensor
+    condition: Value | None
+
+
+Filler = Callable[[Batch], Tensor]
 
 
 def sample(
     model: PixelModel,
     count: int,
     *,
-    rng: torch.Generator,
+    rng: torch.Generator | None = None,
     condition: Value | None = None,
-    temperature: float = 1.0,
-    top_k: int | None = None,
-    top_p: float | None = None,
-    method: str = "engine",
-    batch_size: int = 100,
     on_row: OnRow | None = None,
+    **options: Unpack[SamplingKeywords],
 ) -> Tensor:
     """Draw images.
 
@@ -64,20 +76,18 @@ def sample(
     Args:
         model: The model; its mode is restored afterwards.
         count: How many.
-        rng: Source of the uniforms, on the CPU.
+        rng: Source of the uniforms, on the CPU; None: torch's global generator.
         condition: What the model is conditioned on, one entry an image.
-        temperature: Above 0; below 1 prefers likely levels, 1 samples the model itself.
-        top_k: Draw one of so many likeliest levels; None: any.
-        top_p: Draw one of the likeliest levels that together have this probability; None: any.
-        method: One of `sampling.METHODS`.
-        batch_size: Images at a time.
         on_row: Called with the number of rows done and the levels so far (of the images at hand).
+        **options: `temperature`, `top_k`, `top_p`, `method` and `batch_size`, the fields of
+            `nextpixel.sampling.SamplingOptions`.
 
     Returns:
         Levels, uint8, shape (count, C, H, W).
 
     Raises:
-        ValueError: If `count`, `temperature`, `top_k`, `top_p` or `method` is invalid.
+        TypeError: If there is no such option.
+        ValueError: If `count` or an option is invalid.
 
     Example:
         >>> from nextpixel import models
@@ -85,15 +95,14 @@ def sample(
         >>> sample(model, 3, rng=torch.Generator().manual_seed(0)).shape
         torch.Size([3, 1, 4, 4])
     """
+    chosen = read_options(**options)
     if count < 1:
         raise ValueError(f"count must be at least 1, got {count}")
     check_room(count, model.shape)
     uniforms = draw_uniforms(count, model.shape, rng)
     start = torch.zeros(count, *model.shape, dtype=torch.int64)
     known = torch.zeros(count, *model.shape, dtype=torch.bool)
-    truncation = Truncation(temperature, top_k, top_p)
-    options = SamplingOptions(truncation, method, batch_size, on_row)
-    return fill(model, start, known, uniforms, condition, options)
+    return fill(model, Request(start, known, uniforms, condition), chosen, on_row)
 
 
 def check_room(count: int, shape: Shape) -> None:
@@ -106,7 +115,7 @@ def check_room(count: int, shape: Shape) -> None:
     require(40 * count * math.prod(shape), what, "draw fewer, or smaller ones")
 
 
-def draw_uniforms(count: int, shape: Shape, rng: torch.Generator) -> Tensor:
+def draw_uniforms(count: int, shape: Shape, rng: torch.Generator | None) -> Tensor:
     """One uniform in [0, 1) for every sub-pixel, float64, shape (count, C, H, W).
 
     They are drawn image by image, in scan order.
@@ -116,14 +125,9 @@ def draw_uniforms(count: int, shape: Shape, rng: torch.Generator) -> Tensor:
 
 
 def fill(
-    model: PixelModel,
-    levels: Tensor,
-    known: Tensor,
-    uniforms: Tensor,
-    condition: Value | None,
-    options: SamplingOptions,
+    model: PixelModel, request: Request, options: SamplingOptions, on_row: OnRow | None
 ) -> Tensor:
-    """Keep `levels` where `known`, draw the rest by `uniforms`; all of shape (B, C, H, W).
+    """Keep levels where known, draw the rest by the uniforms.
 
     Of several processes each draws a share of the images, and gets those of the others.
 
@@ -131,9 +135,10 @@ def fill(
         Levels, uint8, shape (B, C, H, W).
 
     Raises:
-        ValueError: If an option is invalid, or processes differ in model or images.
+        ValueError: If processes differ in model or images.
     """
-    options, processes = options.checked(), Processes.current()
+    levels, known, uniforms, condition = request
+    processes = Processes.current()
     if processes.world_size > 1:
         images = {"levels": levels.masked_fill(~known, 0), "known": known, "rng": uniforms}
         processes.check_equal({"model": model, "condition": condition, **images})
@@ -141,25 +146,26 @@ def fill(
 
     def draw_own() -> Tensor:
         drawn = torch.zeros(levels.shape, dtype=torch.uint8)
-        filler = _filler(model, options)
+        filler = _filler(model, options, on_row)
         with evaluation_mode(model), torch.inference_mode():
             embedding = model.condition(condition, len(levels))
             for part in _parts(own, options.batch_size):
                 batch = Batch(levels[part], known[part], uniforms[part], embedding.part(part))
-                drawn[part] = filler(model, batch, options).to("cpu", torch.uint8)
+                drawn[part] = filler(batch).to("cpu", torch.uint8)
         return drawn
 
     return processes.all_reduce(processes.each(draw_own))
 
 
-def _filler(model: PixelModel, options: SamplingOptions) -> Filler:
+def _filler(model: PixelModel, options: SamplingOptions, on_row: OnRow | None) -> Filler:
     """What fills a batch of images."""
+    how = options.truncation
     if options.method == "recompute" or not _has_program(model):
-        return _fill_by_recompute
+        return lambda batch: _recompute(model, batch, how, on_row)
     if _on_cpu(model) and _is_compiled(model):
-        return _fill_by_engine
-    engine = TorchEngine(model, truncation=options.truncation)  # batches share what it records
-    return lambda _, batch, __: engine.fill(*batch, on_row=options.on_row)[0]
+        return lambda batch: executor.fill(model, *batch, truncation=how, on_row=on_row)[0]
+    engine = TorchEngine(model, truncation=how)  # batches share what it records
+    return lambda batch: engine.fill(*batch, on_row=on_row)[0]
 
 
 def _on_cpu(model: PixelModel) -> bool:
@@ -184,16 +190,13 @@ def _is_compiled(model: PixelModel) -> bool:
     return lacking is None
 
 
-def _fill_by_engine(model: PixelModel, batch: Batch, options: SamplingOptions) -> Tensor:
-    return executor.fill(model, *batch, truncation=options.truncation, on_row=options.on_row)[0]
-
-
-def _fill_by_recompute(model: PixelModel, batch: Batch, options: SamplingOptions) -> Tensor:
+def _recompute(
+    model: PixelModel, batch: Batch, truncation: Truncation, on_row: OnRow | None
+) -> Tensor:
     device = next(model.parameters()).device
     state = Recompute(model, batch.levels.to(device), batch.embedding)
     known, uniforms = batch.known.to(device), batch.uniforms.to(device)
-    choose = _chooser(state.levels, known, uniforms, options.truncation)
-    return scan(state, choose, options.on_row)
+    return scan(state, _chooser(state.levels, known, uniforms, truncation), on_row)
 
 
 def _parts(images: slice, size: int) -> Iterator[slice]:

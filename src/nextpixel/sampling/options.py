@@ -1,8 +1,8 @@
 """How images are drawn: what sampling and completion are asked alike."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import TypedDict, Unpack
 
-from nextpixel.engine import OnRow
 from nextpixel.errors import nearest
 from nextpixel.heads.truncation import Truncation
 
@@ -10,31 +10,66 @@ METHODS = ("engine", "recompute")
 """Ways to predict a step, which give the same levels; "recompute" is the slow one, the oracle."""
 
 
-@dataclass(frozen=True)
+class SamplingKeywords(TypedDict, total=False):
+    """Keywords of `sample` and `complete`: the fields of `SamplingOptions`."""
+
+    temperature: float
+    top_k: int | None
+    top_p: float | None
+    method: str
+    batch_size: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class SamplingOptions:
     """How images are drawn.
 
     Attributes:
-        truncation: What is done to each distribution.
+        temperature: Above 0; below 1 prefers likely levels, 1 samples the model itself.
+        top_k: Draw one of so many likeliest levels; None: any.
+        top_p: Draw one of the likeliest levels that together have this probability; None: any.
         method: One of `METHODS`.
         batch_size: Images at a time.
-        on_row: Called with the number of rows done and the levels so far.
+
+    Raises:
+        ValueError: If a value is invalid.
     """
 
-    truncation: Truncation
-    method: str
-    batch_size: int
-    on_row: OnRow | None
+    temperature: float = 1.0
+    top_k: int | None = None
+    top_p: float | None = None
+    method: str = "engine"
+    batch_size: int = 100
 
-    def checked(self) -> "SamplingOptions":
-        """Itself.
-
-        Raises:
-            ValueError: If `truncation`, `method` or `batch_size` is invalid.
-        """
+    def __post_init__(self) -> None:
+        """Check the values."""
         self.truncation.checked()
         if self.method not in METHODS:
             raise ValueError(f"there is no method {self.method!r}; {nearest(self.method, METHODS)}")
         if self.batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {self.batch_size}")
-        return self
+
+    @property
+    def truncation(self) -> Truncation:
+        """What is done to each distribution."""
+        return Truncation(self.temperature, self.top_k, self.top_p)
+
+
+def read_options(**keywords: Unpack[SamplingKeywords]) -> SamplingOptions:
+    """Options from keywords.
+
+    Raises:
+        TypeError: If there is no such option.
+        ValueError: If a value is invalid.
+
+    Example:
+        >>> read_options(temprature=0.5)
+        Traceback (most recent call last):
+            ...
+        TypeError: there is no option 'temprature'; did you mean 'temperature'?
+    """
+    names = [field.name for field in fields(SamplingOptions)]
+    for name in keywords:
+        if name not in names:
+            raise TypeError(f"there is no option {name!r}; {nearest(name, names)}")
+    return SamplingOptions(**keywords)

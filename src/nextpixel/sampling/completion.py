@@ -4,16 +4,17 @@ In scan order a missing pixel is drawn given what comes before it. Pixels known 
 kept, but cannot inform it: the top of a digit shapes its bottom, not the other way round.
 """
 
+from typing import Unpack
+
 import torch
 from torch import Tensor
 
 from nextpixel.engine import OnRow
-from nextpixel.heads.truncation import Truncation
 from nextpixel.likelihood import evaluation_mode
 from nextpixel.models import PixelModel
 from nextpixel.nn import Value
-from nextpixel.sampling.draw import check_room, draw_uniforms, fill
-from nextpixel.sampling.options import SamplingOptions
+from nextpixel.sampling.draw import Request, check_room, draw_uniforms, fill
+from nextpixel.sampling.options import SamplingKeywords, read_options
 
 
 def complete(
@@ -21,14 +22,10 @@ def complete(
     levels: Tensor,
     known: Tensor,
     *,
-    rng: torch.Generator,
+    rng: torch.Generator | None = None,
     condition: Value | None = None,
-    temperature: float = 1.0,
-    top_k: int | None = None,
-    top_p: float | None = None,
-    method: str = "engine",
-    batch_size: int = 100,
     on_row: OnRow | None = None,
+    **options: Unpack[SamplingKeywords],
 ) -> Tensor:
     """Draw the unknown part of images; processes share them as in `sample`.
 
@@ -36,32 +33,27 @@ def complete(
         model: The model; its mode is restored afterwards.
         levels: Integers 0..K-1, shape (B, C, H, W). Unknown entries may hold any level.
         known: Boolean, of a shape that broadcasts to (B, C, H, W), such as (H, W).
-        rng: Source of the uniforms, on the CPU.
+        rng: Source of the uniforms, on the CPU; None: torch's global generator.
         condition: What the model is conditioned on, one entry an image. None, for an auto-encoder:
             the codes of the images with level 0 in place of what is unknown.
-        temperature: Above 0; see `sample`.
-        top_k: See `sample`.
-        top_p: See `sample`.
-        method: See `sample`.
-        batch_size: Images at a time.
         on_row: See `sample`.
+        **options: See `sample`.
 
     Returns:
         Levels, uint8, shape (B, C, H, W), equal to `levels` where `known`.
 
     Raises:
-        TypeError: If `levels` are no integers or `known` is not boolean.
+        TypeError: If `levels` are no integers, `known` is not boolean, or there is no such option.
         ValueError: If shapes or ranges are not the model's.
     """
+    chosen = read_options(**options)
     model.check(levels)
     known = _expanded(known, levels)
     if condition is None:
         condition = _of_known(model, levels, known)
     check_room(len(levels), model.shape)
     uniforms = draw_uniforms(len(levels), model.shape, rng)
-    truncation = Truncation(temperature, top_k, top_p)
-    options = SamplingOptions(truncation, method, batch_size, on_row)
-    return fill(model, levels, known, uniforms, condition, options)
+    return fill(model, Request(levels, known, uniforms, condition), chosen, on_row)
 
 
 def _of_known(model: PixelModel, levels: Tensor, known: Tensor) -> Value | None:
