@@ -39,13 +39,13 @@ USE = (
 )
 LIMITS = {
     "-": "",
-    "class": "Its figure, given the class, is no figure of a model that is told nothing.",
+    "class": "Its figure, given the class, is no figure of a model without a condition.",
     "own": "Its figure counts the image given its code, not the code: no likelihood of the image.",
 }
 NOTES = {
     "color-mnist-dependent": "Minutes of training: its samples are strokes of ink on paper, not "
     "yet digits.",
-    "shapes-fast": "A perfect model needs 7.12 nats of an image whose class it is told "
+    "shapes-fast": "A perfect model needs 7.12 nats of an image whose class is known "
     "(`nextpixel.data.sources.shapes.entropy`, less log 4).",
 }
 
@@ -72,7 +72,7 @@ def _facts(
 ) -> dict[str, str]:
     training = config["training"]
     facts = {
-        "model": f"`{shipped.architecture}`, told beside the past: {_told(shipped)}",
+        "model": f"`{shipped.architecture}`, condition: {_condition(shipped)}",
         "parameters": f"{shipped.parameters:,}",
         "data": f"`{shipped.data}`: {describe(shipped.data)}",
         "protocol": f"`{shipped.protocol}`, {shipped.levels} levels",
@@ -93,8 +93,8 @@ def _facts(
     return facts
 
 
-def _told(shipped: Shipped) -> str:
-    return "nothing" if shipped.condition == "-" else shipped.condition
+def _condition(shipped: Shipped) -> str:
+    return "none" if shipped.condition == "-" else shipped.condition
 
 
 def _alt(shipped: Shipped) -> str:
@@ -135,9 +135,9 @@ def picture(name: str) -> Image.Image:
 
 
 def _classes(model: PixelModel) -> int:
-    """Classes that a model is told; 0 if it is told none."""
-    told: Any = model.config
-    return sum(condition.classes for condition in told.condition)
+    """Classes of the model's condition; 0 without one."""
+    config: Any = model.config
+    return sum(condition.classes for condition in config.condition)
 
 
 def _columns(model: PixelModel) -> int:

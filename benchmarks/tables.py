@@ -1,8 +1,8 @@
 """Tables of what recipes measured: docs/results.md, docs/seeds.md, and the short one of README.md.
 
 They stand between marks, and are written by `python benchmarks/record.py`. Published figures are
-those of published.json, printed only beside figures of the same data, protocol and levels of models
-that are told nothing.
+those of published.json, printed only next to figures of the same data, protocol and levels of
+models without a condition.
 """
 
 import json
@@ -65,8 +65,8 @@ def results_table(results: Results) -> str:
         "trained", "hardware", "published, same protocol", "command",
     )  # fmt: skip
     rows = [row for name in names() for row in _rows(read(name), results)]
-    return "\n".join([_table(head, rows), "", "Published figures, of models told nothing:", "",
-                      published_table()])  # fmt: skip
+    published = "Published figures, of models without a condition:"
+    return "\n".join([_table(head, rows), "", published, "", published_table()])
 
 
 def seed_table(seed: str, results: Results) -> str:
@@ -108,7 +108,7 @@ def published() -> dict[str, list[dict[str, Any]]]:
 
 
 def comparable(recipe: Recipe) -> list[dict[str, Any]]:
-    """Published figures that may stand beside a recipe's."""
+    """Published figures that may stand next to a recipe's."""
     if recipe.model.options.get("condition") or recipe.model.name == "autoencoder":
         return []
     key = f"{recipe.data.name} {protocol_of(recipe)} {recipe.data.levels}"
@@ -125,16 +125,16 @@ def protocol_of(recipe: Recipe) -> str:
 
 
 def test_set(measured: Measured, recipe: Recipe) -> str:
-    """Whose test images, by which protocol, and what the model was told of them."""
-    given = "" if measured.given == "nothing" else given_by(recipe)
-    return f"{_set(recipe, measured.protocol)}{given}"
+    """Whose test images, by which protocol, and the model's condition."""
+    condition = "" if measured.given == "nothing" else condition_of(recipe)
+    return f"{_set(recipe, measured.protocol)}{condition}"
 
 
-def given_by(recipe: Recipe) -> str:
-    """What a recipe's model is told of each image, after a comma; empty for nothing."""
+def condition_of(recipe: Recipe) -> str:
+    """What a recipe's model is given of each image, after a comma; empty for nothing."""
     options = recipe.model.options
     if recipe.model.name == "autoencoder":
-        return f", given its own code of {options.get('code', 'some')} numbers"
+        return f", given its own code of {options.get('code', 'some')} numbers, not counted"
     conditions = options.get("condition")
     if not conditions:
         return ""
@@ -148,31 +148,31 @@ def _set(recipe: Recipe, protocol: str) -> str:
 
 
 def _rows(recipe: Recipe, results: Results) -> list[tuple[str, ...]]:
-    beside = ", ".join(f"{row['model']}: {_published(row)}" for row in comparable(recipe)) or "-"
+    others = ", ".join(f"{row['model']}: {_published(row)}" for row in comparable(recipe)) or "-"
     return [
-        (*cells, f"{parameters_of(label, results):,}", *_made(recipe, results, label, beside))
+        (*cells, f"{parameters_of(label, results):,}", *_made(recipe, results, label, others))
         for label, cells in _begun(recipe, results).items()
     ]
 
 
 def _begun(recipe: Recipe, results: Results) -> dict[str, tuple[str, ...]]:
     """How the rows of a recipe and its variants begin: up to what was measured."""
-    told = _set(recipe, protocol_of(recipe)) + given_by(recipe)
-    plain = {recipe.name: (f"`{recipe.name}`", recipe.seed, told, "not trained yet", "-")}
+    images = _set(recipe, protocol_of(recipe)) + condition_of(recipe)
+    plain = {recipe.name: (f"`{recipe.name}`", recipe.seed, images, "not trained yet", "-")}
     return plain | {
         label: (f"`{label}`", recipe.seed, test_set(found, recipe), *_figures(found))
         for label, found in results.of(recipe.name).items()
     }
 
 
-def _made(recipe: Recipe, results: Results, label: str, beside: str) -> tuple[str, ...]:
+def _made(recipe: Recipe, results: Results, label: str, others: str) -> tuple[str, ...]:
     """How a row goes on: what training took, and what to set beside it."""
     if label not in results.measured:
         command = f"`nextpixel train {recipe.name}{FOLDER_OPTION.get(recipe.data.name, '')}`"
-        return "-", "-", beside, command
+        return "-", "-", others, command
     found = results.measured[label]
     hardware = f"{found.hardware}; torch {found.torch}"
-    return _trained(found), hardware, beside, f"`{found.command}`"
+    return _trained(found), hardware, others, f"`{found.command}`"
 
 
 def _figures(found: Measured) -> tuple[str, str]:

@@ -94,7 +94,7 @@ def test_it_learns_to_listen(trained):
 
 
 def test_a_likelihood_says_that_it_is_given_a_code_of_the_image(trained):
-    text = "a code of 3 numbers made from the image itself"
+    text = "a code of 3 numbers made from the image itself, which is not counted"
     found = npx.evaluate(*trained)
     assert found.given == text
     assert str(found).endswith(f"given {text})")

@@ -118,7 +118,7 @@ def test_the_page_of_the_seeds_has_no_figure_outside_of_its_tables():
     "name",
     ["demo", "mnist-fast-class", "mnist256-fast-class", "mnist2-autoencoder", "mnist4-gated"],
 )
-def test_no_published_figure_stands_beside_another_protocol_or_condition(name):
+def test_no_published_figure_stands_next_to_another_protocol_or_condition(name):
     assert tables.comparable(recipes.read(name)) == []
 
 
@@ -172,7 +172,7 @@ def test_a_variant_is_not_shipped_in_the_place_of_its_recipe(tmp_path):
         record.ship("demo dense", tmp_path)
 
 
-def test_what_a_run_changed_is_told_but_not_where_its_data_lay():
+def test_what_a_run_changed_is_said_but_not_where_its_data_lay():
     config = json.loads((shipped.SHIPPED / "mnist256-fast" / "config.json").read_text())
     assert record.differences("mnist256-fast", config) == []
     config["data"] |= {"folder": "/home/me", "protocol": "dynamic"}

@@ -138,13 +138,13 @@ def test_completion_keeps_the_known_side(run, side):
     words = ["complete", run, "--images", "digits", "--known", side, "--out", "a.npy"]
     assert main([*words, "--images-count", "4", "--count", "2"]) == 0
     made = np.load("a.npy")
-    given = npx.load_data("digits").test.levels[:4].numpy()
+    whole = npx.load_data("digits").test.levels[:4].numpy()
     half = {"top": np.s_[:4], "bottom": np.s_[4:], "left": np.s_[:, :4], "right": np.s_[:, 4:]}
     assert made.shape == (4, 2, 1, 8, 8)
     for completion in range(2):
         np.testing.assert_array_equal(
             made[:, completion, 0][(slice(None), *np.atleast_1d(half[side]))],
-            given[:, 0][(slice(None), *np.atleast_1d(half[side]))],
+            whole[:, 0][(slice(None), *np.atleast_1d(half[side]))],
         )
     assert (made[:, 0] != made[:, 1]).any()
 
@@ -197,7 +197,7 @@ def test_an_audit_of_a_leaking_model_fails(run, capsys, monkeypatch):
         causal=False, leaks=lambda: [1, 2, 3], summary=lambda: "NOT causal", as_dict=dict
     )
     monkeypatch.setattr(
-        "nextpixel.cli.audit.npx",
+        "nextpixel.cli.measure.npx",
         SimpleNamespace(load=lambda _: model, audit=lambda *_, **__: leak),
     )
     assert main(["audit", run]) == 1
@@ -211,6 +211,9 @@ def test_an_audit_of_a_leaking_model_fails(run, capsys, monkeypatch):
     ("words", "text"),
     [
         (["recipes"], "demo "),
+        (["recipes"], "40.75 nats, 0.0750 bits/dim, its own code not counted"),
+        (["models"], "own code (16), not counted"),
+        (["models", "mnist2-autoencoder", "--json"], '"condition": "own code (16), not counted"'),
         (["recipes", "demo"], "name: mnist"),
         (["models"], "residual-pixelcnn"),
         (["models"], "60.18 ± 0.16"),
@@ -219,6 +222,7 @@ def test_an_audit_of_a_leaking_model_fails(run, capsys, monkeypatch):
         (["models", "mnist2-gated", "--json"], '"protocol": "threshold"'),
         (["models", "--json"], '"architectures": {"autoencoder"'),
         (["models", "gated-pixelcnn"], "layers=12"),
+        (["models", "gated-pixelcnn"], "--model.head-features INTEGER"),
         (["data"], "color-shapes"),
     ],
 )

@@ -33,10 +33,10 @@ def run(made, tmp_path, monkeypatch, capsys):
 
 def there_and_back(run, model, source, out, *words):
     assert run("compress", model, source, "a.npx", *words)[0] == 0
-    status, told, err = run("decompress", model, "a.npx", out)
+    status, out_lines, err = run("decompress", model, "a.npx", out)
     assert (status, err) == (0, [])
     assert not list(Path().rglob("*.partial"))
-    return told
+    return out_lines
 
 
 # Arrays
@@ -80,7 +80,7 @@ def test_pixels_that_are_the_models_levels_come_back(run, levels):
     assert Path("b.npy").read_bytes() == Path("a.npy").read_bytes()
 
 
-def test_labels_beside_an_array_come_back(run):
+def test_labels_next_to_an_array_come_back(run):
     for name in ("a", "x-images"):
         np.save(f"{name}.npy", counted((5, 3, 5, 4), 7).astype("u1"))
     for name in ("a-labels", "x-labels"):
@@ -92,7 +92,7 @@ def test_labels_beside_an_array_come_back(run):
     there_and_back(run, "labels", "y-images.npy", "z.npy")  # what came back can be read again
 
 
-def test_labels_are_left_where_they_are_by_a_model_that_is_not_told_them(run):
+def test_labels_are_left_where_they_are_by_a_model_without_a_condition(run):
     np.save("a.npy", counted((2, 6, 5), 2))
     np.save("a-labels.npy", np.array([2, 0]))
     there_and_back(run, "levels", "a.npy", "b.npy")
@@ -197,7 +197,7 @@ def test_what_is_whole_of_a_damaged_file_is_saved(run):
     assert (np.load("b.npy") == images[[0, 1, 4]]).all()
 
 
-def test_pictures_beside_a_damaged_one_are_saved_under_their_names(run):
+def test_pictures_around_a_damaged_one_are_saved_under_their_names(run):
     for name in "abc":
         draw(f"in/{name}.png", (4, 4))
     assert run("compress", "tiles", "in", "a.npx", "--chunk", "1")[0] == 0
@@ -237,12 +237,12 @@ def test_info_says_what_is_in_it_and_reads_no_chunk(run):
     for place in range(header_bytes, size):
         damage(place)
     status, out, _ = run("info", "a.npx", "--json")
-    told = json.loads(out[0])
+    found = json.loads(out[0])
     assert (status, len(out)) == (0, 1)
-    assert told == {
+    assert found == {
         "images": 5, "shape": [1, 6, 5], "levels": 2, "source": "npy", "chunks": 3,
         "images per chunk": 2, "header bytes": header_bytes, "bytes": size,
-        "bits/dim": round(8 * size / 150, 4), "model": told["model"],
+        "bits/dim": round(8 * size / 150, 4), "model": found["model"],
     }  # fmt: skip
     status, out, _ = run("info", "a.npx")
     assert [line.split()[0] for line in out[:3]] == ["images", "shape", "levels"]
@@ -251,6 +251,6 @@ def test_info_says_what_is_in_it_and_reads_no_chunk(run):
 def test_info_counts_the_values_of_pictures_not_of_their_tiles(run):
     draw("a.png", (9, 7))
     assert run("compress", "tiles", "a.png", "a.npx")[0] == 0
-    told = json.loads(run("info", "a.npx", "--json")[1][0])
-    assert (told["images"], told["tiles"]) == (1, 6)
-    assert told["bits/dim"] == round(8 * told["bytes"] / 63, 4)
+    found = json.loads(run("info", "a.npx", "--json")[1][0])
+    assert (found["images"], found["tiles"]) == (1, 6)
+    assert found["bits/dim"] == round(8 * found["bytes"] / 63, 4)

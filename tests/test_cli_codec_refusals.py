@@ -88,7 +88,7 @@ REFUSED = {
     "JPEG": (lambda: draw("in/a.jpg", (4, 4)), "tiles", "in", 1,
              "in/a.jpg: only PNG files are compressed, which lose nothing"),
     "missing labels": (lambda: np.save("in.npy", counted((3, 3, 5, 4), 7)), "labels", "in.npy", 2,
-                       "model is told labels 0..2: put them into in-labels.npy beside the array"),
+                       "model is conditioned on labels 0..2: put them into in-labels.npy next"),
     "labels out of range": (lambda: save_with_labels([0, 1, 3]), "labels", "in.npy", 2,
                             "labels must be 0..2 for this model, got 3"),
     "too few labels": (lambda: save_with_labels([0, 1]), "labels", "in.npy", 1,
@@ -96,7 +96,7 @@ REFUSED = {
     "too many classes": (four_classes, "labels", "in", 2,
                          "labels must be 0..2 for this model, got 3"),
     "vectors": (lambda: draw("in.png", (4, 4)), "vector", "in.png", 2,
-                "model is told vectors (B, 2), which files do not hold; use npx.compress"),
+                "model is conditioned on vectors (B, 2), which files do not hold; use npx"),
     "no such model": (lambda: draw("in.png", (4, 4)), "modle", "in.png", 2,
                       "there is no model 'modle'"),
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""The command with models that are told something: labels, codes, classes, health."""
+"""The command with models that have a condition: labels, codes, classes, health."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from PIL import Image
 
 import nextpixel as npx
 from nextpixel.cli.app import main
-from nextpixel.cli.evaluate import listening
+from nextpixel.cli.measure import health_of
 from nextpixel.nn import Injection
 from tests.commands import caller
 
@@ -41,8 +41,8 @@ def made(tmp_path_factory):
         assert main(words) == 0
     write_deaf(folder)
     data = {"name": "digits"}
-    told = npx.build("pixelcnn", shape=(1, 8, 8), levels=17, condition=npx.MapCondition(1))
-    npx.save(told, folder / "map", data=data)
+    mapped = npx.build("pixelcnn", shape=(1, 8, 8), levels=17, condition=npx.MapCondition(1))
+    npx.save(mapped, folder / "map", data=data)
     few = npx.build("pixelcnn", shape=(1, 8, 8), levels=17, condition=npx.ClassCondition(5))
     npx.save(few, folder / "few", data=data)
     return folder
@@ -88,14 +88,14 @@ def test_a_conditional_recipe_trains_into_a_whole_folder(made, name):
     )  # before the first update, and at the end
 
 
-def test_the_figures_in_a_folder_say_what_the_model_was_given(made):
-    given = {
+def test_the_figures_in_a_folder_say_what_the_model_was_conditioned_on(made):
+    conditions = {
         name: npx.checkpoint.read_config(made / name)["evaluation"]["given"]
         for name in ("class", "coder", "plain")
     }
-    assert given == {
+    assert conditions == {
         "class": "labels (B,), 0..9",
-        "coder": "a code of 6 numbers made from the image itself",
+        "coder": "a code of 6 numbers made from the image itself, which is not counted",
         "plain": "nothing",
     }
 
@@ -156,7 +156,7 @@ def test_an_auto_encoder_draws_from_the_codes_of_the_first_test_images(made, run
     [(["--label", "3", "7"], [3, 7, 3]), ([], None)],
     ids=["given", "the-images-own"],
 )
-def test_all_completions_of_an_image_are_told_its_label(made, run, words, labels):
+def test_all_completions_of_an_image_have_its_label(made, run, words, labels):
     labels = labels or npx.load_data("digits").test.labels[:3].tolist()
     what = ["--images", "digits", "--known", "top", "--images-count", "3", "--count", "2"]
     assert run("complete", "class", *what, "--out", "a.npy", *words)[0] == 0
@@ -173,16 +173,16 @@ def test_all_completions_of_an_image_are_told_its_label(made, run, words, labels
     np.testing.assert_array_equal(np.load("a.npy"), expected.view(3, 2, 1, 8, 8).numpy())
 
 
-def test_an_auto_encoder_completes_with_the_codes_of_the_whole_images(made, run):
-    what = ["--images", "digits", "--known", "top", "--images-count", "2", "--count", "1"]
-    assert run("complete", "coder", *what, "--out", "a.npy")[0] == 0
-    model, whole = npx.load(made / "coder"), first_images(2)
-    known = torch.zeros(8, 8, dtype=torch.bool)
-    known[:4] = True
-    rng = torch.Generator().manual_seed(0)
-    codes = model.codes(whole).detach()
-    expected = npx.complete(model, whole, known, rng=rng, condition=codes)
-    np.testing.assert_array_equal(np.load("a.npy")[:, 0], expected.numpy())
+def test_an_auto_encoder_completes_with_the_codes_of_what_is_known(made, run):
+    whole = first_images(2)
+    np.save("whole.npy", whole.numpy())
+    np.save("erased.npy", whole.index_fill(2, torch.arange(4, 8), 9).numpy())
+    for images in ("whole", "erased"):
+        what = ["--images", f"{images}.npy", "--known", "top", "--out", f"{images}-made.npy"]
+        assert run("complete", "coder", *what)[0] == 0
+    made_of_whole, made_of_erased = np.load("whole-made.npy"), np.load("erased-made.npy")
+    np.testing.assert_array_equal(made_of_whole, made_of_erased)
+    assert (made_of_whole[:, 0, :, :4] == whole[:, :, :4].numpy()).all()
 
 
 # Figures
@@ -236,17 +236,28 @@ def test_a_model_that_ignores_its_condition_is_named(run):
 def test_images_of_one_class_cannot_tell_whether_a_model_listens(made):
     test = npx.load_data("digits").test.take(20)
     test.labels[:] = 4
-    assert listening(npx.load(made / "class"), test) == {}
-    assert listening(npx.load(made / "coder"), test) != {}
+    assert health_of(npx.load(made / "class"), test) == {}
+    assert health_of(npx.load(made / "coder"), test) != {}
 
 
 def test_an_auto_encoder_has_its_three_figures(run):
     status, out, _ = run("evaluate", "coder")
     assert status == 0
-    assert out[0].endswith("given a code of 6 numbers made from the image itself)")
-    assert out[1].startswith("health (179 images): ")
+    assert out[0].endswith("image itself, which is not counted)")
+    assert out[1].startswith("health (179 images, codes not counted): ")
     assert "told nothing" in out[1]
     assert "IGNORES" not in out[1]
+
+
+def test_no_figure_of_an_auto_encoder_stands_without_saying_that_its_code_is_not_counted(made, run):
+    _, out, _ = run("evaluate", "coder")
+    assert all("not counted" in line for line in out)
+    assert "not counted" in json.loads(run("evaluate", "coder", "--json")[1][0])["given"]
+    _, out, _ = run("runs", str(made))
+    marked = [line.split()[0] for line in out[1:-1] if "*" in line]
+    assert (marked, out[-1]) == (["coder"], "* given its own code of each image, not counted")
+    assert run("train", str(made / "coder.yaml"), "--out", "again", "--train.steps", "1")[0] == 0
+    assert "not counted" in npx.checkpoint.read_config("again")["evaluation"]["given"]
 
 
 def test_an_auto_encoder_needs_no_labels(run):

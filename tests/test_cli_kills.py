@@ -27,9 +27,9 @@ def first_of(out):
     return int((out / "resume" / "lock").read_text())
 
 
-def other_of(launcher, out):
+def other_of(torchrun, out):
     """Number of a process that has not."""
-    children = Path(CHILDREN.format(launcher.pid)).read_text().split()
+    children = Path(CHILDREN.format(torchrun.pid)).read_text().split()
     return next(int(child) for child in children if int(child) != first_of(out))
 
 
@@ -37,26 +37,26 @@ def rows(out):
     return len(runs.rows(out)) if (out / "metrics.csv").exists() else 0
 
 
-def wait_for_rows(launcher, out, count):
-    """Wait for so many more rows of metrics, or the end of the launcher."""
+def wait_for_rows(torchrun, out, count):
+    """Wait for so many more rows of metrics, or the end of the torchrun."""
     count += rows(out)
-    while rows(out) < count and launcher.poll() is None:
+    while rows(out) < count and torchrun.poll() is None:
         time.sleep(0.01)
 
 
 def test_whatever_is_killed_under_torchrun_the_run_resumes_to_the_same_bits(tmp_path):
     assert ended(launch(2, tmp_path / "whole", *STEPS))[0] == 0
     out, moments = tmp_path / "cut", random.Random(5)
-    for turn, victim in enumerate(["other", "launcher", "first"]):
-        launcher = launch(2, out, *STEPS, *["--resume"][: min(turn, 1)])
-        wait_for_rows(launcher, out, moments.randint(1, 3))
+    for turn, victim in enumerate(["other", "torchrun", "first"]):
+        torchrun = launch(2, out, *STEPS, *["--resume"][: min(turn, 1)])
+        wait_for_rows(torchrun, out, moments.randint(1, 3))
         time.sleep(moments.uniform(0, 0.05))
-        pids = {"launcher": launcher.pid, "first": first_of(out), "other": other_of(launcher, out)}
+        pids = {"torchrun": torchrun.pid, "first": first_of(out), "other": other_of(torchrun, out)}
         os.kill(pids[victim], signal.SIGKILL)
-        status, _, own = ended(launcher)  # waits for whoever has its pipes: none is left behind
+        status, _, own = ended(torchrun)  # waits for whoever has its pipes: none is left behind
         assert status != 0
         assert ["lost touch with the other" in line for line in own] == [True] * len(own)
-        assert len(own) <= (victim != "launcher")  # torchrun may end the other before it speaks
+        assert len(own) <= (victim != "torchrun")  # torchrun may end the other before it speaks
         assert 0 < runs.resume_step(out) < 240
     assert ended(launch(2, out, "--resume", *STEPS))[0] == 0
     assert runs.outcome(out) == runs.outcome(tmp_path / "whole")
@@ -64,18 +64,18 @@ def test_whatever_is_killed_under_torchrun_the_run_resumes_to_the_same_bits(tmp_
 
 
 def test_while_a_process_outlives_torchrun_its_folder_is_refused_in_one_line(tmp_path):
-    launcher = launch(2, tmp_path, *STEPS)
-    wait_for_rows(launcher, tmp_path, 2)
+    torchrun = launch(2, tmp_path, *STEPS)
+    wait_for_rows(torchrun, tmp_path, 2)
     first = first_of(tmp_path)
     os.kill(first, signal.SIGSTOP)
     try:
-        launcher.kill()
+        torchrun.kill()
         status, _, own = ended(launch(2, tmp_path, "--resume", *STEPS))
     finally:
         os.kill(first, signal.SIGCONT)
     text = f"{tmp_path} is being written by another run (process {first}); wait for it to end, or "
     assert (status, own) == (1, [f"nextpixel: error: {text}choose another folder"])
-    ended(launcher)
+    ended(torchrun)
     assert 0 < runs.resume_step(tmp_path) < 240
     assert ended(launch(2, tmp_path, "--resume", *STEPS))[0] == 0
     assert runs.resume_step(tmp_path) == 240

@@ -53,7 +53,7 @@ BAD = [
     ("train TINY --out empty --resume", 1, "empty holds no run to resume"),
     ("train TINY --out file/run", 1, "cannot write file/run"),
     ("train TINY --train.stepz 3", 2, "Unknown option: --train.stepz. Did you mean --train.steps"),
-    ("train TINY --train 5", 2, "--train must be given setting by setting, as in --train.steps"),
+    ("train TINY --train 5", 2, "--train must be set one by one, as in --train.steps"),
     ("train TINY --model 5", 2, "Invalid value for --model"),
     ("train TINY --model.a.b 5", 2, "--model has no sections, got a.b"),
     ("train TINY --train.steps x", 2, "train: steps must be an integer, got 'x'"),

@@ -14,7 +14,7 @@ PAGE = Path(__file__).parents[1] / "CONTRIBUTING.md"
 
 @pytest.fixture(scope="module")
 def names():
-    names = {"__name__": "example"}
+    names = {"__name__": PAGE.stem}
     block = next(block for block in blocks_of(PAGE) if block.language == "python")
     exec(compile(block.text, PAGE.name, "exec"), names)
     return names

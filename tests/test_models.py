@@ -5,6 +5,7 @@ import torch
 
 from nextpixel import models
 from nextpixel.models import GatedPixelCNNConfig, PixelCNN, PixelCNNConfig, ResidualPixelCNN
+from nextpixel.models.registry import MODELS
 from nextpixel.nn import NO_EMBEDDING, ClassCondition
 
 BUILD = {"shape": (1, 4, 4), "levels": 2}
@@ -38,7 +39,7 @@ def test_without_a_seed_weights_are_drawn_from_torchs_generator():
     assert torch.equal(weights[0], weights[2])
 
 
-@pytest.mark.parametrize("name", models.names())
+@pytest.mark.parametrize("name", [model.name for model in MODELS])
 def test_training_starts_from_the_uniform_distribution(name):
     model = models.build(name, shape=(1, 6, 6), levels=5)
     levels = torch.zeros(2, 1, 6, 6, dtype=torch.int64)

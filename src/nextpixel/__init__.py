@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from nextpixel.heads import Distribution, Head, register_head
     from nextpixel.health import health
     from nextpixel.likelihood import Evaluation, evaluate
-    from nextpixel.models import PixelModel, build
+    from nextpixel.models import PixelModel, build, register
     from nextpixel.nn import ClassCondition, MapCondition, VectorCondition
     from nextpixel.recipes import build_recipe
     from nextpixel.sampling import complete, sample
@@ -114,7 +114,7 @@ _HOMES = {
     "health": "health",
     "load": "checkpoint",
     "load_data": "data",
-    "register": "models.registry",
+    "register": "models",
     "register_head": "heads",
     "sample": "sampling",
     "save": "checkpoint",

@@ -2,15 +2,15 @@
 
 `config.json` holds all that is needed to build the model again, and what is known of it: its data,
 its training, its figures. Nothing is guessed on loading: a missing or unknown key, a missing,
-unknown or misshapen tensor, or a newer format is an error. Files are replaced whole, so a full disk
-or a crash leaves the previous ones.
+unknown or misshapen tensor, or a newer format is an error. What `load` could not build again,
+`save` refuses. Files are replaced whole, so a full disk or a crash leaves the previous ones.
 """
 
 import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,10 @@ from torch import Tensor
 from nextpixel.config import check_keys
 from nextpixel.errors import NextPixelError
 from nextpixel.models import PixelModel
-from nextpixel.models.registry import build_from
+from nextpixel.models.registry import build_from, check_registered, names
 
 FORMAT = 1
+PACKAGE = __name__.partition(".")[0]
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 SECTIONS: dict[str, tuple[str, ...]] = {
     "model": ("name", "shape", "levels", "options"),
@@ -33,6 +34,8 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "evaluation": (),
 }
 """Of `config.json`, and the keys that they must have; () means any."""
+MODULE = "module"
+"""Key of `model` that names the module of a class from outside the package; only errors read it."""
 SHIPPED = Path(__file__).parent / "shipped"
 
 
@@ -89,17 +92,14 @@ def save(
         evaluation: Its measured figures.
 
     Raises:
+        ValueError: If `load` could not build the model again (see `check_savable`).
         NextPixelError: If the folder cannot be written. What it held before stays as it was.
     """
+    check_savable(model)
     folder = Path(folder)
     config = {
         "format": FORMAT,
-        "model": {
-            "name": model.name,
-            "shape": list(model.shape),
-            "levels": model.levels,
-            "options": asdict(model.config),
-        },
+        "model": _describe(model),
         "data": dict(data or {}),
         "training": dict(training or {}),
         "evaluation": dict(evaluation or {}),
@@ -107,6 +107,83 @@ def save(
     tensors = {name: one.detach().contiguous() for name, one in stored_state(model).items()}
     text = json.dumps(config, indent=2) + "\n"
     replace_files({folder / WEIGHTS: tensors_to(tensors), folder / CONFIG: text.encode()})
+
+
+def check_savable(model: PixelModel) -> None:
+    """Refuse a model that `load` could not build again.
+
+    Raises:
+        ValueError: If its class is not registered, or another class has its name; if its options
+            do not survive JSON; or if they do not build its layers.
+    """
+    check_registered(type(model))
+    if type(model.config) is not model.Config:
+        raise ValueError(
+            f"config must be a {model.Config.__name__}, got a {type(model.config).__name__}"
+        )
+    _check_same(model, _build_again(model))
+
+
+def _build_again(model: PixelModel) -> PixelModel:
+    """A model of the same description, as JSON keeps it."""
+    described = _describe(model)
+    for name, value in described["options"].items():
+        try:
+            json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{name} must survive JSON to be saved, got {value!r}") from error
+    try:
+        return _build(json.loads(json.dumps(described)), "model")
+    except KeyError as error:
+        text = f"one annotated as {error}, which no setting can be"
+        raise ValueError(f"options must be settings to be saved, got {text}") from error
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"options must build the model again to be saved, got {error}") from error
+
+
+def _check_same(model: PixelModel, again: PixelModel) -> None:
+    for option in (field.name for field in fields(model.config)):
+        found, saved = getattr(again.config, option), getattr(model.config, option)
+        if found != saved:
+            raise ValueError(
+                f"{option} must survive JSON to be saved, got {saved!r}, then {found!r}"
+            )
+    own, other = ({n: t.shape for n, t in m.state_dict().items()} for m in (model, again))
+    if wrong := sorted(dict(own.items() ^ other.items())):
+        found = ", ".join(wrong[:3])
+        raise ValueError(f"layers must be those that the options build, got others: {found}")
+
+
+def _describe(model: PixelModel) -> dict[str, Any]:
+    """What builds a model again."""
+    module = type(model).__module__
+    outside = {} if module.partition(".")[0] == PACKAGE else {MODULE: module}
+    return {
+        "name": model.name,
+        "shape": list(model.shape),
+        "levels": model.levels,
+        "options": asdict(model.config),
+        **outside,
+    }
+
+
+def _build(described: Mapping[str, Any], where: str) -> PixelModel:
+    """The model of a description, with its initial weights."""
+    name = described["name"]
+    if MODULE in described and name not in names():
+        module = described[MODULE]
+        raise ValueError(
+            f"there is no model {name!r}: import {module} first, which registers it "
+            f"(on the command line: --import {module})"
+        )
+    return build_from(
+        name,
+        shape=described["shape"],
+        levels=described["levels"],
+        seed=0,  # torch's own generator stays as it is
+        options=described["options"],
+        where=where,
+    )
 
 
 def load(folder: str | Path) -> PixelModel:
@@ -127,15 +204,7 @@ def load(folder: str | Path) -> PixelModel:
     where = str(folder / CONFIG)
     try:
         _check_sections(config)
-        described = config["model"]
-        model = build_from(
-            described["name"],
-            shape=described["shape"],
-            levels=described["levels"],
-            seed=0,  # torch's own generator stays as it is
-            options=described["options"],
-            where=f"{where}: model.options",
-        )
+        model = _build(config["model"], f"{where}: model.options")
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         text = f"lacks {error}" if isinstance(error, KeyError) else str(error)
         raise NextPixelError(f"{where} describes no model of this version: {text}") from error
@@ -150,7 +219,7 @@ def _check_sections(config: dict[str, Any]) -> None:
         if not isinstance(content, dict):
             raise ValueError(f"{name} must be a section, got {content!r:.60}")
         if keys:
-            check_keys(content, keys, name)
+            check_keys(content, (*keys, MODULE), name)
 
 
 def find(folder: str | Path) -> Path:

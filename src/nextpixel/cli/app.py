@@ -9,43 +9,44 @@ import sys
 import traceback
 import warnings
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Group, Parameter
 
 import nextpixel
-from nextpixel.cli.complaints import answer, warn
-from nextpixel.cli.examples import epilogue, overview
+from nextpixel.cli.errors import answer, warn
+from nextpixel.cli.help import PlainFormatter, epilogue, overview
 from nextpixel.cli.options import OptionFile
 
 _HERE = "nextpixel.cli"
 _COMMANDS = {
     "train": ("train:train", "Train the model of a recipe, or go on with a run that was stopped."),
-    "evaluate": ("evaluate:evaluate", "Measure the exact likelihood of a data set."),
-    "sample": ("sample:sample", "Draw images from a model."),
+    "evaluate": ("measure:evaluate", "Measure the exact likelihood of a data set."),
+    "sample": ("draw:sample", "Draw images from a model."),
     "complete": (
-        "complete:complete",
+        "draw:complete",
         "Draw the missing part of images.\n\n"
         "A missing pixel is drawn given the pixels before it, row by row from the top left. Those "
         "known after it in that order are kept, but cannot inform it: a known top shapes the "
         "bottom of a digit, a known bottom does not shape its top.",
     ),
     "reconstruct": (
-        "reconstruct:reconstruct",
+        "draw:reconstruct",
         "Draw images again from the codes that an auto-encoder gives them.",
     ),
     "compress": (
-        "compress:compress",
+        "codec:compress",
         "Compress images without loss, by what the model predicts.\n\n"
         "A model compresses what is like its training images: one trained on digits takes far more "
         "for photographs than PNG does (--verbose compares). Images larger than the model's are "
         "coded whole if it is convolutional throughout, else in tiles.",
     ),
-    "decompress": ("decompress:decompress", "Write back what was compressed, to the pixel."),
-    "info": ("decompress:info", "Say what a compressed file holds; reads its header only."),
+    "decompress": ("codec:decompress", "Write back what was compressed, to the pixel."),
+    "info": ("codec:info", "Say what a compressed file holds; reads its header only."),
     "audit": (
-        "audit:audit",
+        "measure:audit",
         "Prove that no pixel sees itself or a later one; status 1 if one does.",
     ),
     "recipes": ("listing:recipes", "List the recipes, or show one."),
@@ -55,7 +56,7 @@ _COMMANDS = {
     ),
     "data": ("listing:data", "List the data sets."),
     "serve": ("serve:serve", "Open the playground: these models in a browser."),
-    "runs": ("runs:runs", "List the runs below a folder with their best figures."),
+    "runs": ("listing:runs", "List the runs below a folder with their best figures."),
 }
 
 app = App(
@@ -63,6 +64,7 @@ app = App(
     help="Exact autoregressive image models: train, score, sample, complete, compress, audit.",
     version=nextpixel.__version__,
     help_epilogue=overview(),
+    help_formatter=PlainFormatter(),
 )
 _OPTIONS = Group("Options", sort_key=1)
 for _name, (_path, _help) in _COMMANDS.items():
@@ -73,6 +75,10 @@ for _name, (_path, _help) in _COMMANDS.items():
         help_epilogue=epilogue(_name),
         group_parameters=_OPTIONS,
     )
+Modules = Annotated[
+    tuple[str, ...],
+    Parameter(name="--import", negative="", metavar="MODULE", show_default=False),
+]
 app.meta.group_parameters = Group("For every command", sort_key=9)
 app.meta.suppress_keyboard_interrupt = False  # `main` answers it
 
@@ -81,6 +87,7 @@ app.meta.suppress_keyboard_interrupt = False  # `main` answers it
 def launch(
     *words: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
     config: Path | None = None,
+    import_: Modules = (),
     debug: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Run one command.
@@ -88,12 +95,15 @@ def launch(
     Args:
         *words: The command and its own options.
         config: YAML or TOML file of options; those on the command line win.
+        import_: Python module to import first, from here or installed: one that registers a model
+            of your own.
         debug: Show the traceback of an error.
 
     Returns:
         The exit status.
     """
     del debug  # `main` looks for it, since it must hold before anything is parsed
+    import_modules(import_)
     file = OptionFile.read(config)
     app.config = (file,)  # asked by cyclopts while it parses
     try:
@@ -103,6 +113,22 @@ def launch(
     if "file" in hidden:
         bound.arguments["file"] = file
     return int(command(*bound.args, **bound.kwargs) or 0)
+
+
+def import_modules(names: Sequence[str]) -> None:
+    """Import modules, from the current folder too, as `python -m` does.
+
+    Raises:
+        ValueError: If one cannot be imported.
+    """
+    if names and "" not in sys.path:
+        sys.path.insert(0, "")
+    for name in names:
+        try:
+            import_module(name)
+        except Exception as error:
+            kind = "" if isinstance(error, ImportError) else f"{type(error).__name__}: "
+            raise ValueError(f"import must name a module, got {name!r}: {kind}{error}") from error
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,15 +1,22 @@
-"""What the commands are given: models, data sets, images, masks, names of files to write."""
+"""What commands read: models, data sets, images, masks; and checks of the files they write.
+
+Several processes of torchrun carry out a command together, each on its device, as a team.
+"""
 
 import os
 import warnings
-from dataclasses import fields, replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
 from io import BytesIO
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
+import nextpixel as npx
 from nextpixel import checkpoint
 from nextpixel.config import build as build_config
 from nextpixel.data import Dataset, load_config
@@ -18,8 +25,73 @@ from nextpixel.data.sources.folder import ENDINGS, list_pictures, read_picture
 from nextpixel.errors import NextPixelError, nearest
 from nextpixel.images import quantize
 from nextpixel.models import PixelModel
+from nextpixel.runtime.device import choose_device
+from nextpixel.runtime.distributed import Processes, joined
+
+Result = TypeVar("Result")
 
 SIDES = ("top", "bottom", "left", "right")
+
+
+@dataclass(frozen=True)
+class Team:
+    """The processes of a command, and the device of this one."""
+
+    processes: Processes
+    device: torch.device
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process is the one that speaks and writes."""
+        return self.processes.is_first
+
+    def first(self, work: Callable[[], Result]) -> Result:
+        """What the first process alone finds, or fails at, for all of them."""
+        return self.processes.first(work)
+
+    def each(self, work: Callable[[], Result]) -> Result:
+        """What every process finds for itself; where one fails, all do."""
+        return self.processes.each(work)
+
+    def load(self, folder: str) -> PixelModel:
+        """Read a model onto this process's device.
+
+        Raises:
+            ValueError: If there is none.
+            NextPixelError: If its files are damaged.
+        """
+        return self.each(lambda: npx.load(folder).to(self.device))
+
+    def say(self, text: str) -> None:
+        """Print, by the first process alone."""
+        if self.is_first:
+            print(text)
+
+
+@contextmanager
+def team(device: str) -> Iterator[Team]:
+    """Join the processes of torchrun, if it has started this one, while a command is carried out.
+
+    Args:
+        device: "auto", "cpu" or "cuda".
+
+    Raises:
+        ValueError: If there is no such device.
+        NextPixelError: If the other processes cannot be reached.
+    """
+    chosen = choose_device(device)
+    with joined(chosen) as processes:
+        yield Team(processes, chosen)
+
+
+def check_count(name: str, count: int | None) -> None:
+    """Refuse a number of things below 1; None is no number.
+
+    Raises:
+        ValueError: Naming the option.
+    """
+    if count is not None and count < 1:
+        raise ValueError(f"{name} must be at least 1, got {count}")
 
 
 def warn_of_cost(method: str, model: PixelModel) -> None:
@@ -113,8 +185,7 @@ def read_images(
         ValueError: If there is no such source; the model itself checks shape and range.
         NextPixelError: If a file cannot be read.
     """
-    if count < 1:
-        raise ValueError(f"images-count must be at least 1, got {count}")
+    check_count("images-count", count)
     path = Path(source)
     if path.suffix.lower() == ".npy":
         images = _read_array(path, model.levels)
@@ -158,7 +229,7 @@ def _read_picture(path: Path, model: PixelModel) -> Tensor:
 
 
 def read_known(known: str, model: PixelModel) -> Tensor:
-    """Which pixels are given: half of the image, or the white ones of a mask picture.
+    """Which pixels are known: half of the image, or the white ones of a mask picture.
 
     Args:
         known: "top", "bottom", "left", "right", or the path of a picture of the image's size.

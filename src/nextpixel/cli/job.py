@@ -11,9 +11,8 @@ from PIL import Image
 
 import nextpixel as npx
 from nextpixel import checkpoint, gallery
-from nextpixel.cli.inject import codes_its_images, codes_of, labels_for
-from nextpixel.cli.inputs import check_folder
-from nextpixel.cli.processes import team
+from nextpixel.cli.conditions import codes_its_images, codes_of, labels_for
+from nextpixel.cli.inputs import Team, check_folder, team
 from nextpixel.cli.progress import counting, training
 from nextpixel.data import Dataset, load_config
 from nextpixel.likelihood import Evaluation
@@ -34,12 +33,11 @@ def run_recipe(
         ValueError: If the folder holds another run, or a setting is wrong.
         NextPixelError: If the job fails.
     """
-    with team(device) as all_of_us:
-        processes = all_of_us.processes
-        processes.first(lambda: check_run(out, resume=resume))
-        data = processes.each(lambda: load_config(recipe.data))
-        model = model_of(recipe, shape=data.shape, levels=data.level_count).to(all_of_us.device)
-        with _watched(out) if processes.is_first else nullcontext() as show:
+    with team(device) as us:
+        us.first(lambda: check_run(out, resume=resume))
+        data = us.each(lambda: load_config(recipe.data))
+        model = model_of(recipe, shape=data.shape, levels=data.level_count).to(us.device)
+        with _watched(out) if us.is_first else nullcontext() as show:
             result = npx.fit(
                 model,
                 data,
@@ -51,8 +49,8 @@ def run_recipe(
                 on_progress=show,
                 on_preview=previewer(out / "samples", recipe.train.preview_count, data),
             )
-        found = measure(model, data, shown=processes.is_first)
-        processes.first(lambda: _report(recipe, model, result, found, out))
+        found = measure(us, model, data)
+        us.first(lambda: _report(recipe, model, result, found, out))
 
 
 def _report(
@@ -100,10 +98,10 @@ def previewer(folder: Path, count: int, data: Dataset) -> Callable[[PixelModel, 
     def preview(model: PixelModel, step: int) -> None:
         rng = torch.Generator().manual_seed(_PREVIEW_SEED)
         if codes_its_images(model):
-            told = codes_of(model, data.validation.levels[:count], count)
+            condition = codes_of(model, data.validation.levels[:count], count)
         else:
-            told = labels_for(model, count, None)
-        levels = npx.sample(model, count, rng=rng, condition=told)
+            condition = labels_for(model, count, None)
+        levels = npx.sample(model, count, rng=rng, condition=condition)
         gallery.save(gallery.grid(levels, model.levels), folder / f"{step:08d}.png")
 
     return preview
@@ -124,10 +122,10 @@ def _read(path: Path) -> Image.Image:
         return picture.convert("RGB")
 
 
-def measure(model: PixelModel, data: Dataset, *, shown: bool) -> Evaluation:
+def measure(us: Team, model: PixelModel, data: Dataset) -> Evaluation:
     """Evaluate on all test images, which the processes share."""
-    with counting(len(data.test), "image", shown=shown) as count:
-        return npx.evaluate(model, data.test, on_progress=count)
+    with counting(len(data.test), "image", shown=us.is_first) as tick:
+        return npx.evaluate(model, data.test, on_progress=tick)
 
 
 def add_figures(model: PixelModel, found: Evaluation, out: Path) -> None:

@@ -1,17 +1,20 @@
-"""`nextpixel recipes`, `models` and `data`: what there is, a line each."""
+"""`nextpixel recipes`, `models`, `data` and `runs`: what there is, a line each."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import fields
-from json import dumps
+from json import dumps, loads
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_type_hints
 
-from nextpixel.errors import nearest
+from nextpixel.cli.options import explanations, plain_type
+from nextpixel.errors import NextPixelError, nearest
 
 if TYPE_CHECKING:
     from nextpixel.recipes import Recipe
     from nextpixel.recipes.results import Results
     from nextpixel.recipes.shipped import Shipped
+    from nextpixel.training.runs import Summary
 
 
 def recipes(name: str | None = None, /) -> None:
@@ -35,6 +38,7 @@ def recipes(name: str | None = None, /) -> None:
 def _recipe_row(recipe: "Recipe", results: "Results") -> tuple[str, ...]:
     found = results.measured.get(recipe.name)
     figure = f"{found.nats:.2f} nats, {found.bits_per_dim:.4f} bits/dim" if found else "-"
+    figure += ", its own code not counted" if found and "not counted" in found.given else ""
     return (
         recipe.name,
         recipe.seed,
@@ -50,7 +54,7 @@ def models(name: str | None = None, /, *, json: bool = False) -> None:
     """List the models shipped trained and those that can be built, or show one.
 
     Nats are per image of the test set, ± standard error; figures of different data, protocol or
-    condition cannot be compared.
+    condition cannot be compared, and a model's own code of each image is not counted in them.
 
     Args:
         name: Shipped model whose card to show, or a model to build, for its options.
@@ -75,10 +79,13 @@ def models(name: str | None = None, /, *, json: bool = False) -> None:
         return
     for architecture, defaults in chosen.items():
         print(architecture, " ", *(f"{key}={value}" for key, value in defaults.items()))
+    if name is not None:
+        _print_options(name)
 
 
 _SHIPPED_HEAD = (
-    "shipped", "data", "protocol", "told", "levels", "parameters", "KiB", "test nats", "bits/dim",
+    "shipped", "data", "protocol", "condition", "levels", "parameters", "KiB", "test nats",
+    "bits/dim",
 )  # fmt: skip
 
 
@@ -109,6 +116,23 @@ def _show(found: "Shipped", *, json: bool) -> None:
     print(f"picture: {found.picture}")
 
 
+def _print_options(architecture: str) -> None:
+    """A line for each option of a model, as the command line takes it."""
+    from nextpixel.models import model_class
+
+    config = model_class(architecture).Config
+    hints, texts = get_type_hints(config), explanations(config)
+    print()
+    _print_table(
+        {
+            f"--model.{option.name.replace('_', '-')} {plain_type(hints[option.name])}": texts.get(
+                option.name, ""
+            )
+            for option in fields(config)
+        }
+    )
+
+
 def _architectures() -> dict[str, dict[str, object]]:
     """Options of each model that can be built, with their defaults; costs torch."""
     from nextpixel.models import model_class, names
@@ -125,6 +149,86 @@ def data() -> None:
     from nextpixel.data.load import OWN
 
     _print_table({name: describe(name) for name in names()} | OWN)
+
+
+_RUNS_HEAD = ("run", "step", "best", "validation nats", "test nats", "parameters", "time")
+
+
+def runs(folder: Path = Path("runs"), /, *, curves: Path | None = None) -> None:
+    """List the runs at or below a folder, the likeliest validation images first.
+
+    "best" is the step with the likeliest validation images; ~ marks test figures of the curve,
+    which are of some of the test images only, and * those of images given a code of their own.
+
+    Args:
+        folder: Where to look.
+        curves: Picture of the curves of all of them on test images, a .png file.
+    """
+    if curves is not None and curves.suffix.lower() != ".png":
+        raise ValueError(f"curves must end in .png, got {str(curves)!r}")
+    from nextpixel.training.runs import METRICS, find_runs
+
+    found = sorted(_readable(list(find_runs(folder))), key=_rank)
+    if not found:
+        raise NextPixelError(f"{folder} holds no run that can be read")
+    names = {run.folder: str(run.folder.relative_to(folder)) for run in found}
+    _print_rows([_RUNS_HEAD, *(_row(names[run.folder], run) for run in found)], right=1)
+    if any(map(_codes_its_images, found)):
+        print("* given its own code of each image, not counted")
+    if curves is not None:
+        from nextpixel import gallery
+
+        chosen = {names[run.folder]: run.folder / METRICS for run in found if run.step is not None}
+        gallery.save(gallery.compare(chosen), curves)
+
+
+def _readable(folders: Sequence[Path]) -> "list[Summary]":
+    from nextpixel.training.runs import summarize
+
+    found = []
+    for folder in folders:
+        try:
+            found.append(summarize(folder))
+        except NextPixelError as error:
+            print(f"nextpixel: warning: left out: {error}", file=sys.stderr)
+    return found
+
+
+def _codes_its_images(run: "Summary") -> bool:
+    from nextpixel.recipes.shipped import condition_of
+
+    try:
+        config = loads((run.folder / "config.json").read_text(encoding="utf-8"))
+        return "not counted" in condition_of(config["model"]["options"])
+    except (OSError, ValueError, KeyError, TypeError):  # no model is there yet, or another's
+        return False
+
+
+def _rank(run: "Summary") -> tuple[float, str]:
+    worst = float("inf")
+    return (worst if run.validation_nats is None else run.validation_nats, str(run.folder))
+
+
+def _row(name: str, run: "Summary") -> tuple[str, ...]:
+    mark, end = "" if run.all_test_images else "~", "*" if _codes_its_images(run) else ""
+    return (
+        name,
+        _say(run.step, "{:,}"),
+        _say(run.best_step, "{:,}"),
+        _say(run.validation_nats, "{:.2f}" + end),
+        _say(run.test_nats, mark + "{:.2f}" + end),
+        _say(run.parameters, "{:,}"),
+        "-" if run.seconds is None else _clock(run.seconds),
+    )
+
+
+def _say(value: float | None, form: str) -> str:
+    return "-" if value is None else form.format(value)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
 
 
 def _print_table(rows: dict[str, str]) -> None:

@@ -2,10 +2,20 @@
 
 import inspect
 import re
+import types
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, fields, make_dataclass
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass, make_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Literal,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from cyclopts import Parameter, Token
 
@@ -57,11 +67,11 @@ class OptionFile:
         """
         del app, commands
         _check_sections(arguments)
-        known = {argument.field_info.name: argument for argument in arguments if not argument.keys}
+        known = _own(arguments)
         self.sections = self._take_sections() if "file" in known else {}
         options = {name: argument for name, argument in known.items() if argument.parse}
-        given = {str(key).replace("-", "_"): key for key in self.content}
-        rest = {name: self.content[key] for name, key in given.items() if name not in self.sections}
+        names = {str(key).replace("-", "_"): key for key in self.content}
+        rest = {name: self.content[key] for name, key in names.items() if name not in self.sections}
         check_keys(rest, options, self.where)
         for name, value in rest.items():
             hint = options[name].hint
@@ -75,8 +85,17 @@ class OptionFile:
         return {key: read_section(self.content, key, self.where) for key in found}
 
 
+def _own(arguments: "ArgumentCollection") -> dict[str, "Argument"]:
+    """The options of a command by name, those of a group (a dataclass of options) among them."""
+    found = [argument for argument in arguments if not argument.keys]
+    groups = [argument for argument in found if argument.name == "*"]
+    members = [member for group in groups for member in group.children]
+    own = [argument for argument in found if argument not in groups]
+    return {argument.field_info.name: argument for argument in (*own, *members)}
+
+
 def _check_sections(arguments: "ArgumentCollection") -> None:
-    """Refuse a section that is given as one word, which cyclopts would take for its first field.
+    """Refuse a section that is one word, which cyclopts would take for its first field.
 
     All but one: `--data NAME` is short for `--data.name NAME`.
     """
@@ -87,8 +106,7 @@ def _check_sections(arguments: "ArgumentCollection") -> None:
             if argument.children:
                 example = argument.children[0].name
                 raise ValueError(
-                    f"{argument.name} must be given setting by setting, as in {example}, "
-                    f"got {token.value!r}"
+                    f"{argument.name} must be set one by one, as in {example}, got {token.value!r}"
                 )
             if len(token.keys) > 1:
                 raise ValueError(f"{argument.name} has no sections, got {'.'.join(token.keys)}")
@@ -125,19 +143,44 @@ def words_of(config: type, also: Mapping[str, str] | None = None) -> type:
         text = f"{texts.get(setting.name, '')} [{'; '.join(what)}]"
         other = (also or {}).get(setting.name)
         names = [setting.name, other] if other else None  # None: the name as an option has it
-        options.append(
-            (setting.name, Annotated[str | None, Parameter(name=names, help=text)], None)
-        )
+        parameter = Parameter(name=names, help=text, metavar=plain_type(hints[setting.name]))
+        options.append((setting.name, Annotated[str | None, parameter], None))
     words = make_dataclass(f"{config.__name__}Words", options)
     words.__module__ = __name__  # Python 3.11 says "types", which cyclopts takes for no dataclass
     return words
 
 
-def given(words: object) -> dict[str, str]:
-    """Those fields of a `words_of` that were given; of None, none.
+def plain_type(hint: object) -> str:
+    """What the help calls the value of an option.
 
     Example:
-        >>> given(words_of(OptionFile)(where="here"))
+        >>> plain_type(int | None), plain_type(tuple[float, float]), plain_type(str)
+        ('INTEGER', 'FLOAT,FLOAT', 'TEXT')
+    """
+    members = [member for member in get_args(hint) if member is not types.NoneType]
+    if get_origin(hint) in (Union, types.UnionType):
+        return "|".join(dict.fromkeys(map(plain_type, members)))
+    if get_origin(hint) is tuple:
+        return ",".join("..." if member is Ellipsis else plain_type(member) for member in members)
+    if get_origin(hint) is Literal:
+        return "CHOICE"
+    return _PLAIN.get(hint, "SETTINGS")
+
+
+_PLAIN: dict[object, str] = {
+    int: "INTEGER",
+    float: "FLOAT",
+    bool: "BOOLEAN",
+    str: "TEXT",
+    Path: "PATH",
+}
+
+
+def chosen(words: object) -> dict[str, str]:
+    """Those fields of a `words_of` that were set; of None, none.
+
+    Example:
+        >>> chosen(words_of(OptionFile)(where="here"))
         {'where': 'here'}
     """
     fields_of = vars(words) if words is not None else {}
@@ -153,7 +196,8 @@ def explanations(config: type) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     name = ""
-    for line in (inspect.getdoc(config) or "").splitlines():
+    parents = [parent for parent in reversed(config.__mro__) if is_dataclass(parent)]
+    for line in "\n".join(inspect.getdoc(parent) or "" for parent in parents).splitlines():
         start = re.fullmatch(r" {4}(\w+): (.*)", line)
         if start:
             name = start[1]

@@ -60,7 +60,7 @@ def grid(
 
 
 def sheet(originals: Tensor, known: Tensor, completions: Tensor, level_count: int) -> Image.Image:
-    """Show what was given and what was made of it: original | occluded | completions, a row each.
+    """Show images and what was made of their known part: original | occluded | completions.
 
     Args:
         originals: Levels, shape (N, C, H, W).
@@ -77,8 +77,8 @@ def sheet(originals: Tensor, known: Tensor, completions: Tensor, level_count: in
     whole = _to_colors(originals, level_count)
     occluded = _to_colors(originals, level_count, known)
     made = _made(originals, completions, "completions", level_count)
-    given = {"original": whole, "occluded": occluded}
-    return _table(given, "completions", made, _scale(originals, 72))
+    shown = {"original": whole, "occluded": occluded}
+    return _table(shown, "completions", made, _scale(originals, 72))
 
 
 def reconstructions(originals: Tensor, decodings: Tensor, level_count: int) -> Image.Image:
@@ -111,15 +111,15 @@ def _made(originals: Tensor, made: Tensor, name: str, level_count: int) -> Pixel
     return colors.reshape(*made.shape[:2], *colors.shape[1:])
 
 
-def _table(given: dict[str, Pixels], name: str, made: Pixels, scale: int) -> Image.Image:
-    """Columns of what was given, then all that was made of it under one caption."""
-    columns = len(given) + made.shape[1]
+def _table(shown: dict[str, Pixels], name: str, made: Pixels, scale: int) -> Image.Image:
+    """Columns of what was there, then all that was made of it under one caption."""
+    columns = len(shown) + made.shape[1]
     rows = [
         _join(_enlarge(np.stack([*row, *others]), scale), columns)
-        for *row, others in zip(*given.values(), made, strict=True)
+        for *row, others in zip(*shown.values(), made, strict=True)
     ]
     step = made.shape[-2] * scale + _GAP
-    captions = dict(enumerate([*given, name]))
+    captions = dict(enumerate([*shown, name]))
     return _caption_columns(Image.fromarray(_frame(rows)), captions, step)
 
 

@@ -4,7 +4,7 @@ from nextpixel.models.autoencoder import PixelAutoencoder, PixelAutoencoderConfi
 from nextpixel.models.base import PixelModel
 from nextpixel.models.gated import GatedPixelCNN, GatedPixelCNNConfig
 from nextpixel.models.pixelcnn import PixelCNN, PixelCNNConfig
-from nextpixel.models.registry import build, model_class, names
+from nextpixel.models.registry import build, model_class, names, register
 from nextpixel.models.residual import ResidualPixelCNN, ResidualPixelCNNConfig
 
 __all__ = [
@@ -20,4 +20,5 @@ __all__ = [
     "build",
     "model_class",
     "names",
+    "register",
 ]

@@ -115,4 +115,6 @@ class PixelAutoencoder(GatedPixelCNN):
     @property
     def condition_in_words(self) -> str:
         """What a likelihood of this model is conditioned on."""
-        return f"a code of {self.config.code} numbers made from the image itself"
+        return (
+            f"a code of {self.config.code} numbers made from the image itself, which is not counted"
+        )

@@ -1,8 +1,9 @@
-"""Models by name. A new model is a new file and one line here."""
+"""Models by name: those of the package, and those that `register` adds from outside."""
 
+import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
-from typing import Any
+from dataclasses import fields, is_dataclass
+from typing import Any, TypeVar
 
 import torch
 
@@ -16,6 +17,11 @@ from nextpixel.models.residual import ResidualPixelCNN
 from nextpixel.nn import ClassCondition, Condition, MapCondition, VectorCondition
 
 MODELS: tuple[type[PixelModel], ...] = (PixelCNN, ResidualPixelCNN, GatedPixelCNN, PixelAutoencoder)
+"""Those of the package."""
+
+Model = TypeVar("Model", bound=type[PixelModel])
+
+_registered: dict[str, type[PixelModel]] = {model.name: model for model in MODELS}
 
 
 def names() -> list[str]:
@@ -25,7 +31,87 @@ def names() -> list[str]:
         >>> names()
         ['autoencoder', 'gated-pixelcnn', 'pixelcnn', 'residual-pixelcnn']
     """
-    return sorted(model.name for model in MODELS)
+    return sorted(_registered)
+
+
+def register(cls: Model) -> Model:
+    """Make a model class known by its `name`: to `build`, `load`, recipes and the command line.
+
+    It may stand above the class as a decorator. A class that is defined again, as a notebook does,
+    takes the place of its former self.
+
+    Args:
+        cls: A subclass of `PixelModel` with a `name` of its own and a dataclass `Config`.
+
+    Returns:
+        The class.
+
+    Raises:
+        TypeError: If it is no such class.
+        ValueError: If another class has its name.
+    """
+    if not (isinstance(cls, type) and issubclass(cls, PixelModel)):
+        raise TypeError(f"cls must be a subclass of PixelModel, got {cls!r}")
+    _check_parts(cls)
+    known = _registered.get(cls.name)
+    if known is not None and path_of(known) != path_of(cls):
+        raise ValueError(
+            f"name of {cls.__name__} must be its own, got {cls.name!r}, which is that of "
+            f"{path_of(known)}"
+        )
+    _registered[cls.name] = cls
+    return cls
+
+
+def _check_parts(cls: type[PixelModel]) -> None:
+    """Refuse a class that lacks what building it by name takes."""
+    if inspect.isabstract(cls):
+        missing = ", ".join(sorted(cls.__abstractmethods__))
+        raise TypeError(
+            f"cls must define all that a model has, got {cls.__name__} without {missing}"
+        )
+    name = getattr(cls, "name", None)
+    if not isinstance(name, str) or not name:
+        raise TypeError(
+            f"name of {cls.__name__} must be a text such as 'my-pixelcnn', got {name!r}"
+        )
+    config = getattr(cls, "Config", None)
+    if not (isinstance(config, type) and is_dataclass(config)):
+        raise TypeError(f"Config of {cls.__name__} must be a dataclass of options, got {config!r}")
+
+
+def check_registered(cls: type[PixelModel]) -> None:
+    """Refuse a class whose models could not be built again by their name.
+
+    Raises:
+        ValueError: If it is not registered, or another class has its name.
+    """
+    name = getattr(cls, "name", None)
+    known = _registered.get(name) if isinstance(name, str) else None
+    if known is cls:
+        return
+    remedy = f"call nextpixel.register({cls.__name__})"
+    if known is None:
+        raise ValueError(f"model must be of a registered class, got {cls.__name__}; {remedy}")
+    if path_of(known) == path_of(cls):
+        raise ValueError(
+            f"model must be of {path_of(cls)} as it is now, got one built before the class was "
+            "defined again; build it again"
+        )
+    raise ValueError(
+        f"model must be of the class registered as {name!r}, {path_of(known)}, got one of "
+        f"{path_of(cls)}; give that a name of its own and {remedy}"
+    )
+
+
+def path_of(cls: type) -> str:
+    """Where a class is defined: its module, and its name there.
+
+    Example:
+        >>> path_of(PixelCNN)
+        'nextpixel.models.pixelcnn.PixelCNN'
+    """
+    return f"{cls.__module__}.{cls.__qualname__}"
 
 
 def model_class(name: str) -> type[PixelModel]:
@@ -34,10 +120,9 @@ def model_class(name: str) -> type[PixelModel]:
     Raises:
         ValueError: If there is no model of that name.
     """
-    for model in MODELS:
-        if model.name == name:
-            return model
-    raise ValueError(f"there is no model {name!r}; {nearest(name, names())}")
+    if name not in _registered:
+        raise ValueError(f"there is no model {name!r}; {nearest(name, names())}")
+    return _registered[name]
 
 
 def read_options(options: Mapping[str, object], where: str) -> dict[str, object]:
@@ -47,9 +132,9 @@ def read_options(options: Mapping[str, object], where: str) -> dict[str, object]
         ValueError: If a condition is invalid.
     """
     read = dict(options)
-    given = read.get("condition") or ()
+    conditions = read.get("condition") or ()
     if "condition" in read:
-        items = list(given) if isinstance(given, list | tuple) else [given]
+        items = conditions if isinstance(conditions, list | tuple) else [conditions]
         read["condition"] = tuple(_read_condition(item, f"{where}: condition") for item in items)
     return read
 
@@ -122,9 +207,3 @@ def build_from(
             torch.manual_seed(seed)
         model: PixelModel = chosen(tuple(shape), levels, config)
     return model.eval()
-
-
-def register(cls):  # placeholder until merged
-    global MODELS
-    MODELS = (*MODELS, cls)
-    return cls

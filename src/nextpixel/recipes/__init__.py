@@ -4,8 +4,16 @@ A recipe is a YAML or TOML file; those of the package stand beside this module. 
 torch, building its model does.
 """
 
-from nextpixel.recipes.build import build_recipe, check_model, model_of
-from nextpixel.recipes.recipe import Layer, ModelChoice, Recipe, names, read
+from nextpixel.recipes.recipe import (
+    Layer,
+    ModelChoice,
+    Recipe,
+    build_recipe,
+    check_model,
+    model_of,
+    names,
+    read,
+)
 
 __all__ = [
     "Layer",

@@ -19,7 +19,7 @@ class Measured:
         n: Test images.
         protocol: How their levels were made.
         data: Their set.
-        given: What the model was told of each.
+        given: What the model was given of each besides its past.
         command: What was run.
         minutes: Wall-clock time of training.
         images: Training images seen.

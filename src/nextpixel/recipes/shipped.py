@@ -22,7 +22,7 @@ class Shipped:
         data: Name of its data set.
         protocol: How levels were made.
         levels: K.
-        condition: What it is told beside the past, in words.
+        condition: What it is given besides the past, in words.
         parameters: Of the net; None if not recorded.
         bytes: Size of its folder.
         nats: Mean negative log-probability of a test image.
@@ -100,18 +100,18 @@ def parameters_of(label: str, results: Results) -> int | None:
 
 
 def condition_of(options: dict[str, Any]) -> str:
-    """What a model of such options is told beside the past, in words.
+    """What a model of such options is given besides the past, in words.
 
     Example:
         >>> condition_of({"condition": [{"classes": 10}]}), condition_of({"code": 16})
-        ('class (10)', 'own code (16)')
+        ('class (10)', 'own code (16), not counted')
     """
     kinds = {"classes": "class", "size": "vector", "channels": "map"}
-    told = [
+    found = [
         f"{word} ({condition[key]})"
         for condition in options.get("condition", ())
         for key, word in kinds.items()
         if key in condition
     ]
-    told += [f"own code ({options['code']})"] if "code" in options else []
-    return ", ".join(told) or "-"
+    found += [f"own code ({options['code']}), not counted"] if "code" in options else []
+    return ", ".join(found) or "-"

@@ -17,7 +17,7 @@ from cyclopts import CycloptsError
 from nextpixel.errors import RAISED_BY_ALL, LostTouch, NextPixelError
 
 _BROKEN_PIPE = 128 + 13  # a number, since not every system has the signal
-_COURTESY = 10.0
+_GRACE = 10.0
 """Seconds that the other processes leave the first to say what went wrong: torchrun ends them all
 as soon as one has failed."""
 
@@ -34,11 +34,11 @@ def answer(error: BaseException) -> int:
     status, text = _words(error)
     if RAISED_BY_ALL in getattr(error, "__notes__", ()):
         if _rank() == 0:
-            _complain(text)
+            _say(text)
         else:
-            time.sleep(_COURTESY)
+            time.sleep(_GRACE)
     elif _says_first("lost touch" if isinstance(error, LostTouch) else text):
-        _complain(text, alone=status != 2)
+        _say(text, alone=status != 2)
     return status
 
 
@@ -81,11 +81,11 @@ def _words(error: BaseException) -> tuple[int, str]:
     return 1, f"{type(error).__name__}: {error} (--debug shows where)"
 
 
-def _complain(text: str, *, alone: bool = False) -> None:
+def _say(text: str, *, alone: bool = False) -> None:
     where = f" in process {_rank()}" if alone and _rank() else ""
     print(f"nextpixel: error{where}: {' '.join(text.split())}", file=sys.stderr, flush=True)
 
 
 def _forget_stdout() -> None:
-    """Whoever read our output has left: do not let Python complain about it at exit."""
+    """Whoever read our output has left, and Python must not speak of it at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

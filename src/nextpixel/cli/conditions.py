@@ -1,4 +1,4 @@
-"""What a command tells a conditional model: labels from the command line, codes from images."""
+"""What a conditional model is given: labels from the command line, codes from images."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from nextpixel.models import PixelModel
 from nextpixel.nn import ClassCondition, Value
 
 
-def told_for(
+def condition_for(
     folder: str, model: PixelModel, count: int, labels: Sequence[int] | None = None
 ) -> Value | None:
     """The condition of `count` images to draw.
@@ -48,7 +48,7 @@ def labels_for(model: PixelModel, count: int, labels: Sequence[int] | None) -> V
     """`count` labels, going through the given ones, or all classes, in turn.
 
     Raises:
-        ValueError: As `told_for`.
+        ValueError: As `condition_for`.
     """
     conditions = model.conditioner.conditions
     if not conditions:

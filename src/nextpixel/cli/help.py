@@ -1,7 +1,15 @@
-"""An example or two of every command, as its help ends with them. A test parses each.
+"""What the help shows beside the docstrings: examples of every command, and plain names of types.
 
-It knows the words of the command line only, and costs no import.
+It knows the words of the command line only, and costs no import. A test parses each example.
 """
+
+import re
+from typing import TYPE_CHECKING
+
+from cyclopts.help import DefaultFormatter, HelpPanel
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions
 
 EXAMPLES: dict[str, tuple[str, ...]] = {
     "train": (
@@ -66,3 +74,29 @@ def overview() -> str:
 
 def _shown(lines: tuple[str, ...]) -> str:
     return "\n".join(["Examples:\n", *(f"    {line}" for line in lines)]) if lines else ""
+
+
+class PlainFormatter(DefaultFormatter):
+    """The help of cyclopts, in which a value is an INTEGER or a TEXT, not an INT or a STR."""
+
+    def __call__(self, console: "Console", options: "ConsoleOptions", panel: HelpPanel) -> None:
+        """Show a panel of options."""
+        entries = [entry.copy(metavar=plain(entry.metavar)) for entry in panel.entries]
+        super().__call__(console, options, panel.copy(entries=entries))
+
+    def render_usage(self, console: "Console", options: "ConsoleOptions", usage: object) -> None:
+        """Show the first line."""
+        super().render_usage(console, options, plain(str(usage)) if usage else usage)
+
+
+def plain(text: str | None) -> str | None:
+    """Names of types in a help text, as people say them.
+
+    Example:
+        >>> plain("--count INT --label INT... --method STR --out PATH")
+        '--count INTEGER --label INTEGER... --method TEXT --out PATH'
+    """
+    return text and re.sub(r"\b(INT|STR)\b", lambda found: _PLAIN[found[0]], text)
+
+
+_PLAIN = {"INT": "INTEGER", "STR": "TEXT"}

@@ -1,0 +1,282 @@
+"""`nextpixel sample`, `complete` and `reconstruct`: images drawn into a picture or an array."""
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+from cyclopts import Parameter
+from PIL.Image import Image
+from torch import Tensor
+
+import nextpixel as npx
+from nextpixel import gallery
+from nextpixel.cli.conditions import (
+    codes_its_images,
+    codes_of,
+    condition_for,
+    labels_for,
+    own_labels,
+    refuse_labels,
+)
+from nextpixel.cli.inputs import (
+    Team,
+    check_count,
+    check_out,
+    read_images,
+    read_known,
+    team,
+    warn_of_cost,
+    write_array,
+)
+from nextpixel.cli.options import Device
+from nextpixel.cli.progress import counting
+from nextpixel.models import PixelModel
+from nextpixel.nn import Value
+
+Labels = Annotated[tuple[int, ...] | None, Parameter(consume_multiple=1, negative="")]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Drawing:
+    """How images are drawn.
+
+    Attributes:
+        temperature: Above 0; below 1 prefers likely levels, 1 samples the model itself.
+        top_k: Draw one of so many likeliest levels; by default any.
+        top_p: Draw one of the likeliest levels that together have this probability, above 0 up
+            to 1; by default any.
+        seed: The same seed draws the same images.
+        method: How a pixel is predicted: engine, step by step, or recompute, by a forward pass
+            each (slow). Both draw the same images.
+        device: Where to compute: cuda, cpu, or auto, which takes CUDA where there is any.
+    """
+
+    temperature: float = 1.0
+    top_k: int | None = None
+    top_p: float | None = None
+    seed: int = 0
+    method: str = "engine"
+    device: Device = "auto"
+
+    def options(self) -> dict[str, Any]:
+        """The same as the library's functions take it."""
+        return {
+            "rng": torch.Generator().manual_seed(self.seed),
+            "temperature": self.temperature,
+            "top_k": self.top_k,
+            "top_p": self.top_p,
+            "method": self.method,
+        }
+
+    def load(self, us: Team, model: str) -> PixelModel:
+        """Read the model onto the device, with a warning if its method is slow."""
+        loaded = us.load(model)
+        warn_of_cost(self.method, loaded)
+        return loaded
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Originals:
+    """Images to draw from.
+
+    Attributes:
+        images: Picture, folder of pictures, .npy, or a data set (its test images).
+        images_count: Take only the first so many images.
+    """
+
+    images: str
+    images_count: int = 10
+
+    def read(self, folder: str, model: PixelModel) -> tuple[Tensor, list[int] | None]:
+        """Levels (N, C, H, W), and labels where a data set has them."""
+        return read_images(self.images, folder, model, self.images_count)
+
+
+_DRAWING = Drawing()
+
+
+def sample(
+    model: str,
+    /,
+    *,
+    out: Path,
+    count: int = 16,
+    label: Labels = None,
+    drawing: Drawing = _DRAWING,
+    columns: int | None = None,
+    batch_size: int = 100,
+) -> None:
+    """Draw images from a model.
+
+    Started by torchrun, its processes share the images: see docs/training.md.
+
+    Args:
+        model: Folder of a model, or the name of a shipped one.
+        out: File to write: .png (a grid), .npy (levels, one array) or .gif (the scan, row by row).
+        count: How many images.
+        label: Classes to draw, in turn, for a class-conditional model; by default all of them. An
+            auto-encoder draws from the codes of test images of its own data set.
+        drawing: How.
+        columns: Images a row of the grid; by default about as many as rows.
+        batch_size: Images drawn at a time.
+    """
+    check_count("count", count)
+    check_count("columns", columns)
+    with team(drawing.device) as us:
+        us.first(lambda: check_out(out, (".png", ".npy", ".gif")))
+        loaded = drawing.load(us, model)
+        condition = us.each(lambda: condition_for(model, loaded, count, label))
+        rows = itertools.count(1)  # of all batches of this process
+        own = len(range(count)[us.processes.share(count)])
+        total = loaded.shape[1] * math.ceil(own / max(1, batch_size))
+        with counting(total, "row", shown=us.is_first) as tick:
+            levels = npx.sample(
+                loaded,
+                count,
+                condition=condition,
+                batch_size=batch_size,
+                on_row=lambda row, levels: tick(next(rows)),
+                **drawing.options(),
+            )
+        us.first(lambda: _write(levels, loaded, out, columns))
+    us.say(f"{count} images of {loaded.name} in {out}")
+
+
+def complete(
+    model: str,
+    /,
+    *,
+    originals: Originals,
+    known: str,
+    out: Path,
+    count: int = 3,
+    label: Labels = None,
+    drawing: Drawing = _DRAWING,
+) -> None:
+    """Draw the missing part of images.
+
+    Started by torchrun, its processes share the completions: see docs/training.md.
+
+    Args:
+        model: Folder of a model, or the name of a shipped one.
+        originals: The images.
+        known: What is kept: top, bottom, left, right, or a mask picture that is white where known.
+        out: File to write: .png (original | occluded | completions) or .npy (images, completions,
+            colors, height, width).
+        count: Completions of each image.
+        label: Class of each image, in turn, for a class-conditional model; by default the images'
+            own labels where a data set has them, else all classes in turn. An auto-encoder makes
+            its codes of the known pixels, the others at level 0.
+        drawing: How.
+    """
+    check_count("count", count)
+    with team(drawing.device) as us:
+        us.first(lambda: check_out(out, (".png", ".npy")))
+        loaded = drawing.load(us, model)
+        mask = us.each(lambda: read_known(known, loaded))
+        images, labels = us.each(lambda: originals.read(model, loaded))
+        many = images.repeat_interleave(count, 0)
+        condition = us.each(
+            lambda: _condition_of(loaded, len(images), label or own_labels(loaded, labels), count)
+        )
+        with counting(loaded.shape[1], "row", shown=us.is_first) as tick:
+            made = npx.complete(
+                loaded,
+                many,
+                mask,
+                condition=condition,
+                batch_size=len(many),
+                on_row=lambda row, _: tick(row),
+                **drawing.options(),
+            ).view(len(images), count, *loaded.shape)
+        us.first(
+            lambda: _write_made(made, out, lambda: gallery.sheet(images, mask, made, loaded.levels))
+        )
+    us.say(f"{count} completions of each of {len(images)} images in {out}")
+
+
+def _condition_of(
+    model: PixelModel, images: int, labels: Sequence[int] | None, count: int
+) -> Value | None:
+    """The condition of each completion, `count` for each image; None where the model makes it."""
+    if codes_its_images(model):
+        refuse_labels(labels)
+        return None
+    each = labels_for(model, images, labels)
+    return each.repeat_interleave(count, 0) if isinstance(each, Tensor) else None
+
+
+def reconstruct(
+    model: str,
+    /,
+    *,
+    originals: Originals,
+    out: Path,
+    count: int = 4,
+    drawing: Drawing = _DRAWING,
+) -> None:
+    """Draw images again from the codes that an auto-encoder gives them.
+
+    Started by torchrun, its processes share the images: see docs/training.md.
+
+    Args:
+        model: Folder of an auto-encoder, or the name of a shipped one.
+        originals: The images.
+        out: File to write: .png (input | decodings) or .npy (images, decodings, colors, height,
+            width).
+        count: Decodings of each code; they vary.
+        drawing: How.
+    """
+    check_count("count", count)
+    with team(drawing.device) as us:
+        us.first(lambda: check_out(out, (".png", ".npy")))
+        loaded = drawing.load(us, model)
+        if not codes_its_images(loaded):
+            raise ValueError(f"model must be an auto-encoder, got {loaded.name}")
+        images, _ = us.each(lambda: originals.read(model, loaded))
+        many = images.repeat_interleave(count, 0)
+        with counting(loaded.shape[1], "row", shown=us.is_first) as tick:
+            made = npx.sample(
+                loaded,
+                len(many),
+                condition=codes_of(loaded, many, len(many)),
+                batch_size=len(many),
+                on_row=lambda row, _: tick(row),
+                **drawing.options(),
+            ).view(len(images), count, *loaded.shape)
+        us.first(
+            lambda: _write_made(
+                made, out, lambda: gallery.reconstructions(images, made, loaded.levels)
+            )
+        )
+    us.say(f"{count} decodings of each of {len(images)} images in {out}")
+
+
+def _write_made(made: Tensor, out: Path, sheet: Callable[[], Image]) -> None:
+    if out.suffix.lower() == ".npy":
+        write_array(made, out)
+    else:
+        gallery.save(sheet(), out)
+
+
+def _write(levels: Tensor, model: PixelModel, out: Path, columns: int | None) -> None:
+    if out.suffix.lower() == ".gif":
+        _write_scan(levels, model, out, columns)
+    else:
+        _write_made(levels, out, lambda: gallery.grid(levels, model.levels, columns=columns))
+
+
+def _write_scan(levels: Tensor, model: PixelModel, out: Path, columns: int | None) -> None:
+    rows = torch.arange(model.shape[1]).unsqueeze(1)
+    pictures = [
+        gallery.grid(levels, model.levels, columns=columns, known=rows <= row)
+        for row in range(len(rows))
+    ]
+    captions = [f"row {row + 1}" for row in range(len(rows))]
+    gallery.animation(pictures, out, captions=captions, milliseconds=120)

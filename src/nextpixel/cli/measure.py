@@ -1,0 +1,182 @@
+"""`nextpixel evaluate` and `audit`: exact likelihoods, and the proof that they are some."""
+
+import math
+from dataclasses import dataclass
+from json import dumps
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+from torch import Tensor
+
+import nextpixel as npx
+from nextpixel import gallery
+from nextpixel.classify import classes_of
+from nextpixel.cli.conditions import codes_its_images
+from nextpixel.cli.inputs import Team, check_count, check_out, data_of, team
+from nextpixel.cli.options import Device
+from nextpixel.cli.progress import counting
+from nextpixel.data import Split
+from nextpixel.errors import NextPixelError
+from nextpixel.likelihood import Evaluation
+from nextpixel.models import PixelModel
+from nextpixel.nn import ClassCondition
+
+HEALTH_IMAGES = 1000
+"""Images on which it is measured whether a conditional model uses its condition."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """Which images to measure.
+
+    Attributes:
+        data: Name or path of a data set; by default the one the model was trained on.
+        data_folder: Where a data set that is not shipped lies; by default where it lay in training.
+        split: Which part of it.
+        limit: Only the first so many images.
+    """
+
+    data: str | None = None
+    data_folder: Annotated[str | None, Parameter(name=["--data.folder", "--data.path"])] = None
+    split: Literal["test", "validation", "train"] = "test"
+    limit: int | None = None
+
+    def read(self, folder: str, model: PixelModel) -> Split:
+        """The images, of the model's shape; errors as in `data_of`."""
+        images: Split = getattr(data_of(folder, model, self.data, self.data_folder), self.split)
+        return images if self.limit is None else images.take(self.limit)
+
+
+_IMAGES = Measured()
+
+
+def evaluate(
+    model: str,
+    /,
+    *,
+    images: Measured = _IMAGES,
+    batch_size: int = 100,
+    classify: bool = False,
+    device: Device = "auto",
+    json: bool = False,
+) -> None:
+    """Measure the exact likelihood of a data set.
+
+    Started by torchrun, its processes share the images: see docs/training.md.
+
+    Args:
+        model: Folder of a model, or the name of a shipped one.
+        images: Which images.
+        batch_size: Images a pass.
+        classify: Also classify the images by Bayes: p(class | image) by p(image | class).
+        device: Where to compute: cuda, cpu, or auto, which takes CUDA where there is any.
+        json: Print one JSON object.
+    """
+    check_count("batch-size", batch_size)
+    with team(device) as us:
+        loaded = us.load(model)
+        found = us.each(lambda: _images(images, model, loaded, classify=classify))
+        figures, more = _measure(us, loaded, found, batch_size, classify=classify)
+    if json:
+        us.say(dumps(figures.as_dict() | {name: value for name, (value, _) in more.items()}))
+    else:
+        us.say("\n".join([str(figures), *(line for _, line in more.values())]))
+
+
+def _images(chosen: Measured, folder: str, model: PixelModel, *, classify: bool) -> Split:
+    """The images; what cannot be classified is refused before any work is done."""
+    images = chosen.read(folder, model)
+    if classify:
+        classes_of(model)
+        _labels(images)
+    return images
+
+
+def _measure(
+    us: Team, model: PixelModel, images: Split, batch_size: int, *, classify: bool
+) -> tuple[Evaluation, dict[str, tuple[Any, str]]]:
+    """The likelihood, and further figures by name: a JSON entry and a line for people each."""
+    with counting(len(images), "image", shown=us.is_first) as tick:
+        figures = npx.evaluate(model, images, batch_size=batch_size, on_progress=tick)
+    more = health_of(model, images)
+    if classify:
+        more |= accuracy(model, images, batch_size, shown=us.is_first)
+    return figures, more
+
+
+def health_of(model: PixelModel, images: Split) -> dict[str, tuple[Any, str]]:
+    """Whether a conditional model uses its condition: a JSON entry and a line for people."""
+    part = images.take(HEALTH_IMAGES)
+    conditions = model.conditioner.conditions
+    if len(conditions) != 1 or len(part) < 2:
+        return {}
+    if isinstance(conditions[0], ClassCondition) and len(set(_labels(part).tolist())) < 2:
+        return {}
+    found = npx.health(model, part)
+    code = ", codes not counted" if codes_its_images(model) else ""
+    return {"health": (found.as_dict(), f"health ({found.n:,} images{code}): {found}")}
+
+
+def _labels(images: Split) -> Tensor:
+    if images.labels is None:
+        raise ValueError(f"data must have labels to classify, {images.name} has none")
+    return images.labels
+
+
+def accuracy(
+    model: PixelModel, images: Split, batch_size: int, *, shown: bool
+) -> dict[str, tuple[Any, str]]:
+    """Share of images whose class Bayes finds: a JSON entry and a line for people.
+
+    Raises:
+        ValueError: If the model is not class-conditional or the images have no labels.
+    """
+    labels = _labels(images)
+    scores = len(images) * classes_of(model)
+    with counting(scores, "score", shown=shown) as tick:
+        probabilities = npx.classify(model, images.levels, batch_size=batch_size, on_progress=tick)
+    right = (probabilities.argmax(1) == labels).double()
+    share, n = right.mean().item(), len(right)
+    error = right.std().item() / math.sqrt(n) if n > 1 else math.nan
+    value = {"share": share, "standard_error": error if n > 1 else None, "n": n}
+    line = f"classified right: {share:.2%} +- {error:.2%} of {n:,} images"
+    return {"classified_right": (value, line)}
+
+
+def audit(
+    model: str,
+    /,
+    *,
+    out: Path | None = None,
+    probes: int = 2,
+    seed: int = 0,
+    json: bool = False,
+) -> None:
+    """Prove that no pixel sees itself or a later one.
+
+    Args:
+        model: Folder of a model, or the name of a shipped one.
+        out: Picture (.png) of what the step in the middle sees, with its blind spot.
+        probes: Random images to try, the first with the model's own weights, the others with
+            weights drawn anew.
+        seed: Of the random images.
+        json: Print one JSON object.
+    """
+    if out is not None:
+        check_out(out, (".png",))
+    check_count("probes", probes)
+    loaded = npx.load(model)
+    with counting(probes * math.prod(loaded.shape), "step") as tick:
+        found = npx.audit(loaded, probes=probes, seed=seed, on_progress=tick)
+    if out is not None:
+        step = found.centre()
+        field = gallery.receptive_field(found.field(step), step, blind=found.blind(step))
+        gallery.save(field, out)
+    print(dumps(found.as_dict()) if json else found.summary())
+    if not found.causal:
+        raise NextPixelError(
+            f"{model} is not causal: {len(found.leaks())} pairs of steps leak, so its likelihoods "
+            "are no likelihoods"
+        )
