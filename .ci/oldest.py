@@ -5,7 +5,7 @@ import tomllib
 from pathlib import Path
 
 OF_THEIR_TIME = ["pyarrow==18.0.0", "pandas==2.2.3", "huggingface-hub==0.26.0"]
-"""What the oldest `datasets` brings; the newest PyArrow refuses NumPy 1 without saying so to pip."""
+"""What the oldest `datasets` brings; the newest PyArrow refuses NumPy 1, and pip does not know."""
 
 project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
 extras = project["optional-dependencies"]

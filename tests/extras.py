@@ -1,4 +1,4 @@
-"""Optional libraries: skipped where they are missing, but in CI, where all are installed, an error."""
+"""Optional libraries: tests that need a missing one are skipped; in CI, where all are, they fail."""
 
 import os
 from importlib import import_module

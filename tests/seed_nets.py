@@ -169,7 +169,7 @@ class Residual004(nn.Module):
 class Color004(nn.Module):
     """The first layer has the plain mask A, as published: G does not see R there."""
 
-    def __init__(self, features=120, side=7, blocks=8, levels=4, dependent=True):
+    def __init__(self, features=120, side=7, blocks=8, levels=4, *, dependent=True):
         super().__init__()
         colors = 3 if dependent else 1
         layers = [Masked("A", 3, features, side), nn.BatchNorm2d(features), nn.ReLU()]

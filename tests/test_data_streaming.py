@@ -325,7 +325,7 @@ def test_only_sets_of_the_library_are_streamed(options):
         load_data("mnist", buffer=3)
 
 
-def test_a_piece_that_one_process_cannot_read_fails_in_all():
+def test_a_piece_that_one_process_cannot_read_fails_in_all(monkeypatch):
     """Reading happens within `Processes.each`; outside it, the others would wait."""
     split, calls = runs.make_split("test", 6, protocol="threshold"), []
 
@@ -344,9 +344,9 @@ def test_a_piece_that_one_process_cannot_read_fails_in_all():
             assert calls
             raise npx.NextPixelError("the disk is gone")
 
-    monkeypatch.setattr(Processes, "current", lambda: Counted(0, 2))
+    monkeypatch.setattr(Processes, "current", lambda: Counting(0, 2))
     with pytest.raises(npx.NextPixelError, match="the disk is gone"):
-        npx.evaluate(runs.make_model(), replace(split, pixels=Elsewhere()), ranks=Counting(0, 2))
+        npx.evaluate(runs.make_model(), replace(split, pixels=Elsewhere()))
     with pytest.raises(npx.NextPixelError, match="the disk is gone"):
         level_batches(replace(split, pixels=Elsewhere()), 2, seed=0, processes=Counting(0, 2)).next(
             rng_of(0)
