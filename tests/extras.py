@@ -1,4 +1,4 @@
-"""Optional libraries: tests that need a missing one are skipped; in CI, where all are, they fail."""
+"""Optional libraries: tests that lack one are skipped, visibly; in CI, where all are, they fail."""
 
 import os
 from importlib import import_module
