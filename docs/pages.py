@@ -34,14 +34,12 @@ GROUPS = {
             "gallery",
             "cli",
             "playground",
-            "settings",
+            "program",
+            "engine",
+            "accelerate",
+            "config",
             "errors",
-            "lanes",
-            "memory",
-            "native",
-            "device",
-            "launcher",
-            "ranks",
+            "runtime",
         ),
     ),
 }
@@ -58,8 +56,10 @@ def modules(part: str) -> list[str]:
     """Public modules of a part, the package itself first: `nextpixel.data`, then its files."""
     if (PACKAGE / f"{part}.py").is_file():
         return [f"nextpixel.{part}"]
-    files = sorted(path.stem for path in (PACKAGE / part).glob("*.py"))
-    return [f"nextpixel.{part}"] + [f"nextpixel.{part}.{name}" for name in files if name[0] != "_"]
+    files = sorted((PACKAGE / part).rglob("*.py"))
+    names = [".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts) for path in files]
+    names = [name.removesuffix(".__init__") for name in names]
+    return [name for name in names if not name.rpartition(".")[2].startswith("_")]
 
 
 def reference(title: str, parts: tuple[str, ...]) -> str:

@@ -6,7 +6,7 @@ import torch
 
 import nextpixel.data
 from nextpixel import NextPixelError
-from nextpixel.data import DataConfig, describe, load_config, load_data, names
+from nextpixel.data import DataConfig, describe, from_datasets, load_config, load_data, names
 
 
 def test_the_names_are_those_of_the_documentation():
@@ -74,6 +74,17 @@ def test_a_file_of_no_known_kind_is_refused_by_name(tmp_path):
 def test_an_option_that_does_not_fit_the_set_is_refused(name, options, message):
     with pytest.raises(ValueError, match=message):
         load_data(name, **options)
+
+
+def test_an_unknown_option_is_answered_with_the_nearest():
+    with pytest.raises(TypeError, match="unknown option 'level'; did you mean 'levels'"):
+        load_data("digits", level=2)
+
+
+@pytest.mark.parametrize("option", ["folder", "streaming"])
+def test_a_set_in_hand_lies_nowhere(option):
+    with pytest.raises(TypeError, match=f"{option} must be left out for a set in hand"):
+        from_datasets(None, **{option: True})
 
 
 def test_the_options_are_those_of_the_config():
