@@ -102,7 +102,7 @@ def say(monkeypatch, process, error, place):
     def fail(*words, **how):
         raise error
 
-    monkeypatch.setattr(app, "_GRACE", 0.0)
+    monkeypatch.setattr(cli_errors, "_GRACE", 0.0)
     monkeypatch.setattr(app, "app", SimpleNamespace(meta=fail))
     monkeypatch.setenv("RANK", str(process))
     monkeypatch.setenv("TORCHELASTIC_ERROR_FILE", str(place / str(process) / "error.json"))
