@@ -10,6 +10,7 @@ import torch
 
 import nextpixel as npx
 from nextpixel.cli import app
+from nextpixel.cli import errors as cli_errors
 from nextpixel.errors import RAISED_BY_ALL, LostTouch, shared_with_all
 from nextpixel.runtime import device, distributed
 from nextpixel.runtime.distributed import Processes, alone, backend_for
