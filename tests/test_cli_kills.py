@@ -38,7 +38,7 @@ def rows(out):
 
 
 def wait_for_rows(torchrun, out, count):
-    """Wait for so many more rows of metrics, or the end of the torchrun."""
+    """Wait for so many more rows of metrics, or the end of torchrun."""
     count += rows(out)
     while rows(out) < count and torchrun.poll() is None:
         time.sleep(0.01)
