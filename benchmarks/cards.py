@@ -21,11 +21,12 @@ from nextpixel import gallery
 from nextpixel.data import describe
 from nextpixel.models import PixelModel
 from nextpixel.recipes import Recipe, read
-from nextpixel.recipes.results import Measured, Results
 from nextpixel.recipes.shipped import (
     CARD,
     PICTURE,
     SHIPPED,
+    Measured,
+    Results,
     Shipped,
     describe_shipped,
     shipped_names,

@@ -31,7 +31,7 @@ import nextpixel as npx
 from nextpixel.checkpoint import SHIPPED, read_config, shipped_names
 from nextpixel.models import PixelModel
 from nextpixel.recipes import model_of, read
-from nextpixel.recipes.results import FILE, Measured, Results
+from nextpixel.recipes.shipped import FILE, Measured, Results
 
 SHAPES = {"fashion-mnist": (1, 28, 28)}
 """Of data sets that are read from files, which need not be here."""

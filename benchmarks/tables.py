@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nextpixel.recipes import Recipe, names, read
-from nextpixel.recipes.results import Measured, Results
-from nextpixel.recipes.shipped import parameters_of
+from nextpixel.recipes.shipped import Measured, Results, parameters_of
 
 ROOT = Path(__file__).parents[1]
 PUBLISHED = Path(__file__).parent / "published.json"

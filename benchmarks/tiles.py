@@ -17,10 +17,8 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from nextpixel.accelerate.compiled import convs
-from nextpixel.accelerate.convs import padded_input
-from nextpixel.accelerate.grids import convolve, correlate, image_of
-from nextpixel.accelerate.tiles import TILE
+from nextpixel.accelerate.convs import convs, padded_input
+from nextpixel.accelerate.grids import TILE, convolve, correlate, image_of
 from nextpixel.runtime.compiling import compiled
 
 SIDE, TIMES = 28, 8

@@ -8,8 +8,8 @@ import numpy as np
 
 from nextpixel.codec.coder import Decoder, Encoder
 from nextpixel.codec.container import open_archive, pixels_crc, write_archive
-from nextpixel.codec.frequency import frequencies
 from nextpixel.codec.header import Header
+from nextpixel.codec.tables import frequencies
 
 FINGERPRINT = bytes(range(8))
 SHAPE, LEVELS, IMAGES, PER_CHUNK = (1, 4, 5), 4, 10, 4

@@ -16,10 +16,9 @@ from nextpixel.audit import redraw
 pytest.importorskip("fastapi", reason="the playground comes with the extra [web]")
 from fastapi.testclient import TestClient
 
-from nextpixel.playground.app import create_app
 from nextpixel.playground.catalog import Catalog
 from nextpixel.playground.schemas import LIMITS
-from nextpixel.playground.server import address, bind
+from nextpixel.playground.server import address, bind, create_app
 
 HOME = "http://127.0.0.1:8000"
 SMALL = {"features": 6, "layers": 1, "first_side": 3, "side": 3, "head_features": 6}

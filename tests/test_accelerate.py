@@ -292,7 +292,7 @@ def run(code: list[str], name: str, features: str, folder: str) -> str:
 @pytest.mark.parametrize("kind", KINDS)
 def test_kernels_are_right_in_code_for_other_processors(kind, tmp_path):
     name, features, tile = KINDS[kind]
-    code = "from nextpixel.accelerate.tiles import TILE; print(TILE)"
+    code = "from nextpixel.accelerate.grids import TILE; print(TILE)"
     assert int(run(["-c", code], name, features, str(tmp_path))) == tile
     files = ["tests/test_accelerate_convs.py", "tests/test_accelerate_gated.py"]
     tests = [*files, "-k", "float64 and (single or plain)"]

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from nextpixel import build
-from nextpixel.accelerate import accelerated, chains, compiled, layers, spectral
+from nextpixel.accelerate import accelerated, chains, has_numba, layers, spectral
 from nextpixel.models import ResidualPixelCNN
 from nextpixel.nn import NO_EMBEDDING, Embedding, MaskedConv2d
 from tests.laws.cases import disturb
@@ -253,11 +253,11 @@ def test_another_default_type_changes_nothing():
 def test_without_numba_training_stays_with_torch(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     monkeypatch.setattr(chains, "chain", None)
-    compiled.has_numba.cache_clear()
+    has_numba.cache_clear()
     model, x, embedding = model_of("bottleneck")
     with accelerated(model):
         model.blocks[0](x, embedding)
-    compiled.has_numba.cache_clear()
+    has_numba.cache_clear()
 
 
 def draw(*shape):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from nextpixel import build
-from nextpixel.accelerate import accelerated, compiled, stacks
+from nextpixel.accelerate import accelerated, has_numba, stacks
 from nextpixel.models.gated import GatedLayer
 from nextpixel.nn import NO_EMBEDDING, Embedding, Gate, gate
 from tests.laws.cases import disturb
@@ -140,11 +140,11 @@ def test_features_that_fill_no_vectors_or_are_too_many_stay_with_torch():
 
 def test_without_numba_training_stays_with_torch(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    compiled.has_numba.cache_clear()
+    monkeypatch.setattr(stacks, "both_stacks", None)
+    has_numba.cache_clear()
     layer, read, _ = layer_of("plain", "inner")
-    assert not stacks.should_fuse(tuple(read), 16)
     fused(layer, read)
-    compiled.has_numba.cache_clear()
+    has_numba.cache_clear()
 
 
 def test_a_condition_that_differs_from_place_to_place_stays_with_torch(monkeypatch):
@@ -158,7 +158,7 @@ def test_a_condition_that_differs_from_place_to_place_stays_with_torch(monkeypat
 
 def test_kernels_are_loaded_only_to_train():
     code = "import sys, nextpixel.training, nextpixel as npx; npx.build_recipe('mnist4-gated'); "
-    code += "print('nextpixel.accelerate.tiles' in sys.modules)"
+    code += "print('nextpixel.accelerate.grids' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 

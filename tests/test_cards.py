@@ -12,7 +12,7 @@ from PIL import Image
 
 from nextpixel import checkpoint, recipes
 from nextpixel.recipes import shipped
-from nextpixel.recipes.results import Measured, Results
+from nextpixel.recipes.shipped import Measured, Results
 
 ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT / "benchmarks"))

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nextpixel.codec.coder import Decoder, Encoder, spans
-from nextpixel.codec.frequency import PARTS, frequencies
+from nextpixel.codec.tables import PARTS, frequencies
 from nextpixel.errors import NextPixelError
 from tests.range_coder import ReferenceDecoder, ReferenceEncoder
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nextpixel.codec.frequency import PARTS, frequencies
+from nextpixel.codec.tables import PARTS, frequencies
 from nextpixel.errors import NextPixelError
 
 TINY = 5e-324

@@ -9,7 +9,7 @@ import torch
 
 from nextpixel.codec.archive import Reader
 from nextpixel.codec.container import read_archive
-from nextpixel.codec.fingerprint import fingerprint
+from nextpixel.codec.header import fingerprint
 from nextpixel.codec.tensors import compress, decompress
 from nextpixel.errors import NextPixelError
 from tests import fixed

@@ -12,7 +12,7 @@ import torch
 from numba import njit
 
 from nextpixel import build, sample
-from nextpixel.codec import kernels as coding
+from nextpixel.codec import tables as coding
 from nextpixel.engine.cpu import choosing, kernels
 from nextpixel.engine.cpu import executor as engine
 from nextpixel.errors import NextPixelError

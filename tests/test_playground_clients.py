@@ -10,11 +10,11 @@ pytest.importorskip("fastapi", reason="the playground comes with the extra [web]
 
 from starlette.requests import Request
 
-from nextpixel.playground.app import create_app
 from nextpixel.playground.catalog import Catalog
 from nextpixel.playground.job_queue import ClientLeft, JobQueue, Stream, Streams, outcome
 from nextpixel.playground.refusals import Guard, Refusal
 from nextpixel.playground.schemas import LIMITS
+from nextpixel.playground.server import create_app
 
 SECONDS = 30
 BRIEF = 0.02

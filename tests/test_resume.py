@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import nextpixel as npx
-from nextpixel.training.fingerprint import differences
+from nextpixel.training.resume import differences
 from tests import runs, worlds
 
 MIXES = {

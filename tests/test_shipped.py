@@ -8,7 +8,7 @@ from nextpixel.checkpoint import SHIPPED, read_config, shipped_names
 from nextpixel.config import build
 from nextpixel.data import load_config
 from nextpixel.data.config import DataConfig
-from nextpixel.recipes.results import Results
+from nextpixel.recipes.shipped import Results
 
 MIB = 2**20
 NAMES = shipped_names()

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba import njit
 
-from nextpixel.codec import kernels
+from nextpixel.codec import tables
 from nextpixel.codec.chunks import ChunkCoder
-from nextpixel.codec.frequency import frequencies
+from nextpixel.codec.tables import frequencies
 from nextpixel.codec.tensors import compress, decompress
 from nextpixel.engine.cpu.choosing import weigh
 from nextpixel.errors import NextPixelError
@@ -21,7 +21,7 @@ from tests.laws.test_exactness import random_levels
 
 @njit
 def entries_of(p, weights, entries):
-    kernels.tabulate(weights, weigh(p, p.max(), 1.0, weights), entries)
+    tables.tabulate(weights, weigh(p, p.max(), 1.0, weights), entries)
 
 
 def assert_the_same_table(p: np.ndarray) -> None:
@@ -30,7 +30,7 @@ def assert_the_same_table(p: np.ndarray) -> None:
     logits[:] = p
     entries_of(logits, weights, entries)
     assert (entries + 1 == frequencies(weights[None])[0]).all()
-    assert entries.sum() == kernels.PARTS - len(p)
+    assert entries.sum() == tables.PARTS - len(p)
     assert entries.min() >= 0
 
 
@@ -65,14 +65,14 @@ def test_the_compiled_table_is_that_of_the_rule_for_any_logits(logits):
 
 def test_a_table_one_part_short_in_the_decoder_is_seen(monkeypatch):
     model = a_model("gated-pixelcnn", (1, 6, 7), 256, position=False)
-    next_entries = kernels.next_entries
+    next_entries = tables.next_entries
 
     def short(plan, block, entries, *place):
         next_entries(plan, block, entries, *place)
         entries[:, 0] = np.maximum(entries[:, 0] - 1, 0)
 
     blob = compress(model, random_levels(model, 3))
-    monkeypatch.setattr(kernels, "next_entries", short)
+    monkeypatch.setattr(tables, "next_entries", short)
     with pytest.raises(NextPixelError, match="chunk 0"):
         decompress(model, blob)
 
@@ -80,13 +80,13 @@ def test_a_table_one_part_short_in_the_decoder_is_seen(monkeypatch):
 def test_a_span_of_a_table_one_part_short_is_seen(monkeypatch):
     """The encoder sees no whole table: the law of sizes and of what comes back must."""
     model = CASES["gated"].build(HEIGHT, WIDTH).float()
-    spans_of_rows = kernels.spans_of_rows
+    spans_of_rows = tables.spans_of_rows
 
     def short(plan, block, table, starts, parts, *rows):
         spans_of_rows(plan, block, table, starts, parts, *rows)
         starts[starts > 0] -= 1
 
-    monkeypatch.setattr(kernels, "spans_of_rows", short)
+    monkeypatch.setattr(tables, "spans_of_rows", short)
     blob = compress(model, random_levels(model, 3))
     with pytest.raises(NextPixelError, match="chunk 0"):
         decompress(model, blob)
@@ -96,14 +96,14 @@ def test_tables_of_float32_in_the_decoder_alone_are_seen(monkeypatch):
     """In a model of 256 levels nearly every table differs by a part or two."""
     model = a_model("gated-pixelcnn", (1, 6, 7), 256, position=False)
     blob = compress(model, random_levels(model, 3))
-    next_entries = kernels.next_entries
+    next_entries = tables.next_entries
 
     def rounded(plan, block, entries, *place):
         next_entries(plan, block, entries, *place)
         shares = entries.astype(np.float32) / np.float32(3)
         entries[...] = frequencies(shares.astype(float)) - 1.0
 
-    monkeypatch.setattr(kernels, "next_entries", rounded)
+    monkeypatch.setattr(tables, "next_entries", rounded)
     with pytest.raises(NextPixelError, match="chunk 0"):
         decompress(model, blob)
 

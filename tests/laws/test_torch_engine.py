@@ -13,8 +13,7 @@ from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from nextpixel.engine import lowering, torch_engine
-from nextpixel.engine.ring import Ring
-from nextpixel.engine.torch_scan import Scan
+from nextpixel.engine.torch_scan import Ring, Scan
 from nextpixel.errors import NextPixelError
 from nextpixel.heads import Distribution
 from nextpixel.heads.truncation import PLAIN, Truncation

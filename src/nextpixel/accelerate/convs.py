@@ -1,14 +1,20 @@
-"""The convolutions of a layer in training: their weights in panels, and room for their maps.
+"""Convolutions of a layer in training, and what fused layers share: maps, taps, who may use them.
 
-Weights of all convolutions of a layer lie one after the other, each (outputs, taps, inputs), as
-torch has them with features innermost. A panel holds what belongs to 16 features, side by side.
+Kernels read and write memory as it lies: maps as (B, H, W, F), float32, with features that fill
+whole vectors. Weights of all convolutions of a layer lie one after the other, each (outputs, taps,
+inputs), as torch has them with features innermost. A panel holds what belongs to 16 features, side
+by side.
 """
 
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import Any, NamedTuple
 
 import numpy as np
+import torch
+from torch import Tensor
 
-from nextpixel.accelerate.grids import Grid, Window, padded
+from nextpixel.accelerate.grids import Grid, Spans, Window, padded
 from nextpixel.runtime.compiling import compiled, inlined
 from nextpixel.runtime.vectors import WIDTH, copy16
 
@@ -95,3 +101,87 @@ def turn(conv, sums, of_weights):
         for k in range(size):
             for k16 in range(WIDTH):
                 made[(o + k16) * size + k] = found[k * conv.outputs + o + k16]
+
+
+Taps = tuple[tuple[int, int], ...]
+"""Rows and columns from a place to what it sees, in the order of the weights."""
+
+
+def usable(*maps: Tensor) -> bool:
+    """Whether kernels can read maps and, where asked for, make their gradients."""
+    return all(map(_plain, maps))
+
+
+def _plain(x: Tensor) -> bool:
+    whole = x.shape[1] % WIDTH == 0 or not x.requires_grad
+    return whole and x.device.type == "cpu" and x.dtype == torch.float32 and x.numel() > 0
+
+
+def inner(x: Tensor) -> Tensor:
+    """(B, F, H, W) -> (B, H, W, F), contiguous."""
+    return x.detach().permute(0, 2, 3, 1).contiguous()
+
+
+def empty(x: Tensor, features: int) -> Tensor:
+    """Room for a map of as many places, (B, F, H, W), with features innermost in memory."""
+    size = (len(x), features, *x.shape[2:])
+    return torch.empty(size, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
+
+
+def flat(tensors: Iterable[Tensor]) -> tuple[Any, ...]:
+    """Memory of contiguous tensors, as kernels read and write it."""
+    tensors = list(tensors)
+    assert all(one.dtype == torch.float32 for one in tensors)
+    return tuple(one.detach().view(-1).numpy() for one in tensors)
+
+
+def joined(weights: Sequence[Tensor], biases: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Weights and biases of several convolutions, each as one tensor.
+
+    Args:
+        weights: Of each, (outputs, inputs, taps).
+        biases: Of each, (B or 1, outputs).
+
+    Returns:
+        All weights, each (outputs, taps, inputs), flat; all biases side by side, (B or 1, all).
+    """
+    rows = max(map(len, biases))
+    return (
+        torch.cat([weight.transpose(1, 2).flatten() for weight in weights]),
+        torch.cat([bias.expand(rows, -1) for bias in biases], 1),
+    )
+
+
+def convs(taps: Sequence[Taps], sizes: Sequence[tuple[int, int]], width: int) -> tuple[Conv, ...]:
+    """Convolutions whose weights and biases are joined, from their taps, outputs and inputs."""
+    made: list[Conv] = []
+    weights = biases = 0
+    for seen, (outputs, inputs) in zip(taps, sizes, strict=True):
+        where = _window(seen, width, inputs, outputs)
+        made.append(Conv(inputs, outputs, len(seen), weights, biases, where))
+        weights, biases = weights + len(seen) * inputs * outputs, biases + outputs
+    return tuple(made)
+
+
+@cache
+def _window(taps: Taps, width: int, inputs: int, outputs: int) -> Window:
+    """Where taps lie in maps of a width that have zeros around them."""
+    top = max(-row for row, _ in taps)
+    left = max(0, *(-column for _, column in taps))
+    right = max(0, *(column for _, column in taps))
+    columns = left + width + right
+    seen = [(row * columns + column) * inputs for row, column in taps]
+    back = [-(row * columns + column) * outputs for row, column in taps]
+    return Window(top, left, right, _spans(seen, inputs), _spans(back, outputs))
+
+
+def _spans(taps: Sequence[int], length: int) -> Spans:
+    """Taps that lie side by side as one span of memory."""
+    begins: list[int] = []
+    lengths: list[int] = []
+    for tap in taps:
+        if begins and begins[-1] + lengths[-1] == tap:
+            lengths[-1] += length
+        else:
+            begins, lengths = [*begins, tap], [*lengths, length]
+    return Spans(np.array(begins, np.int64), np.array(lengths, np.int64), total=length * len(taps))

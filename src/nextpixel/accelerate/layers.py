@@ -46,7 +46,7 @@ class Fusion:
 
 
 @contextmanager
-def accelerated(model: nn.Module) -> Iterator[None]:
+def fused(model: nn.Module) -> Iterator[None]:
     """Let the layers of a model train by fused kernels where these are expected to be faster.
 
     Only modules of exactly the classes in `FUSED` take part, in training mode and with gradients;

@@ -14,20 +14,18 @@ from torch import Tensor
 
 import nextpixel as npx
 from nextpixel import gallery
-from nextpixel.cli.conditions import (
+from nextpixel.cli.inputs import (
+    Team,
+    check_count,
+    check_out,
     codes_its_images,
     codes_of,
     condition_for,
     labels_for,
     own_labels,
-    refuse_labels,
-)
-from nextpixel.cli.inputs import (
-    Team,
-    check_count,
-    check_out,
     read_images,
     read_known,
+    refuse_labels,
     team,
     warn_of_cost,
     write_array,

@@ -11,8 +11,7 @@ from PIL import Image
 
 import nextpixel as npx
 from nextpixel import checkpoint, gallery
-from nextpixel.cli.conditions import codes_its_images, codes_of, labels_for
-from nextpixel.cli.inputs import Team, check_folder, team
+from nextpixel.cli.inputs import Team, check_folder, codes_its_images, codes_of, labels_for, team
 from nextpixel.cli.progress import counting, training
 from nextpixel.data import Dataset, load_config
 from nextpixel.likelihood import Evaluation

@@ -12,8 +12,7 @@ from nextpixel.errors import NextPixelError, nearest
 
 if TYPE_CHECKING:
     from nextpixel.recipes import Recipe
-    from nextpixel.recipes.results import Results
-    from nextpixel.recipes.shipped import Shipped
+    from nextpixel.recipes.shipped import Results, Shipped
     from nextpixel.training.runs import Summary
 
 
@@ -24,7 +23,7 @@ def recipes(name: str | None = None, /) -> None:
         name: Recipe to show in full, with all defaults, as a file that `train` takes.
     """
     from nextpixel import recipes as known
-    from nextpixel.recipes.results import Results
+    from nextpixel.recipes.shipped import Results
 
     if name is not None:
         print(known.read(name).to_yaml(), end="")

@@ -12,8 +12,7 @@ from torch import Tensor
 import nextpixel as npx
 from nextpixel import gallery
 from nextpixel.classify import classes_of
-from nextpixel.cli.conditions import codes_its_images
-from nextpixel.cli.inputs import Team, check_count, check_out, data_of, team
+from nextpixel.cli.inputs import Team, check_count, check_out, codes_its_images, data_of, team
 from nextpixel.cli.options import Device
 from nextpixel.cli.progress import counting
 from nextpixel.data import Split

@@ -2,8 +2,8 @@
 
 from nextpixel.codec.coder import Decoder, Encoder
 from nextpixel.codec.container import Archive, Writer, open_archive, pixels_crc, write_archive
-from nextpixel.codec.frequency import frequencies
 from nextpixel.codec.header import Header
+from nextpixel.codec.tables import frequencies
 from nextpixel.codec.tensors import compress, decompress
 
 __all__ = [

@@ -9,11 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nextpixel.codec.chunks import Chunk, ChunkCoder
+from nextpixel.codec.chunks import Chunk, ChunkCoder, Size, Tiles
 from nextpixel.codec.container import Archive, write_archive
-from nextpixel.codec.fingerprint import fingerprint
-from nextpixel.codec.header import MOST_VALUES, Header
-from nextpixel.codec.tiles import Size, Tiles
+from nextpixel.codec.header import MOST_VALUES, Header, fingerprint
 from nextpixel.engine.cpu.executor import prepared, tied_to_size
 from nextpixel.errors import NextPixelError
 from nextpixel.models import PixelModel

@@ -1,19 +1,24 @@
-"""One chunk of images to bytes and back, by the step engine: the same scan as sampling.
+"""Chunks of images to bytes and back, by the step engine: the same scan as sampling.
 
 A chunk is one stream of the entropy coder: labels first, if the model takes labels, each at the
 same cost; then sub-pixel by sub-pixel in scan order, of all images in turn.
+
+It holds tiles of one size. An image that the model takes as it is, is one tile. A larger one, for a
+model that is tied to its size, is cut from the top left; what of a tile lies outside the image is
+known to both sides, is 0, and costs nothing.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nextpixel.codec import kernels
+from nextpixel.codec import tables
 from nextpixel.codec.coder import Decoder, Encoder
 from nextpixel.codec.container import pixels_crc
-from nextpixel.codec.frequency import frequencies
+from nextpixel.codec.tables import frequencies
 from nextpixel.engine.cpu.executor import lack, open_blocks, prepared
 from nextpixel.engine.cpu.kernels import Block, Plan
 from nextpixel.engine.lowering import check_predictions
@@ -22,6 +27,68 @@ from nextpixel.likelihood import evaluation_mode
 from nextpixel.models import PixelModel
 from nextpixel.nn import ClassCondition, Value
 from nextpixel.order import steps
+
+Size = tuple[int, int]
+
+
+class Tiles:
+    """Where each tile lies.
+
+    Args:
+        sizes: Height and width of every image, or one size for all.
+        images: How many.
+        tile: Height and width of a tile.
+
+    Example:
+        >>> tiles = Tiles([(5, 4)], images=2, tile=(4, 4))
+        >>> tiles.count, tiles.place(1), tiles.of_images(1, 2)
+        (4, (0, 4, 0), (2, 4))
+    """
+
+    def __init__(self, sizes: Sequence[Size], images: int, tile: Size) -> None:
+        self.sizes = np.asarray(sizes, np.int64).reshape(-1, 2)
+        self.images, self.tile = images, tile
+        across = -(-self.sizes // np.asarray(tile))
+        counts = np.broadcast_to(across.prod(axis=1), (images,))
+        self._across = across[:, 1]
+        self._starts = np.concatenate([[0], np.cumsum(counts)])
+
+    @property
+    def count(self) -> int:
+        """How many tiles all images have."""
+        return int(self._starts[-1])
+
+    @property
+    def pixels(self) -> int:
+        """How many pixels all images have."""
+        return int(np.broadcast_to(self.sizes.prod(axis=1), (self.images,)).sum())
+
+    def size(self, image: int) -> Size:
+        """Height and width of an image."""
+        height, width = self.sizes[image if len(self.sizes) > 1 else 0]
+        return int(height), int(width)
+
+    def place(self, number: int) -> tuple[int, int, int]:
+        """The image that a tile is of, and the row and column where it begins."""
+        image = int(np.searchsorted(self._starts, number, "right")) - 1
+        within = number - int(self._starts[image])
+        across = int(self._across[image if len(self._across) > 1 else 0])
+        return image, within // across * self.tile[0], within % across * self.tile[1]
+
+    def of_images(self, first: int, last: int) -> tuple[int, int]:
+        """The tiles of images first..last-1, as first and last + 1."""
+        return int(self._starts[first]), int(self._starts[last])
+
+    def needless(self, first: int, last: int, colors: int) -> NDArray[np.bool_]:
+        """What of tiles first..last-1 lies outside their images, shape (n, colors, h, w)."""
+        outside = np.zeros((last - first, colors, *self.tile), bool)
+        for number in range(first, last):
+            image, top, left = self.place(number)
+            height, width = self.size(image)
+            outside[number - first, :, max(0, height - top) :] = True
+            outside[number - first, :, :, max(0, width - left) :] = True
+        return outside
+
 
 Levels = NDArray[np.int64]
 _LN2 = float(np.log(2.0))
@@ -115,16 +182,16 @@ class ChunkCoder:
         starts, parts = np.zeros((2, steps, len(block.levels)), np.int64)
         room = np.zeros(self.model.levels)
         for row in range(self.shape[1]):
-            kernels.spans_of_rows(plan, block, room, starts, parts, row, row + 1)
+            tables.spans_of_rows(plan, block, room, starts, parts, row, row + 1)
         return starts, parts
 
     def _decode_levels(self, decoder: Decoder, plan: Plan, block: Block) -> None:
         entries = np.zeros((len(block.levels), self.model.levels))
         starts, parts = np.zeros((2, int(np.prod(self.shape)), len(block.levels)), np.int64)
         for row, column, color in steps(self.shape):
-            kernels.next_entries(plan, block, entries, row, column, color)
+            tables.next_entries(plan, block, entries, row, column, color)
             drawn = _next(decoder, entries, block.known[:, color, row, column])
-            kernels.put(plan, block, entries, drawn, starts, parts, row, column, color)
+            tables.put(plan, block, entries, drawn, starts, parts, row, column, color)
         coded = parts > 0
         decoder.confirm(starts[coded], parts[coded])
 

@@ -32,7 +32,7 @@ import constriction
 import numpy as np
 from numpy.typing import NDArray
 
-from nextpixel.codec.frequency import PARTS, check_table_shape
+from nextpixel.codec.tables import PARTS, check_table_shape
 from nextpixel.errors import NextPixelError
 
 WORD_BYTES = 4

@@ -17,7 +17,7 @@ from PIL import Image as Pictures
 from torch import Tensor
 
 from nextpixel.codec.archive import Image
-from nextpixel.codec.tiles import Size
+from nextpixel.codec.chunks import Size
 from nextpixel.data.sources.arrays import labels_path, read_array, read_labels
 from nextpixel.data.sources.folder import list_pictures
 from nextpixel.data.sources.npy import colors_first

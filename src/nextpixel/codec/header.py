@@ -7,7 +7,7 @@ Byte by byte (numbers are varints: seven bits a byte, lowest first, the top bit 
 ``8d 4e 50 58``       magic: a byte that no text holds, then "NPX"
 version               one byte, 1
 size                  varint: bytes from here (after this number) to the end of the header
-fingerprint           8 bytes: which model
+fingerprint           8 bytes: which model, see `fingerprint`
 colors height width   three varints: shape of an image as the model sees it
 levels                varint, 2..65536
 images                varint
@@ -21,15 +21,19 @@ The chunks follow in order, without gaps, and nothing after them. The index has 
 number of images: it is written blank, and filled in when the chunks are there.
 """
 
+import hashlib
+import json
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 from zlib import crc32
 
-from nextpixel.codec.frequency import MOST_LEVELS
+from nextpixel.checkpoint import stored_state
 from nextpixel.codec.metadata import pack_metadata, unpack_metadata
+from nextpixel.codec.tables import MOST_LEVELS
 from nextpixel.errors import NextPixelError
+from nextpixel.models import PixelModel
 
 MAGIC = b"\x8dNPX"
 VERSION = 1
@@ -190,3 +194,38 @@ def read_varint(data: bytes, place: int) -> tuple[int, int]:
     if not size or (size > 1 and digits[size - 1] == 0):
         raise NextPixelError("the header of the archive is damaged: a number in it has no end")
     return sum((digit & 127) << 7 * at for at, digit in enumerate(digits[:size])), place + size
+
+
+def fingerprint(model: PixelModel) -> bytes:
+    """The first 8 bytes of SHA-256 over name, shape, levels, options and weights.
+
+    Weights count as float32, the bits that the step engine computes with. Options count where they
+    differ from their defaults, so that one that a later version adds changes no older model.
+    """
+    described = {
+        "name": model.name,
+        "shape": list(model.shape),
+        "levels": model.levels,
+        "options": _chosen(model.config),
+    }
+    digest = hashlib.sha256(json.dumps(described, sort_keys=True, default=str).encode())
+    for name, value in sorted(stored_state(model).items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().float().contiguous().numpy().astype("<f4").tobytes())
+    return digest.digest()[:FINGERPRINT_BYTES]
+
+
+def _chosen(value: Any) -> Any:  # noqa: ANN401 - whatever an option may be
+    """What was chosen of a configuration: its options that are not their defaults, as JSON has it.
+
+    Example:
+        >>> from nextpixel.nn import ClassCondition
+        >>> _chosen((ClassCondition(classes=3, form="gate"),))
+        [{'classes': 3, 'form': 'gate'}]
+    """
+    if isinstance(value, tuple | list):
+        return [_chosen(part) for part in value]
+    if not is_dataclass(value):
+        return value
+    options = {field.name: (getattr(value, field.name), field.default) for field in fields(value)}
+    return {name: _chosen(own) for name, (own, default) in options.items() if own != default}

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from nextpixel.codec.archive import Image, Reader, write
+from nextpixel.codec.chunks import Size
 from nextpixel.codec.container import read_archive
-from nextpixel.codec.tiles import Size
 from nextpixel.models import PixelModel
 from nextpixel.nn import Value
 

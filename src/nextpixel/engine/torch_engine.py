@@ -1,8 +1,8 @@
 """The step engine in torch: readable, for any dtype, and for GPUs.
 
-It computes each hidden value once, as `engine.py` does, with one torch operation for each operation
-of the program; see `torch_scan.py`. On CUDA a row is recorded once as a graph, which is then
-replayed for every row without waiting for the device.
+It computes each hidden value once, as the compiled engine does, with one torch operation for each
+operation of the program; see `torch_scan.py`. On CUDA a row is recorded once as a graph, which is
+then replayed for every row without waiting for the device.
 """
 
 from collections.abc import Callable

@@ -4,9 +4,8 @@ Every function here returns a Pillow image, except those that write one; none of
 model. matplotlib is imported when a plot is made, never before.
 """
 
-from nextpixel.gallery.files import animated, animation, save
 from nextpixel.gallery.plots import compare, curves, receptive_field
-from nextpixel.gallery.tiles import grid, reconstructions, sheet
+from nextpixel.gallery.tiles import animated, animation, grid, reconstructions, save, sheet
 
 __all__ = [
     "animated",

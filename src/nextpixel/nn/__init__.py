@@ -9,10 +9,9 @@ from nextpixel.nn.condition import (
     take,
 )
 from nextpixel.nn.conditioner import NO_EMBEDDING, Conditioner, Embedding, Injection
-from nextpixel.nn.conv import ConditionalConv2d, Injections, MaskedConv2d
+from nextpixel.nn.conv import ConditionalConv2d, Injections, MaskedConv2d, PositionMap
 from nextpixel.nn.gated import Gate, HorizontalConv2d, VerticalConv2d, gate
 from nextpixel.nn.masks import causal_mask
-from nextpixel.nn.position import PositionMap
 
 __all__ = [
     "NO_EMBEDDING",

@@ -1,4 +1,7 @@
-"""The masked convolution, plain and with conditions. Knows features and groups, no likelihoods."""
+"""The masked convolution, plain and with conditions, and the learned map of positions.
+
+Knows features and groups, no likelihoods.
+"""
 
 import math
 from collections.abc import Callable, Sequence
@@ -9,6 +12,7 @@ from torch import Tensor, nn
 
 from nextpixel.nn.conditioner import Conditioner, Embedding, Injection
 from nextpixel.nn.masks import causal_mask, spread
+from nextpixel.order import Shape
 from nextpixel.program import PIXEL, Map, Program
 
 
@@ -162,3 +166,23 @@ class ConditionalConv2d(nn.Module):
         """(B, inputs, H, W) -> (B, outputs, H, W)."""
         added: Tensor = self.inject(self.conv, x, embedding)
         return added
+
+
+class PositionMap(nn.Module):
+    """Features + a constant of their own for every place, the same for all images.
+
+    It tells each pixel where it is, and leaks nothing.
+
+    Args:
+        features: Features of the layer that it is added to.
+        shape: (C, H, W) of the images.
+    """
+
+    def __init__(self, features: int, shape: Shape) -> None:
+        super().__init__()
+        self.map = nn.Parameter(torch.zeros(features, *shape[1:]))
+
+    def forward(self, x: Tensor, corner: tuple[int, int]) -> Tensor:
+        """(B, features, h, w), a window whose first pixel is at `corner` -> the same."""
+        (row, column), (height, width) = corner, x.shape[2:]
+        return x + self.map[:, row : row + height, column : column + width]

@@ -32,7 +32,7 @@ from nextpixel.playground.serialization import MEDIA_TYPES, Bytes, decode, expor
 from nextpixel.playground.uploads import read_files, read_upload
 
 if TYPE_CHECKING:
-    from nextpixel.playground.app import AppState
+    from nextpixel.playground.server import AppState
 
 _MISSING: dict[int | str, dict[str, Any]] = {
     404: {"model": Problem, "description": "No such name."}

@@ -1,18 +1,180 @@
-"""The socket, the address on the terminal, and a clean end."""
+"""The application and its socket: the state that requests share, the addresses, a clean end."""
 
 import os
 import signal
 import socket
 import threading
 import webbrowser
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from importlib import resources
 from types import FrameType
+from typing import Any, TypeVar
 
 import uvicorn
+from anyio import CapacityLimiter, to_thread
+from fastapi import FastAPI, Request
+from fastapi.responses import Response
+from starlette.types import ASGIApp
 
+from nextpixel import __version__
 from nextpixel.errors import NextPixelError
-from nextpixel.playground.app import AppState, create_app
-from nextpixel.playground.catalog import Catalog
+from nextpixel.playground import refusals, routes
+from nextpixel.playground.catalog import Catalog, ModelCache
+from nextpixel.playground.job_queue import ClientLeft, JobQueue, Streams
 from nextpixel.playground.schemas import LIMITS, Limits
+
+Result = TypeVar("Result")
+FILE_THREADS = 2
+"""Files that are read or written at a time, while the engine works."""
+STATIC_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".ico": "image/x-icon",
+    ".js": "text/javascript; charset=utf-8",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".webmanifest": "application/manifest+json",
+    ".woff2": "font/woff2",
+}
+"""Endings of the page's files, and their types."""
+MODEL_FIELDS = ("model", "name")
+"""Fields and parameters that hold the name of a model."""
+COMMON_ERRORS = (
+    (403, "Asked by a page of another site."),
+    (408, "The request did not come whole in time."),
+    (413, "The request is too large."),
+    (421, "The Host header is not this server's."),
+    (422, "A value is invalid."),
+)
+
+
+@dataclass
+class AppState:
+    """All that requests share.
+
+    Attributes:
+        catalog: The models there are.
+        limits: How much a request may ask for.
+        warm_up: Whether the engine is warmed up before the first request.
+        cache: Models and images, loaded.
+        queue: The jobs of the engine.
+        streams: The streams that are open.
+        file_threads: Bounds the work outside the engine.
+        files: The page's files and their types, by name: what is not here is not served.
+    """
+
+    catalog: Catalog
+    limits: Limits = LIMITS
+    warm_up: bool = False
+    cache: ModelCache = field(init=False)
+    queue: JobQueue = field(init=False)
+    streams: Streams = field(init=False)
+    file_threads: CapacityLimiter = field(init=False)
+    files: dict[str, tuple[bytes, str]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.cache = ModelCache(self.catalog)
+        self.queue = JobQueue(self.limits.waiting, self.cache.warm_up if self.warm_up else None)
+        self.streams = Streams(self.limits.streams)
+        self.files = _read_static()
+
+    async def in_thread(self, work: Callable[[], Result]) -> Result:
+        """Do work that needs no model, in a thread of its own."""
+        return await to_thread.run_sync(work, limiter=self.file_threads)
+
+
+def create_app(
+    catalog: Catalog, *, host: str = "127.0.0.1", limits: Limits = LIMITS, warm_up: bool = False
+) -> FastAPI:
+    """The application; its state is `app.state.shared`.
+
+    Args:
+        catalog: The models there are.
+        host: Where the server listens; requests must name it, or this machine itself.
+        limits: How much a request may ask for.
+        warm_up: Whether the engine is warmed up before the first request.
+    """
+    state = AppState(catalog, limits, warm_up)
+    app = _GuardedApp(
+        host,
+        limits,
+        title="nextpixel playground",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=_lifespan,
+        responses={
+            status: {"model": refusals.Problem, "description": text}
+            for status, text in COMMON_ERRORS
+        },
+    )
+    app.state.shared = state
+    for router in routes.ALL:
+        app.include_router(router(state))
+    refusals.add_handlers(app)
+    app.add_exception_handler(ClientLeft, _no_client)
+    _describe_models(app, list(catalog.cards))
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    state: AppState = app.state.shared
+    state.file_threads = CapacityLimiter(FILE_THREADS)
+    state.queue.open()
+    yield
+    state.queue.close()
+
+
+class _GuardedApp(FastAPI):
+    """An application with the guard outermost, so that it sees even our own failures."""
+
+    def __init__(self, host: str, limits: Limits, **options: Any) -> None:  # noqa: ANN401
+        self.own_host, self.own_limits = host, limits
+        super().__init__(**options)
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """What a request passes before it gets to an address."""
+        return refusals.Guard(super().build_middleware_stack(), self.own_host, self.own_limits)
+
+
+async def _no_client(_: Request, __: Exception) -> Response:
+    """Nobody is there to read this."""
+    return Response(status_code=499)
+
+
+def _read_static() -> dict[str, tuple[bytes, str]]:
+    folder = resources.files("nextpixel.playground") / "static"
+    found = {}
+    for file in folder.iterdir() if folder.is_dir() else ():
+        ending = "." + file.name.rpartition(".")[2]
+        if file.is_file() and ending in STATIC_TYPES:
+            found[file.name] = (file.read_bytes(), STATIC_TYPES[ending])
+    return found
+
+
+def _describe_models(app: FastAPI, names: Sequence[str]) -> None:
+    """Make the description of an application (OpenAPI) say which models there are."""
+    description = app.openapi()
+    for schema in description.get("components", {}).get("schemas", {}).values():
+        if schema["title"].endswith("In") or schema["title"].startswith("Body_"):
+            _list_names(schema.get("properties", {}), names)
+    for methods in description["paths"].values():
+        for operation in methods.values():
+            for parameter in operation.get("parameters", ()):
+                if parameter["name"] in MODEL_FIELDS:
+                    parameter["schema"]["enum"] = list(names)
+
+
+def _list_names(properties: Mapping[str, Any], names: Sequence[str]) -> None:
+    for name, schema in properties.items():
+        if name in MODEL_FIELDS:
+            schema["enum"] = list(names)
+        elif name == "models":
+            schema["items"]["enum"] = list(names)
+
 
 GRACE = 1
 """Seconds that open answers have to end, and then the engine."""

@@ -3,7 +3,6 @@
 from nextpixel.sampling.completion import complete
 from nextpixel.sampling.draw import sample
 from nextpixel.sampling.options import METHODS, SamplingOptions
-from nextpixel.sampling.recompute import Recompute
-from nextpixel.sampling.scan import State, scan
+from nextpixel.sampling.scan import Recompute, State, scan
 
 __all__ = ["METHODS", "Recompute", "SamplingOptions", "State", "complete", "sample", "scan"]

@@ -19,8 +19,7 @@ from nextpixel.order import Shape, Step, from_sequence
 from nextpixel.runtime.distributed import Processes
 from nextpixel.runtime.memory import require
 from nextpixel.sampling.options import SamplingKeywords, SamplingOptions, read_options
-from nextpixel.sampling.recompute import Recompute
-from nextpixel.sampling.scan import Choose, Predict, scan
+from nextpixel.sampling.scan import Choose, Predict, Recompute, scan
 
 
 class Batch(NamedTuple):

@@ -19,9 +19,16 @@ from nextpixel.data import Dataset
 from nextpixel.errors import NextPixelError
 from nextpixel.models import PixelModel
 from nextpixel.training.config import TrainConfig
-from nextpixel.training.fingerprint import differences, fingerprint_of
 from nextpixel.training.metrics import Metrics, TensorBoard, write_metrics
-from nextpixel.training.resume import PREVIOUS, STATE, check_state, read_state, write_state
+from nextpixel.training.resume import (
+    PREVIOUS,
+    STATE,
+    check_state,
+    differences,
+    fingerprint_of,
+    read_state,
+    write_state,
+)
 
 if sys.platform != "win32":
     import fcntl
@@ -36,7 +43,7 @@ class RunFolder:
         folder: Where, or None.
         model: The model; its settings are in the run's fingerprint.
         data: Its name, protocol, images and labels are in it too.
-        config: So are its settings, but for `fingerprint.FREE_TO_CHANGE`.
+        config: So are its settings, but for `resume.FREE_TO_CHANGE`.
         description: Of the data, for `config.json`.
         processes: How many share each batch.
     """

@@ -23,10 +23,10 @@ from nextpixel.likelihood import evaluation_mode
 from nextpixel.models import PixelModel
 from nextpixel.runtime.distributed import Processes, alone
 from nextpixel.training.config import TrainConfig
-from nextpixel.training.fingerprint import check_alike
 from nextpixel.training.folder import RunFolder
 from nextpixel.training.gradient import missing_compiler
 from nextpixel.training.metrics import Clock, Progress, Result
+from nextpixel.training.resume import check_alike
 from nextpixel.training.signals import StopRequest, stop_requests
 from nextpixel.training.update import ConditionOf, Updates, channels_last
 from nextpixel.training.validation import Validation
