@@ -19,7 +19,6 @@ def test_no_function_is_long():
     assert COUNTS["long_functions"]() == []
 
 
-@MOVING
 def test_no_function_takes_many_parameters():
     assert COUNTS["crowded_functions"]() == []
 

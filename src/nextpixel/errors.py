@@ -28,6 +28,24 @@ def shared_with_all(error: Failure) -> Failure:
     return error
 
 
+def check_keywords(keywords: Iterable[str], known: Iterable[str]) -> None:
+    """Refuse a keyword that a function does not take.
+
+    Raises:
+        TypeError: Naming the nearest one that it takes.
+
+    Example:
+        >>> check_keywords(["temprature"], ["temperature", "top_k"])
+        Traceback (most recent call last):
+            ...
+        TypeError: there is no option 'temprature'; did you mean 'temperature'?
+    """
+    known = list(known)
+    for name in keywords:
+        if name not in known:
+            raise TypeError(f"there is no option {name!r}; {nearest(name, known)}")
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """A remedy for a name that is not known: the nearest known one, else all of them.
 

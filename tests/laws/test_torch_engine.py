@@ -12,13 +12,12 @@ import torch
 from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from nextpixel.engine import lowering, torch_engine
+from nextpixel.engine import OnRow, lowering, torch_engine
 from nextpixel.engine.torch_scan import Ring, Scan
 from nextpixel.errors import NextPixelError
 from nextpixel.heads import Distribution
 from nextpixel.heads.truncation import PLAIN, Truncation
 from nextpixel.models import PixelModel
-from nextpixel.nn import NO_EMBEDDING
 from nextpixel.program.schedule import Schedule
 from nextpixel.runtime import memory
 from nextpixel.sampling import complete, sample
@@ -45,14 +44,20 @@ def uniforms(model: PixelModel, count: int = IMAGES) -> Tensor:
 
 
 def fill(
-    model: PixelModel, levels: Tensor, known: Tensor, truncation: Truncation = PLAIN, **options
+    model: PixelModel,
+    levels: Tensor,
+    known: Tensor,
+    truncation: Truncation = PLAIN,
+    *,
+    on_row: OnRow | None = None,
+    use_graph: bool | None = None,
 ) -> tuple[Tensor, Tensor]:
     """By the torch engine, with the condition of the laws."""
     count = len(levels)
     with torch.inference_mode():
         embedding = model.condition(condition_for(model, count), count)
-    options = {"truncation": truncation, "on_row": None, **options}
-    return torch_engine.fill(model, levels, known, uniforms(model, count), embedding, **options)
+    engine = torch_engine.TorchEngine(model, truncation=truncation, use_graph=use_graph)
+    return engine.fill(levels, known, uniforms(model, count), embedding, on_row=on_row)
 
 
 def draw(model: PixelModel, count: int = IMAGES, **options) -> tuple[Tensor, Tensor]:
@@ -282,10 +287,8 @@ def test_predictions_that_overflow_are_refused(device):
 
 def test_other_devices_are_refused():
     model = build(CASES["plain"], "meta")
-    nothing = torch.zeros(1, *model.shape).long()
-    arguments = (nothing, nothing.bool(), nothing.double(), NO_EMBEDDING)
     with pytest.raises(NextPixelError, match="the step engine runs on cpu or cuda, not on meta"):
-        torch_engine.fill(model, *arguments, truncation=PLAIN, on_row=None)
+        torch_engine.TorchEngine(model)
 
 
 def test_a_model_elsewhere_than_on_the_cpu_is_sampled_by_it(monkeypatch, recwarn):

@@ -23,22 +23,6 @@ DEVICES = ("cpu", "cuda")
 """Where it is tested; others were never tried, and some lack the float64 that drawing needs."""
 
 
-def fill(
-    model: PixelModel,
-    levels: Tensor,
-    known: Tensor,
-    uniforms: Tensor,
-    embedding: Embedding,
-    *,
-    truncation: Truncation,
-    on_row: OnRow | None,
-    use_graph: bool | None = None,
-) -> tuple[Tensor, Tensor]:
-    """Keep `levels` where `known`, draw the rest by `uniforms`; see `TorchEngine`."""
-    engine = TorchEngine(model, truncation=truncation, use_graph=use_graph)
-    return engine.fill(levels, known, uniforms, embedding, on_row=on_row)
-
-
 class TorchEngine:
     """The engine for a model whose weights stay as they are; batches of one size share a recording.
 

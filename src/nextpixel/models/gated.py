@@ -96,29 +96,27 @@ class GatedLayer(nn.Module):
         config: Sizes and switches.
         conditioner: Its conditions: added before the convolutions ("input"), after them ("bias"),
             or in the gates ("gate", "map").
+        number: Of the layer. The first, 0, reads the image. After the last, `config.layers`, only
+            the head follows: the vertical stack then ends before its gate, and where layers skip to
+            the head, the horizontal one ends with its gate.
         inputs: Features, or planes of the image in the first layer.
         groups: Color groups.
-        side: Width of the kernels.
-        dilation: Distance between taps.
-        first: Whether it reads the image.
-        final: Whether only the head follows: the vertical stack then ends before its gate, and
-            where layers skip to the head, the horizontal one ends with its gate.
     """
 
     def __init__(
         self,
         config: GatedPixelCNNConfig,
         conditioner: Conditioner,
+        number: int,
+        *,
         inputs: int,
         groups: int,
-        *,
-        side: int,
-        dilation: int = 1,
-        first: bool = False,
-        final: bool = False,
     ) -> None:
         super().__init__()
         both = 2 * config.features
+        first, final = number == 0, number == config.layers
+        side = config.first_side if first else config.side
+        dilation = 1 if first else config.dilation(number - 1)
         self.first = first
         self.vertical = VerticalConv2d(inputs, both, side, first=first, dilation=dilation)
         self.horizontal = HorizontalConv2d(
@@ -215,26 +213,10 @@ class GatedPixelCNN(PixelModel):
     ) -> None:
         super().__init__(shape, levels, config, conditions)
         groups, features = self.groups, config.features
-        self.first = GatedLayer(
-            config,
-            self.conditioner,
-            self.inputs,
-            groups,
-            side=config.first_side,
-            first=True,
-            final=config.layers == 0,
-        )
+        self.first = GatedLayer(config, self.conditioner, 0, inputs=self.inputs, groups=groups)
         self.layers = nn.ModuleList(
-            GatedLayer(
-                config,
-                self.conditioner,
-                features,
-                groups,
-                side=config.side,
-                dilation=config.dilation(layer),
-                final=layer == config.layers - 1,
-            )
-            for layer in range(config.layers)
+            GatedLayer(config, self.conditioner, number, inputs=features, groups=groups)
+            for number in range(1, config.layers + 1)
         )
         self.position_v = PositionMap(features, shape) if config.position else None
         self.position_h = PositionMap(features, shape) if config.position else None

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields
 from typing import TypedDict, Unpack
 
-from nextpixel.errors import nearest
+from nextpixel.errors import check_keywords, nearest
 from nextpixel.heads.truncation import Truncation
 
 METHODS = ("engine", "recompute")
@@ -68,8 +68,5 @@ def read_options(**keywords: Unpack[SamplingKeywords]) -> SamplingOptions:
             ...
         TypeError: there is no option 'temprature'; did you mean 'temperature'?
     """
-    names = [field.name for field in fields(SamplingOptions)]
-    for name in keywords:
-        if name not in names:
-            raise TypeError(f"there is no option {name!r}; {nearest(name, names)}")
+    check_keywords(keywords, [field.name for field in fields(SamplingOptions)])
     return SamplingOptions(**keywords)

@@ -11,14 +11,15 @@ callback's work.
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import torch
 
 from nextpixel.data import Dataset, Split
 from nextpixel.data.seeds import rng_of
-from nextpixel.errors import NextPixelError
+from nextpixel.errors import NextPixelError, check_keywords
 from nextpixel.likelihood import evaluation_mode
 from nextpixel.models import PixelModel
 from nextpixel.runtime.distributed import Processes, alone
@@ -31,6 +32,37 @@ from nextpixel.training.signals import StopRequest, stop_requests
 from nextpixel.training.update import ConditionOf, Updates, channels_last
 from nextpixel.training.validation import Validation
 
+OnProgress = Callable[[Progress], None]
+OnPreview = Callable[[PixelModel, int], None]
+
+
+class FitKeywords(TypedDict, total=False):
+    """Keywords of `fit` that are seldom used: the fields of `FitOptions`."""
+
+    allow_resize: bool
+    description: dict[str, Any] | None
+    on_progress: OnProgress | None
+    on_preview: OnPreview | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitOptions:
+    """What else a run may be asked.
+
+    Attributes:
+        allow_resize: Let a resumed run have another number of processes or of passes than before;
+            it is then no longer bit for bit the run that was never stopped.
+        description: Written to `config.json` as the model's data, for `nextpixel evaluate`.
+        on_progress: Called after every update, in the first process.
+        on_preview: Called with the model to be kept, and the number of updates, when a preview is
+            due, in the first process.
+    """
+
+    allow_resize: bool = False
+    description: dict[str, Any] | None = None
+    on_progress: OnProgress | None = None
+    on_preview: OnPreview | None = None
+
 
 def fit(
     model: PixelModel,
@@ -39,11 +71,8 @@ def fit(
     *,
     out: str | Path | None = None,
     resume: bool = False,
-    allow_resize: bool = False,
-    description: dict[str, Any] | None = None,
     condition_of: ConditionOf | None = None,
-    on_progress: Callable[[Progress], None] | None = None,
-    on_preview: Callable[[PixelModel, int], None] | None = None,
+    **options: Unpack[FitKeywords],
 ) -> Result:
     """Train a model in place; it ends with the weights that were best on validation images.
 
@@ -59,19 +88,16 @@ def fit(
         out: Folder for `model.safetensors`, `config.json` (the best weights), `last/` (the last
             ones), `metrics.csv` and `resume/`; the first process writes. None: nothing is written.
         resume: Go on from the resume point in `out`.
-        allow_resize: Let a resumed run have another number of processes or of passes than before;
-            it is then no longer bit for bit the run that was never stopped.
-        description: Written to `config.json` as the model's data, for `nextpixel evaluate`.
         condition_of: Gives the condition of images, int64, (B, C, H, W), and their labels (B,) or
             None. By default `model.condition_of`, which gives a class-conditional model the labels.
-        on_progress: Called after every update, in the first process.
-        on_preview: Called with the model to be kept, and the number of updates, when a preview is
-            due, in the first process.
+        **options: `allow_resize`, `description`, `on_progress` and `on_preview`, the fields of
+            `nextpixel.training.loop.FitOptions`.
 
     Returns:
         How it ended.
 
     Raises:
+        TypeError: If there is no such option.
         ValueError: If model, data and condition do not fit, `out` cannot be used, the batch cannot
             be shared out, or processes differ in model, data or settings.
         NextPixelError: If the loss is not finite and not left out, or a validation is not finite
@@ -81,12 +107,13 @@ def fit(
         KeyboardInterrupt: After Ctrl-C, once the resume point is written.
         SystemExit: After SIGTERM, with status 143, once the resume point is written.
     """
-    config = config or TrainConfig()
+    check_keywords(options, [field.name for field in fields(FitOptions)])
+    chosen, config = FitOptions(**options), config or TrainConfig()
     condition_of = condition_of or model.condition_of
     processes = Processes.current()
     check(model, data, config, processes, condition_of)
     folder = out if processes.is_first else None
-    described, size = description or {"name": data.name}, processes.world_size
+    described, size = chosen.description or {"name": data.name}, processes.world_size
     run = RunFolder(folder, model, data, config, described, processes=size)
     check_alike(processes, run.fingerprint, config)
     with ExitStack() as stack:
@@ -94,9 +121,9 @@ def fit(
         stack.enter_context(_torch_threads(config.threads))
         stop = stack.enter_context(stop_requests(patient=processes.world_size > 1))
         updates = Updates(model, data.train, config, processes, condition_of)
-        validation = Validation(updates, data, run, Clock(config), on_preview)
-        trainer = Trainer(updates, validation, run, on_progress)
-        trainer.begin(resume=resume, allow_resize=allow_resize)
+        validation = Validation(updates, data, run, Clock(config), chosen.on_preview)
+        trainer = Trainer(updates, validation, run, chosen.on_progress)
+        trainer.begin(resume=resume, allow_resize=chosen.allow_resize)
         try:
             trainer.work(stop)
         finally:
@@ -119,7 +146,7 @@ class Trainer:
         updates: Updates,
         validation: Validation,
         run: RunFolder,
-        on_progress: Callable[[Progress], None] | None,
+        on_progress: OnProgress | None,
     ) -> None:
         self.updates, self.validation, self.run = updates, validation, run
         self.config, self.processes = updates.config, updates.processes
