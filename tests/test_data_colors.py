@@ -4,10 +4,9 @@ import pytest
 import torch
 
 from nextpixel.data.config import DataConfig
-from nextpixel.data.seeds import rng_of
 from nextpixel.data.sources import mnist as source
 from nextpixel.data.sources.shapes import draw_colors, paint
-from nextpixel.data.splits import Images
+from nextpixel.data.splits import Images, rng_of
 
 
 def code(color):

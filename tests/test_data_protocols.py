@@ -5,7 +5,7 @@ import torch
 
 from nextpixel.data.config import DataConfig
 from nextpixel.data.protocols import resolve, to_levels
-from nextpixel.data.seeds import rng_of
+from nextpixel.data.splits import rng_of
 from nextpixel.images import quantize
 
 ALL_PIXELS = torch.arange(256).to(torch.uint8)

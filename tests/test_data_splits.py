@@ -7,8 +7,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nextpixel.data.seeds import rng_of
-from nextpixel.data.splits import Images, hold_out, hold_out_validation, number_names, split_images
+from nextpixel.data.splits import (
+    Images,
+    hold_out,
+    hold_out_validation,
+    number_names,
+    rng_of,
+    split_images,
+)
 
 
 def numbered(count):

@@ -11,7 +11,7 @@ from PIL import Image
 import nextpixel as npx
 from nextpixel.data import Stream, from_datasets, load_data
 from nextpixel.data.batches import level_batches
-from nextpixel.data.seeds import rng_of
+from nextpixel.data.splits import rng_of
 from nextpixel.runtime.distributed import Processes
 from tests import extras, runs, worlds
 

@@ -13,7 +13,7 @@ from nextpixel.cli import app, errors
 from nextpixel.errors import RAISED_BY_ALL, LostTouch, shared_with_all
 from nextpixel.runtime import device, distributed
 from nextpixel.runtime.distributed import Processes, alone, backend_for
-from nextpixel.training.signals import stop_requests
+from nextpixel.training.loop import stop_requests
 from tests import runs, worlds
 
 WORLD = 3

@@ -13,12 +13,12 @@ from numba import njit
 
 from nextpixel import build, sample
 from nextpixel.codec import tables as coding
-from nextpixel.engine.cpu import choosing, kernels
 from nextpixel.engine.cpu import executor as engine
+from nextpixel.engine.cpu import kernels
 from nextpixel.errors import NextPixelError
 from nextpixel.models import PixelModel
 from nextpixel.program.ops import conv
-from nextpixel.runtime import compiling, memory, vectors
+from nextpixel.runtime import compiling, device, vectors
 
 
 def rng() -> torch.Generator:
@@ -66,8 +66,8 @@ def test_eight_weights_have_the_bits_of_one():
 
 def test_log64_is_exact_to_fifteen_digits():
     for x in [1e-250, 1e-9, 0.3, 0.5, 0.999, 1.001, 1.42, 2.0, 17.5, 256.0]:
-        assert choosing.log64(x) == pytest.approx(math.log(x), rel=1e-15)
-    assert (choosing.log64(1.0), math.isnan(choosing.log64(0.0))) == (0.0, True)
+        assert kernels.log64(x) == pytest.approx(math.log(x), rel=1e-15)
+    assert (kernels.log64(1.0), math.isnan(kernels.log64(0.0))) == (0.0, True)
 
 
 def test_the_gate_is_exact_to_float32():
@@ -89,7 +89,7 @@ PARTS_OF_CODE = [
     (conv.conv_step, "base.py"),
     (kernels.scan_rows, "base.py"),
     (coding.spans, "kernels.py"),
-    (coding.spans, "choosing.py"),
+    (coding.spans, "layout.py"),
     (coding.spans, "vectors.py"),
 ]
 
@@ -165,7 +165,7 @@ def test_a_full_disk_does_not_stop_compiled_code(monkeypatch):
 
 def test_images_that_do_not_fit_in_memory_are_refused_with_the_estimate(monkeypatch):
     """40 bytes for each of 36 sub-pixels: uniforms, levels and what is known of them."""
-    monkeypatch.setattr(memory, "available", lambda device: 40 * 36 * 1000 - 1)
+    monkeypatch.setattr(device, "available", lambda device: 40 * 36 * 1000 - 1)
     sample(tiny(), 1, rng=rng())
     message = "1000 images of 6x6 needs 1 MiB of memory, and 1 MiB are available; draw fewer"
     with pytest.raises(NextPixelError, match=message):
@@ -175,14 +175,14 @@ def test_images_that_do_not_fit_in_memory_are_refused_with_the_estimate(monkeypa
 def test_an_engine_that_does_not_fit_in_memory_is_refused(monkeypatch):
     model = tiny()
     needed = engine.prepared(model).memory(4)
-    monkeypatch.setattr(memory, "available", lambda device: needed)
+    monkeypatch.setattr(device, "available", lambda device: needed)
     sample(model, 4, rng=rng())
     with pytest.raises(NextPixelError, match="the scan of 5 images of 6x6 at a time needs"):
         sample(model, 5, rng=rng())
 
 
 def test_a_system_that_does_not_say_how_much_memory_there_is_is_trusted(monkeypatch):
-    monkeypatch.setattr(memory, "available", lambda device: None)
+    monkeypatch.setattr(device, "available", lambda device: None)
     assert len(sample(tiny(), 2, rng=rng())) == 2
 
 

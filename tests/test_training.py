@@ -239,3 +239,8 @@ def test_a_model_that_does_not_fit_the_data_is_refused(tmp_path, sizes, got):
     with pytest.raises(ValueError, match=text):
         runs.run(tmp_path, model=model)
     assert not list(tmp_path.iterdir())
+
+
+def test_an_unknown_option_is_refused_by_name():
+    with pytest.raises(TypeError, match="no option 'on_progres'; did you mean 'on_progress'"):
+        npx.fit(runs.make_model(), runs.make_data(), on_progres=print)

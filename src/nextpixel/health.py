@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from nextpixel.data import Split
-from nextpixel.data.seeds import rng_of
+from nextpixel.data.splits import rng_of
 from nextpixel.likelihood import evaluation_mode, log_probs
 from nextpixel.models import PixelModel
 from nextpixel.nn import ClassCondition, Value, VectorCondition

@@ -10,7 +10,7 @@ from nextpixel.codec import tables
 from nextpixel.codec.chunks import ChunkCoder
 from nextpixel.codec.tables import frequencies
 from nextpixel.codec.tensors import compress, decompress
-from nextpixel.engine.cpu.choosing import weigh
+from nextpixel.engine.cpu.kernels import weigh
 from nextpixel.errors import NextPixelError
 from tests.laws.cases import CASES
 from tests.laws.coding import HEIGHT, WIDTH, a_model, assert_comes_back

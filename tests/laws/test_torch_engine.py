@@ -19,7 +19,7 @@ from nextpixel.heads import Distribution
 from nextpixel.heads.truncation import PLAIN, Truncation
 from nextpixel.models import PixelModel
 from nextpixel.program.schedule import Schedule
-from nextpixel.runtime import memory
+from nextpixel.runtime import device as devices
 from nextpixel.sampling import complete, sample
 from nextpixel.sampling.draw import draw_uniforms
 from tests.laws.cases import CASES, Case, condition_for
@@ -233,7 +233,7 @@ def test_batches_of_one_size_share_a_recording_and_have_their_own_conditions(nam
 
 
 def test_what_the_memory_cannot_hold_is_refused_with_the_figures(monkeypatch):
-    monkeypatch.setattr(memory, "available", lambda device: 3 * 2**20)
+    monkeypatch.setattr(devices, "available", lambda device: 3 * 2**20)
     nothing = torch.zeros(4000, 1, HEIGHT, WIDTH).long()
     model = build(CASES["plain"], "cpu")
     expected = r"the scan of 4000 images needs \d+ MiB of memory, and 3 MiB are available"
@@ -248,7 +248,7 @@ def test_the_memory_that_is_asked_for_is_the_memory_that_is_taken(case):
 
 
 def test_free_memory_is_known_or_not():
-    found = memory.available()
+    found = devices.available()
     assert found is None or found > 2**20
 
 

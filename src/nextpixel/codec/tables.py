@@ -29,8 +29,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nextpixel.engine.cpu.choosing import choice_of, log64, read, weigh
-from nextpixel.engine.cpu.kernels import SHARED, begin_row, predict, turn_to, write
+from nextpixel.engine.cpu.kernels import (
+    SHARED,
+    begin_row,
+    choice_of,
+    log64,
+    predict,
+    read,
+    turn_to,
+    weigh,
+    write,
+)
 from nextpixel.errors import NextPixelError
 from nextpixel.runtime.compiling import compiled, inlined
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from nextpixel.data.dataset import Split
 from nextpixel.data.huggingface.shards import StreamBatches
 from nextpixel.data.huggingface.streams import Stream
-from nextpixel.data.seeds import rng_of
+from nextpixel.data.splits import rng_of
 from nextpixel.runtime.distributed import Processes
 
 

@@ -16,10 +16,9 @@ from torch import Tensor
 from nextpixel.data.config import DataConfig
 from nextpixel.data.huggingface.streams import Stream, StreamSplits
 from nextpixel.data.protocols import resolve, to_levels
-from nextpixel.data.seeds import rng_of
-from nextpixel.data.splits import Images, Pixels, Splits, checksum
+from nextpixel.data.splits import Images, Pixels, Splits, checksum, rng_of
 from nextpixel.order import Shape
-from nextpixel.runtime.memory import require
+from nextpixel.runtime.device import require
 
 BUFFER = 1000
 """Images of a stream that are shuffled together, where nothing is said."""

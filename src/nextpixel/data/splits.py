@@ -4,6 +4,7 @@ Pixels may stay in files larger than memory: then images are read when asked for
 are indices, not copies. Nothing here knows the levels that a model asks for, or the form of a file.
 """
 
+import hashlib
 import zlib
 from dataclasses import dataclass
 from typing import Protocol
@@ -13,7 +14,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nextpixel.data.seeds import rng_of
 from nextpixel.order import Shape
 
 Indices = NDArray[np.int64]
@@ -248,3 +248,20 @@ def number_names(*labels: Tensor | None) -> tuple[str, ...]:
     """
     largest = max((int(some.max()) for some in labels if some is not None), default=-1)
     return tuple(str(label) for label in range(largest + 1))
+
+
+def rng_of(*keys: int | str) -> torch.Generator:
+    """A fresh CPU generator that depends on every key and on their order.
+
+    torch's CPU generator keeps only the low 32 bits of a seed, so `seed * 2**32 + epoch` would be
+    `epoch`. Keys are hashed instead: any two lists of keys give unrelated generators, on every
+    machine.
+
+    Example:
+        >>> def draw(*keys: int | str) -> int:
+        ...     return int(torch.randint(1000, (), generator=rng_of(*keys)))
+        >>> draw(0, "epoch", 1) == draw(0, "epoch", 1), draw(0, "epoch", 1) == draw(1, "epoch", 0)
+        (True, False)
+    """
+    digest = hashlib.sha256(repr(keys).encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:4], "big"))

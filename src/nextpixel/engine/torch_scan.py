@@ -19,7 +19,7 @@ from nextpixel.models import PixelModel
 from nextpixel.nn import Embedding
 from nextpixel.program import LATE, PIXEL, ROW, Map, Program, Schedule, Tap, Task
 from nextpixel.program.ops import Inject, Part
-from nextpixel.runtime.memory import require
+from nextpixel.runtime.device import require
 
 
 class Ring:

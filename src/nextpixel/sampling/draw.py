@@ -16,8 +16,8 @@ from nextpixel.likelihood import evaluation_mode
 from nextpixel.models import PixelModel
 from nextpixel.nn import Embedding, Value
 from nextpixel.order import Shape, Step, from_sequence
+from nextpixel.runtime.device import require
 from nextpixel.runtime.distributed import Processes
-from nextpixel.runtime.memory import require
 from nextpixel.sampling.options import SamplingKeywords, SamplingOptions, read_options
 from nextpixel.sampling.scan import Choose, Predict, Recompute, scan
 

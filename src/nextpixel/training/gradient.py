@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from nextpixel.accelerate import accelerated
-from nextpixel.data.seeds import rng_of
+from nextpixel.data.splits import rng_of
 from nextpixel.errors import NextPixelError
 from nextpixel.heads import Distribution
 from nextpixel.models import PixelModel

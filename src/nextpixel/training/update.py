@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from nextpixel.data import Split, Stream
 from nextpixel.data.batches import level_batches
-from nextpixel.data.seeds import rng_of
+from nextpixel.data.splits import rng_of
 from nextpixel.errors import NextPixelError, shared_with_all
 from nextpixel.models import PixelModel
 from nextpixel.nn import Value

@@ -38,7 +38,7 @@ from nextpixel.data.splits import (
     split_images,
 )
 from nextpixel.errors import NextPixelError
-from nextpixel.runtime.memory import require
+from nextpixel.runtime.device import require
 
 PREFIX = "hf:"
 """What the name of a set on the Hub begins with, here."""

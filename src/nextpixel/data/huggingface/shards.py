@@ -22,7 +22,7 @@ from torch import Tensor
 
 from nextpixel.data.huggingface.streams import IterableDataset, Row, Stream, next_row
 from nextpixel.data.protocols import to_levels
-from nextpixel.data.seeds import rng_of
+from nextpixel.data.splits import rng_of
 from nextpixel.errors import NextPixelError
 from nextpixel.runtime.distributed import Processes
 

@@ -35,7 +35,7 @@ from nextpixel.data.splits import (
     split_images,
 )
 from nextpixel.errors import NextPixelError
-from nextpixel.runtime.memory import require
+from nextpixel.runtime.device import require
 
 
 def load_array(config: DataConfig, path: Path) -> Splits:

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from nextpixel.data.config import DataConfig, to_path
-from nextpixel.data.seeds import rng_of
 from nextpixel.data.sources import idx
 from nextpixel.data.sources.shapes import LEVELS, draw_colors, paint
 from nextpixel.data.splits import (
@@ -23,6 +22,7 @@ from nextpixel.data.splits import (
     hold_out,
     hold_out_validation,
     number_names,
+    rng_of,
     split_images,
 )
 from nextpixel.errors import NextPixelError

@@ -18,8 +18,7 @@ import torch
 from torch import Tensor
 
 from nextpixel.data.config import DataConfig
-from nextpixel.data.seeds import rng_of
-from nextpixel.data.splits import Images, Splits
+from nextpixel.data.splits import Images, Splits, rng_of
 
 FRAME = 20
 """Height and width of an image."""

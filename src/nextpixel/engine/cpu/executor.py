@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nextpixel.engine.cpu import kernels
-from nextpixel.engine.cpu.choosing import choose_by_probabilities
+from nextpixel.engine.cpu.kernels import choose_by_probabilities
 from nextpixel.engine.cpu.layout import Layout, aligned, injections, lay_out
 from nextpixel.engine.lowering import IMAGES, check_predictions, lowered, probe
 from nextpixel.errors import NextPixelError
@@ -31,7 +31,7 @@ from nextpixel.program import OPS, Program
 from nextpixel.program.ops import Inject
 from nextpixel.program.ops.base import Floats, Table
 from nextpixel.runtime.compiling import address_of
-from nextpixel.runtime.memory import require
+from nextpixel.runtime.device import require
 from nextpixel.runtime.threads import Threads
 
 Number = TypeVar("Number", np.int64, np.float64)
