@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import nextpixel as npx
-from nextpixel.cli import app, errors
+from nextpixel.cli import app
 from nextpixel.errors import RAISED_BY_ALL, LostTouch, shared_with_all
 from nextpixel.runtime import device, distributed
 from nextpixel.runtime.distributed import Processes, alone, backend_for
@@ -102,7 +102,7 @@ def say(monkeypatch, process, error, place):
     def fail(*words, **how):
         raise error
 
-    monkeypatch.setattr(errors, "_GRACE", 0.0)
+    monkeypatch.setattr(app, "_GRACE", 0.0)
     monkeypatch.setattr(app, "app", SimpleNamespace(meta=fail))
     monkeypatch.setenv("RANK", str(process))
     monkeypatch.setenv("TORCHELASTIC_ERROR_FILE", str(place / str(process) / "error.json"))

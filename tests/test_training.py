@@ -242,5 +242,5 @@ def test_a_model_that_does_not_fit_the_data_is_refused(tmp_path, sizes, got):
 
 
 def test_an_unknown_option_is_refused_by_name():
-    with pytest.raises(TypeError, match="no option 'on_progres'; did you mean 'on_progress'"):
+    with pytest.raises(TypeError, match="unknown option 'on_progres'; did you mean 'on_progress'"):
         npx.fit(runs.make_model(), runs.make_data(), on_progres=print)

@@ -38,12 +38,12 @@ def check_keywords(keywords: Iterable[str], known: Iterable[str]) -> None:
         >>> check_keywords(["temprature"], ["temperature", "top_k"])
         Traceback (most recent call last):
             ...
-        TypeError: there is no option 'temprature'; did you mean 'temperature'?
+        TypeError: unknown option 'temprature'; did you mean 'temperature'?
     """
     known = list(known)
     for name in keywords:
         if name not in known:
-            raise TypeError(f"there is no option {name!r}; {nearest(name, known)}")
+            raise TypeError(f"unknown option {name!r}; {nearest(name, known)}")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

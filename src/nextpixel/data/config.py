@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict
 
-from nextpixel.errors import nearest
+from nextpixel.errors import check_keywords, nearest
 
 PROTOCOLS = ("threshold", "dynamic", "quantized", "levels")
 """How levels are made of pixels; see `nextpixel.data.protocols`."""
@@ -98,10 +98,7 @@ def make_config(name: str, options: Mapping[str, object]) -> DataConfig:
         Traceback (most recent call last):
         TypeError: unknown option 'level'; did you mean 'levels'?
     """
-    known = DataOptions.__annotations__
-    for option in options:
-        if option not in known:
-            raise TypeError(f"unknown option {option!r}; {nearest(option, known)}")
+    check_keywords(options, DataOptions.__annotations__)
     values: dict[str, Any] = dict(options)
     if isinstance(values.get("folder"), Path):
         values["folder"] = str(values["folder"])

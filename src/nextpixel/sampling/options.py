@@ -66,7 +66,7 @@ def read_options(**keywords: Unpack[SamplingKeywords]) -> SamplingOptions:
         >>> read_options(temprature=0.5)
         Traceback (most recent call last):
             ...
-        TypeError: there is no option 'temprature'; did you mean 'temperature'?
+        TypeError: unknown option 'temprature'; did you mean 'temperature'?
     """
     check_keywords(keywords, [field.name for field in fields(SamplingOptions)])
     return SamplingOptions(**keywords)
