@@ -97,7 +97,7 @@ def test_wide_layers_of_every_model_are_fused(name, monkeypatch):
     for room, fused in ((chains, "chain"), (stacks, "both_stacks"), (spectral, "convolve")):
         plain = getattr(room, fused)
         monkeypatch.setattr(
-            room, fused, lambda *given, plain=plain, **how: calls.append(1) or plain(*given, **how)
+            room, fused, lambda *args, plain=plain, **how: calls.append(1) or plain(*args, **how)
         )
     model = model_of(name, levels=256)
     gradients(model, images(model))
@@ -304,7 +304,7 @@ def test_kernels_are_right_in_code_for_other_processors(kind, tmp_path):
 def test_fit_accelerates_unless_asked_not_to(wanted, monkeypatch):
     calls, fused = [], stacks.both_stacks
     monkeypatch.setattr(
-        stacks, "both_stacks", lambda *given, **how: calls.append(1) or fused(*given, **how)
+        stacks, "both_stacks", lambda *args, **how: calls.append(1) or fused(*args, **how)
     )
     data = load_data("digits")
     model = build("gated-pixelcnn", shape=data.shape, levels=17, **WIDE["gated-pixelcnn"])

@@ -259,7 +259,7 @@ def test_an_exception_of_the_library_is_one_error(monkeypatch, error, way):
         getattr(coder, way)(*arguments)
 
 
-def test_a_table_a_part_short_given_to_constriction_alone_goes_wrong_unseen():
+def test_a_table_a_part_short_passed_to_constriction_alone_goes_wrong_unseen():
     """The planted fault: why the sum is checked."""
     right = np.array([[3, 5, PARTS - 8]], np.uint32)
     family = constriction.stream.model.Categorical(perfect=False)

@@ -146,7 +146,7 @@ def test_bytes_of_a_chunk_that_fit_their_checksum_but_not_the_pixels_are_refused
 
 
 @pytest.mark.parametrize("lost", range(3))
-def test_chunks_beside_a_damaged_one_are_saved(lost):
+def test_chunks_next_to_a_damaged_one_are_saved(lost):
     data = bytearray(WHOLE)
     data[ARCHIVE.starts[lost]] ^= 1
     archive = open_archive(io.BytesIO(bytes(data)))

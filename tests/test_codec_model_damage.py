@@ -84,7 +84,7 @@ def salvaged(name, data):
     return found
 
 
-def test_images_beside_a_damaged_chunk_are_saved():
+def test_images_next_to_a_damaged_chunk_are_saved():
     starts = READ["labels"].starts
     assert list(salvaged("labels", flipped(WHOLE["labels"], 8 * starts[1]))) == [0, 1, 4]
     assert list(salvaged("labels", WHOLE["labels"][: starts[2] + 1])) == [0, 1, 2, 3]

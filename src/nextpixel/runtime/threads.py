@@ -32,14 +32,14 @@ class Threads:
         self._pool: ThreadPoolExecutor | None = None
         if self.count > 1:
             self._pool = ThreadPoolExecutor(
-                self.count, "lane", initializer=torch.set_num_threads, initargs=(1,)
+                self.count, "nextpixel", initializer=torch.set_num_threads, initargs=(1,)
             )
 
     def map(self, job: Callable[[Item], Outcome], items: Iterable[Item]) -> Iterator[Outcome]:
         """Outcomes of a job for each item, in order.
 
         Example:
-            >>> list(Lanes(2).map(abs, [-1, 2, -3]))
+            >>> list(Threads(2).map(abs, [-1, 2, -3]))
             [1, 2, 3]
         """
         return map(job, items) if self._pool is None else self._pool.map(job, items)
@@ -48,7 +48,7 @@ class Threads:
         """As `map`, with no more begun than there are threads: memory stays flat.
 
         Example:
-            >>> list(Lanes(2).in_turns(abs, iter([-1, 2, -3])))
+            >>> list(Threads(2).in_turns(abs, iter([-1, 2, -3])))
             [1, 2, 3]
         """
         rest = iter(items)
@@ -56,9 +56,9 @@ class Threads:
             yield from list(self.map(job, group))
 
     def alone(self) -> AbstractContextManager[None]:
-        """While lanes are in use, keep torch's own threads out of what runs between their jobs.
+        """With several threads, keep torch's own out of what runs between their jobs.
 
-        After each operation they wait by spinning, on the cores that the lanes need.
+        After each operation they wait by spinning, on the cores that the jobs need.
         """
         return nullcontext() if self._pool is None else one_core()
 
