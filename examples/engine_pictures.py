@@ -27,7 +27,7 @@ TIMES = {ROW: "once for the row", PIXEL: "at each pixel", LATE: "once the pixel 
 KEPT, GONE, ZERO, UNKNOWN, HERE = "#cfe3d4", "#d8d8d8", "#c9b8dd", "#ffffff", "#b03a2e"
 MEANING = {
     "taps above: summed for the row": COLORS[ROW],
-    "taps beside: summed at the pixel": COLORS[PIXEL],
+    "taps in the row: summed at the pixel": COLORS[PIXEL],
     "kept, read by other pixels": KEPT,
     "zeros at both sides": ZERO,
     "no longer kept": GONE,
@@ -121,7 +121,7 @@ def box(axes: Axes, place: Place, texts: list[str], times: list[int]) -> None:
 
 
 def arrow(axes: Axes, start: Place, end: Place) -> None:
-    """Down to the next box; beside boxes that lie between; or across to the other column."""
+    """Down to the next box; past boxes that lie between; or across to the other column."""
     (x, y), (to_x, to_y), (width, height) = start, end, BOX
     style, a, b = "arc3", (x, y - height / 2), (to_x, to_y + height / 2)
     if x == to_x and y - to_y > 1:

@@ -56,7 +56,7 @@ def write_deaf(folder):
             if isinstance(part, Injection):
                 for weight in part.parameters():
                     weight.zero_()
-    npx.save(model, folder / "deaf", data={"name": "digits"})
+    npx.save(model, folder / "ignoring", data={"name": "digits"})
 
 
 @pytest.fixture
@@ -227,10 +227,10 @@ def test_a_single_image_has_no_standard_error_and_no_health(run):
 
 
 def test_a_model_that_ignores_its_condition_is_named(run):
-    status, out, _ = run("evaluate", "deaf")
+    status, out, _ = run("evaluate", "ignoring")
     assert status == 0
     assert out[1].endswith(": the model IGNORES its condition")
-    assert json.loads(run("evaluate", "deaf", "--json")[1][0])["health"]["listens"] is False
+    assert json.loads(run("evaluate", "ignoring", "--json")[1][0])["health"]["listens"] is False
 
 
 def test_images_of_one_class_cannot_tell_whether_a_model_listens(made):

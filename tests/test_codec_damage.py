@@ -233,7 +233,7 @@ def damage(count, seed):
         except MemoryError:
             tally["larger"] += 1
             continue
-        # With forged checksums a header may tell another shape of the same pixels, no other pixels.
+        # With forged checksums a header may give another shape of the same pixels, no other pixels.
         assert (found.ravel() == images().ravel()).all()
         assert data == WHOLE or number % 2
         tally["same" if data == WHOLE else "other header"] += 1

@@ -225,7 +225,7 @@ def fuzz(count, seed):
 
 
 def same_pixels(found, expected):
-    """With forged checksums a header may tell another shape of the same pixels, no others."""
+    """With forged checksums a header may give another shape of the same pixels, no others."""
     return torch.equal(found.flatten().long(), expected.flatten())
 
 

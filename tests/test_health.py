@@ -44,7 +44,7 @@ def injections(model):
     return [part for part in model.modules() if isinstance(part, Injection)]
 
 
-def deafen(model):
+def without_conditions(model):
     with torch.no_grad():
         for part in injections(model):
             for weight in part.parameters():
@@ -60,9 +60,9 @@ def test_a_model_that_listens_is_found_to():
 
 
 @pytest.mark.parametrize("name", ["pixelcnn", "residual-pixelcnn", "gated-pixelcnn"])
-def test_a_model_whose_conditions_weigh_nothing_is_found_deaf(name):
+def test_a_model_whose_conditions_weigh_nothing_is_found_to_ignore_them(name):
     model = disturb(build(name, shape=SHAPE, levels=2, condition=ClassCondition(2)))
-    found = health(deafen(model), images([0, 1] * 5))
+    found = health(without_conditions(model), images([0, 1] * 5))
     assert found.right == found.shuffled
     assert not found.listens
     assert str(found).endswith(": the model IGNORES its condition")

@@ -146,7 +146,7 @@ def test_an_evaluation_is_one_line_for_people():
 
 def test_an_evaluation_is_plain_values_for_programs():
     values = json.loads(json.dumps(EXAMPLE.as_dict(), allow_nan=False))
-    assert Evaluation(**values) == EXAMPLE
+    assert Evaluation(conditioned_on=values.pop("given"), **values) == EXAMPLE
 
 
 def test_no_images_are_refused(model, levels):

@@ -30,7 +30,7 @@ from tests.laws.test_exactness import random_levels
 
 IMAGES = 12
 OVERHEAD = 64 + 5
-"""Bytes beside the model's own: a header of at most 64 with one line of index, 5 of the stream."""
+"""Bytes over the model's own: a header of at most 64 with one line of index, 5 of the stream."""
 LINE = 12
 """Bytes of index a chunk."""
 

@@ -82,7 +82,7 @@ class Precision:
 
     Args:
         bits: Of an integer of the same width.
-        mantissa: Bits behind the point.
+        mantissa: Bits after the point.
         bias: Of the exponent.
         lowest: e to a smaller power counts as e to this one.
         terms: Of the series.

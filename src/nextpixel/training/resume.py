@@ -3,7 +3,7 @@
 `resume/state.pt` has all that an exact resume needs: weights, average, optimisers, position in the
 data, best so far. It ends in a seal: a word and the SHA-256 of what stands before. The point before
 it is kept as `resume/previous.pt` and used, with a warning, when the last one is cut off or
-damaged. A point is written beside the last one and put in its place when it is whole on the disk.
+damaged. A point is written next to the last one and put in its place when it is whole on the disk.
 """
 
 import hashlib
