@@ -19,8 +19,8 @@ from matplotlib.patches import Patch, Rectangle
 from PIL import Image
 
 import nextpixel as npx
-from nextpixel.engine.cpu.layout import PAD, ROWS, STEP, TARGET, Layout, lay_out
-from nextpixel.program.program import LATE, PIXEL, ROW, Op, Program, Tap
+from nextpixel.engine.cpu.layout import ACROSS, PAD, ROWS, TARGET, Layout, lay_out
+from nextpixel.program import LATE, PIXEL, ROW, Op, Program, Tap
 
 COLORS = {ROW: "#9cc3e6", PIXEL: "#f6b26b", LATE: "#b6d7a8"}
 TIMES = {ROW: "once for the row", PIXEL: "at each pixel", LATE: "once the pixel is drawn"}
@@ -204,7 +204,7 @@ def all_maps(axes: Axes, program: Program, layout: Layout, width: int) -> None:
     top = 0.0
     for number, name in names.items():
         rows, pad = layout.maps[number, [ROWS, PAD]].tolist()
-        brief = layout.maps[number, STEP] == 0
+        brief = layout.maps[number, ACROSS] == 0
         columns = 1 if brief else width + 2 * pad
         axes.add_patch(Rectangle((0, top), columns, rows, fc=KEPT, ec="#555555", lw=0.8))
         for line in range(1, rows):
