@@ -5,7 +5,7 @@
     python benchmarks/compression.py --limit 300 --timed 64 --rounds 1            a rehearsal
 
 Models are shipped ones or folders, of grey 28x28 images; levels are the model's. Sizes are of
-whole files. A model that is told labels stores them, and they count; the other formats hold no
+whole files. A model conditioned on labels stores them, and they count; the other formats hold no
 labels. "ideal" is what the model says: along the scan, as the engine sums it up while coding, and
 in one pass of the network. Every archive is decoded and compared.
 
@@ -58,14 +58,14 @@ def test_images(model: PixelModel, limit: int) -> Split:
     return npx.load_data("mnist", levels=model.levels).test.take(limit)
 
 
-def told(model: PixelModel, images: Split) -> torch.Tensor | None:
-    """Labels, for a model that is told labels."""
+def labels_of(model: PixelModel, images: Split) -> torch.Tensor | None:
+    """Labels, for a model conditioned on labels."""
     return images.labels if label_classes(model) else None
 
 
 def size(model: PixelModel, images: Split) -> Row:
     """Bytes of an archive of all images, against the model's bits; checked by decoding."""
-    stream, labels = io.BytesIO(), told(model, images)
+    stream, labels = io.BytesIO(), labels_of(model, images)
     report = write(stream, model, TensorSource(images.levels, labels))
     if not torch.equal(decompress(model, stream.getvalue()), images.levels):
         raise SystemExit("an archive did not decode to the images it was made from")
@@ -94,7 +94,7 @@ def seconds(job: Callable[[], object], threads: int) -> float:
 
 def speed(model: PixelModel, images: Split, rounds: int, threads: list[int]) -> list[Row]:
     """Median seconds of sampling, encoding and decoding, a row for each and number of threads."""
-    labels, count = told(model, images), len(images)
+    labels, count = labels_of(model, images), len(images)
     blob = compress(model, images.levels, labels)
 
     def sample() -> object:

@@ -50,7 +50,7 @@ def measure(model: str, counts: list[int], threads: int) -> list[dict[str, Any]]
 
 
 def write_images(folder: Path, model: str, count: int) -> None:
-    """All images, and one, with labels beside them for a model that is told labels."""
+    """All images, and one, each with labels for a model conditioned on labels."""
     loaded = npx.load(model)
     train = npx.load_data("mnist", levels=loaded.levels).train
     assert train.labels is not None
@@ -103,8 +103,8 @@ def job(task: str, model: str, folder: str, threads: int) -> dict[str, float]:
 
 def command(task: str, model: str, folder: str, name: str) -> None:
     files = (f"{folder}/{name}.npy", f"{folder}/{name}.npx", f"{folder}/{name}-back.npy")
-    given = files[:2] if task == "compress" else files[1:]
-    if status := nextpixel([task, model, *given]):
+    paths = files[:2] if task == "compress" else files[1:]
+    if status := nextpixel([task, model, *paths]):
         sys.exit(status)
 
 

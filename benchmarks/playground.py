@@ -50,7 +50,7 @@ class Server:
             time.sleep(0.1)
 
     def memory(self, field: str = "VmRSS") -> float:
-        """MiB, as the system tells; the peak is `VmHWM`."""
+        """MiB, as the system reports; the peak is `VmHWM`."""
         for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
             if line.startswith(field + ":"):
                 return int(line.split()[1]) / 1024

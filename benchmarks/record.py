@@ -104,14 +104,16 @@ def measure_all(name: str, folders: Sequence[Path], place: Place) -> tuple[Measu
 def measure(name: str, folder: Path, place: Place) -> Measured:
     """The figures of a finished run."""
     config = read_config(folder)
-    if not config["evaluation"]:
+    figures = dict(config["evaluation"])
+    if not figures:
         raise SystemExit(f"{folder} is not evaluated yet")
     with (folder / "metrics.csv").open() as file:
         last = list(csv.DictReader(file))[-1]
     threads = config["training"]["threads"]
     options = " ".join([f"nextpixel train {name}", *differences(name, config)])
     return Measured(
-        **config["evaluation"],
+        conditioned_on=figures.pop("given"),
+        **figures,
         command=options + (f" --train.threads {threads}" if threads else ""),
         minutes=round(float(last["seconds"]) / 60, 1),
         images=int(last["images"]),

@@ -98,9 +98,9 @@ def copy_bandwidth(device: torch.device) -> float:
 def traffic(scan: Scan) -> int:
     """Bytes that the operations of a whole scan read and write, weights once for each pixel."""
     _, height, width = scan.model.shape
-    above, beside, behind = scan.schedule.tasks
-    row = sum(_bytes(scan, task, width, when=ROW) for task in above)
-    pixel = sum(_bytes(scan, task, 1, when=PIXEL) for task in (*beside, *behind))
+    row_tasks, pixel_tasks, late_tasks = scan.schedule.tasks
+    row = sum(_bytes(scan, task, width, when=ROW) for task in row_tasks)
+    pixel = sum(_bytes(scan, task, 1, when=PIXEL) for task in (*pixel_tasks, *late_tasks))
     return height * (row + width * pixel)
 
 

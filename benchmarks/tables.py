@@ -125,12 +125,12 @@ def protocol_of(recipe: Recipe) -> str:
 
 def test_set(measured: Measured, recipe: Recipe) -> str:
     """Whose test images, by which protocol, and the model's condition."""
-    condition = "" if measured.given == "nothing" else condition_of(recipe)
+    condition = "" if measured.conditioned_on == "nothing" else condition_of(recipe)
     return f"{_set(recipe, measured.protocol)}{condition}"
 
 
 def condition_of(recipe: Recipe) -> str:
-    """What a recipe's model is given of each image, after a comma; empty for nothing."""
+    """What a recipe's model is conditioned on, after a comma; empty for nothing."""
     options = recipe.model.options
     if recipe.model.name == "autoencoder":
         return f", given its own code of {options.get('code', 'some')} numbers, not counted"
@@ -165,7 +165,7 @@ def _begun(recipe: Recipe, results: Results) -> dict[str, tuple[str, ...]]:
 
 
 def _made(recipe: Recipe, results: Results, label: str, others: str) -> tuple[str, ...]:
-    """How a row goes on: what training took, and what to set beside it."""
+    """How a row goes on: what training took, and published figures to compare it with."""
     if label not in results.measured:
         command = f"`nextpixel train {recipe.name}{FOLDER_OPTION.get(recipe.data.name, '')}`"
         return "-", "-", others, command

@@ -2,7 +2,7 @@
 
     python benchmarks/threads.py [--rounds 20]
 
-one: a single thread. torch: torch's own two threads. lanes: two threads, half of the images each.
+one: a single thread. torch: torch's own two threads. ours: two threads, half of the images each.
 """
 
 import argparse
@@ -33,7 +33,7 @@ def steps(model: npx.models.PixelModel) -> dict[str, Callable[[torch.Tensor], fl
 
         return step
 
-    return {"one": with_threads(1), "torch": with_threads(2), "lanes": threads.set}
+    return {"one": with_threads(1), "torch": with_threads(2), "ours": threads.set}
 
 
 def main() -> None:

@@ -73,7 +73,7 @@ def gate(x: Tensor) -> Tensor:
 
 
 class Stacks(nn.Module):
-    """Gated layers behind each other; the horizontal stack goes on."""
+    """Gated layers one after the other; the horizontal stack goes on."""
 
     def __init__(self, layers: list[GatedLayer]) -> None:
         super().__init__()

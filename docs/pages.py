@@ -11,6 +11,7 @@ import io
 import os
 import shutil
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import nextpixel
@@ -23,27 +24,23 @@ WIDTH = 76  # columns of a help text
 
 GROUPS = {
     "data": ("Data", ("order", "images", "data")),
-    "models": ("Models", ("nn", "heads", "models", "checkpoint")),
+    "models": (
+        "Models",
+        ("nn", "heads", "models", "checkpoint", "program", "runtime.compiling"),
+    ),
     "likelihood": ("Likelihood and audit", ("likelihood", "audit", "classify", "health")),
-    "training": ("Training", ("training", "recipes")),
+    "training": (
+        "Training",
+        ("training", "recipes", "accelerate", "runtime.device", "runtime.distributed"),
+    ),
     "sampling": ("Sampling", ("sampling",)),
     "codec": ("Compression", ("codec",)),
-    "output": (
-        "Pictures, commands, inner parts",
-        (
-            "gallery",
-            "cli",
-            "playground",
-            "program",
-            "engine",
-            "accelerate",
-            "config",
-            "errors",
-            "runtime",
-        ),
-    ),
+    "output": ("Pictures, settings, errors", ("gallery", "config", "errors")),
 }
-"""Pages of the reference: name -> title and parts of the package."""
+"""Pages of the reference: name -> title and public parts of the package, or files of them."""
+
+INNER = ("cli", "engine", "playground", "runtime")
+"""Parts that are no interface: the reference leaves them out, but for the files named above."""
 
 ROOT_PAGES = {
     "CONTRIBUTING.md": "contributing.md",
@@ -52,19 +49,37 @@ ROOT_PAGES = {
 }
 
 
-def modules(part: str) -> list[str]:
-    """Public modules of a part, the package itself first: `nextpixel.data`, then its files."""
-    if (PACKAGE / f"{part}.py").is_file():
-        return [f"nextpixel.{part}"]
-    files = sorted((PACKAGE / part).rglob("*.py"))
-    names = [".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts) for path in files]
-    names = [name.removesuffix(".__init__") for name in names]
-    return [name for name in names if not name.rpartition(".")[2].startswith("_")]
+def public_names(part: str) -> list[str]:
+    """Names that a package exports."""
+    package = import_module(f"nextpixel.{part}")
+    return sorted(getattr(package, "__all__", None) or package._HOMES)
+
+
+def defined_in(part: str, name: str) -> str:
+    """The module that defines a name of a package; the package itself for constants."""
+    own = getattr(getattr(import_module(f"nextpixel.{part}"), name), "__module__", None) or ""
+    return own if own.startswith("nextpixel.") else f"nextpixel.{part}"
+
+
+def directives(part: str) -> list[str]:
+    """A file as a whole; of a package its text, and each module with the names it exports."""
+    if (PACKAGE / f"{part.replace('.', '/')}.py").is_file():
+        return [f"::: nextpixel.{part}"]
+    exported: dict[str, list[str]] = {f"nextpixel.{part}": []}
+    for name in public_names(part):
+        exported.setdefault(defined_in(part, name), []).append(name)
+    return [directive(module, names) for module, names in sorted(exported.items())]
+
+
+def directive(module: str, names: list[str]) -> str:
+    """A module's text, and some of its members."""
+    members = f" [{', '.join(names)}]" if names else " false"
+    return f"::: {module}\n    options:\n      members:{members}"
 
 
 def reference(title: str, parts: tuple[str, ...]) -> str:
-    """A page of the reference: a directive for each module."""
-    found = [f"::: {name}" for part in parts for name in modules(part)]
+    """A page of the reference."""
+    found = [found for part in parts for found in directives(part)]
     return "\n\n".join([f"# {title}", *found]) + "\n"
 
 

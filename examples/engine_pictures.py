@@ -19,15 +19,15 @@ from matplotlib.patches import Patch, Rectangle
 from PIL import Image
 
 import nextpixel as npx
-from nextpixel.engine.cpu.layout import PAD, ROWS, STEP, TARGET, Layout, lay_out
-from nextpixel.program.program import LATE, PIXEL, ROW, Op, Program, Tap
+from nextpixel.engine.cpu.layout import ACROSS, PAD, ROWS, TARGET, Layout, lay_out
+from nextpixel.program import LATE, PIXEL, ROW, Op, Program, Tap
 
 COLORS = {ROW: "#9cc3e6", PIXEL: "#f6b26b", LATE: "#b6d7a8"}
 TIMES = {ROW: "once for the row", PIXEL: "at each pixel", LATE: "once the pixel is drawn"}
 KEPT, GONE, ZERO, UNKNOWN, HERE = "#cfe3d4", "#d8d8d8", "#c9b8dd", "#ffffff", "#b03a2e"
 MEANING = {
     "taps above: summed for the row": COLORS[ROW],
-    "taps beside: summed at the pixel": COLORS[PIXEL],
+    "taps in the row: summed at the pixel": COLORS[PIXEL],
     "kept, read by other pixels": KEPT,
     "zeros at both sides": ZERO,
     "no longer kept": GONE,
@@ -121,7 +121,7 @@ def box(axes: Axes, place: Place, texts: list[str], times: list[int]) -> None:
 
 
 def arrow(axes: Axes, start: Place, end: Place) -> None:
-    """Down to the next box; beside boxes that lie between; or across to the other column."""
+    """Down to the next box; past boxes that lie between; or across to the other column."""
     (x, y), (to_x, to_y), (width, height) = start, end, BOX
     style, a, b = "arc3", (x, y - height / 2), (to_x, to_y + height / 2)
     if x == to_x and y - to_y > 1:
@@ -204,7 +204,7 @@ def all_maps(axes: Axes, program: Program, layout: Layout, width: int) -> None:
     top = 0.0
     for number, name in names.items():
         rows, pad = layout.maps[number, [ROWS, PAD]].tolist()
-        brief = layout.maps[number, STEP] == 0
+        brief = layout.maps[number, ACROSS] == 0
         columns = 1 if brief else width + 2 * pad
         axes.add_patch(Rectangle((0, top), columns, rows, fc=KEPT, ec="#555555", lw=0.8))
         for line in range(1, rows):

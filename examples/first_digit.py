@@ -33,7 +33,7 @@ gallery.grid(digits.levels, 2)
 # %% [markdown]
 # ## Draw
 #
-# The model comes with the package. It is told which digit to draw. Each picture is drawn pixel by
+# The model comes with the package. It is given the digit to draw. Each picture is drawn pixel by
 # pixel from the top left: predict, draw a level, go on.
 
 # %%
@@ -65,8 +65,8 @@ print("bits of noise: ", of_noise.round().int().tolist())
 # %%
 known = torch.arange(28).view(28, 1) < 14
 several = digits.levels.repeat_interleave(4, 0)
-told = digits.labels.repeat_interleave(4)
-completed = npx.complete(model, several, known, condition=told, rng=rng)
+of_each = digits.labels.repeat_interleave(4)
+completed = npx.complete(model, several, known, condition=of_each, rng=rng)
 gallery.sheet(digits.levels, known, completed.unflatten(0, (-1, 4)), 2)
 
 # %% [markdown]

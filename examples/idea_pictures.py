@@ -147,10 +147,10 @@ def stacks_picture() -> Figure:
     convs = [op for op in model.lower().ops if op.name == "conv" and op.taps != ((0, 0),)]
     figure, axes = panels(3, 7.6, 2.7)
     upper = next(op for op in convs[2:] if min(row for row, _ in op.taps) < 0)
-    beside = next(op for op in convs[2:] if all(row == 0 for row, _ in op.taps))
+    left = next(op for op in convs[2:] if all(row == 0 for row, _ in op.taps))
     for place, title, op in (
         (axes[0], "a layer of the vertical stack", upper),
-        (axes[1], "a layer of the horizontal stack", beside),
+        (axes[1], "a layer of the horizontal stack", left),
     ):
         colors = [
             [PAST if (r - 2, c - 2) in op.taps else FUTURE for c in range(5)] for r in range(5)
@@ -172,14 +172,14 @@ def gate(axes: Axes) -> None:
 
 
 def condition_picture() -> Figure:
-    """One row: the same noise, told ten classes."""
+    """One row: the same noise, ten classes."""
     model = npx.load("mnist2-gated-class")
     figure, axes = panels(20, 9.2, 2.3, rows=2)
     for row, seed in enumerate((0, 1)):
         for digit in range(10):
             rng = torch.Generator().manual_seed(seed)
             found = npx.sample(model, 1, condition=torch.tensor([digit]), rng=rng)
-            image(axes[row * 10 + digit], found[0, 0], 2, f"told {digit}" if row == 0 else "")
+            image(axes[row * 10 + digit], found[0, 0], 2, f"class {digit}" if row == 0 else "")
     return figure
 
 

@@ -4,7 +4,7 @@
     python examples/seed_000.py --quick    tiny nets, 15 steps: seconds, and noise for digits
 
 What the document shows, in `runs/seed_000`: the context of a pixel (with the blind spot that the
-document does not speak of), samples, and samples class by class, told by x + W h before each
+document does not mention), samples, and samples class by class, by x + W h before each
 convolution. It also warns that batch norm breaks causality in training mode, so that figures of
 evaluation mode can be worse: the table says by how much, and `batch_norm_leak.py` counts why.
 """

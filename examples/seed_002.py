@@ -4,8 +4,8 @@
     python examples/seed_002.py --quick    tiny nets, 15 steps: seconds, and noise for digits
 
 What the document shows, in `runs/seed_002`: the blind spot of stacked masked 3x3 kernels, and that
-two stacks have none; the animation of samples during training at 4 levels; samples told their
-class, inside the gate and by a map s = m(h); and an auto-encoder whose decodings of one code vary.
+two stacks have none; the animation of samples during training at 4 levels; samples by class,
+in the gate and by a map s = m(h); and an auto-encoder whose decodings of one code vary.
 """
 
 from pathlib import Path
@@ -58,7 +58,7 @@ def main() -> None:
     model = train(AUTOENCODER, out, *(QUICK if quick else ()))
     reconstruct(model, *((2, 3) if quick else (10, 6)), out)
     scores(out, ANIMATED, *CONDITIONAL, AUTOENCODER)
-    print("the auto-encoder is told a code made from the image: its figure is no likelihood")
+    print("the auto-encoder is given a code made from the image: its figure is no likelihood")
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ def small_net(colors: str) -> npx.models.PixelModel:
 
 
 def join_all_colors(model: npx.models.PixelModel) -> npx.models.PixelModel:
-    """What the document says of mask B: all colors to all, in every layer behind the first."""
+    """What the document says of mask B: all colors to all, in every layer after the first."""
     for layer in [part for part in model.modules() if isinstance(part, MaskedConv2d)][1:]:
         layer.mask[:, :, -1, layer.side // 2] = 1
     return model

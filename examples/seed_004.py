@@ -3,8 +3,8 @@
     python examples/seed_004.py            4 x 8,600 steps of 128 images, 4 x 1,000 of 16
     python examples/seed_004.py --quick    the sets of shapes alone, tiny nets, 15 steps: seconds
 
-What the document shows, in `runs/seed_004`: for every set samples beside images of the set, and for
-each run its training and test loss, `RECIPE/curves.png`. What it does not: the bits per dimension
+What the document shows, in `runs/seed_004`: for every set samples and images of it, and for each
+run its training and test loss, `RECIPE/curves.png`. What it does not: the bits per dimension
 that dependent colors save, and the right class against a wrong one.
 """
 

@@ -45,9 +45,9 @@ def encode_chunk(levels):
 
 def small_archive():
     """All bytes of an archive of ten images in three chunks."""
-    stream, told, levels = io.BytesIO(), header(), images()
-    chunks = (encode_chunk(levels[told.images_in(chunk)]) for chunk in range(told.chunks))
-    write_archive(stream, told, chunks)
+    stream, head, levels = io.BytesIO(), header(), images()
+    chunks = (encode_chunk(levels[head.images_in(chunk)]) for chunk in range(head.chunks))
+    write_archive(stream, head, chunks)
     return stream.getvalue()
 
 
@@ -60,15 +60,15 @@ def read_images(data, *, fingerprint=FINGERPRINT):
 
 
 def read_chunk(archive, chunk):
-    told = archive.header
+    head = archive.header
     decoder = Decoder(archive.payload(chunk))
-    size = len(told.images_in(chunk)) * int(np.prod(told.shape))
+    size = len(head.images_in(chunk)) * int(np.prod(head.shape))
     if size > LARGEST:
         raise MemoryError("a forged header may ask for more than a test wants to decode")
     levels = decoder.decode(TABLE.repeat(size, axis=0))
     decoder.finish()
     archive.check_pixels(chunk, pixels_crc(levels))
-    return levels.reshape(-1, *told.shape)
+    return levels.reshape(-1, *head.shape)
 
 
 def with_checksum(head):

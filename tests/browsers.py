@@ -11,7 +11,7 @@ from browser import browsing, missing, serving
 
 __all__ = ["Watch", "browsing", "missing", "serving", "until"]
 REFUSED = "Failed to load resource: "
-"""How the browser itself speaks of refusals and failures, such as those that tests ask for."""
+"""How the browser itself reports refusals and failures, such as those that tests ask for."""
 
 
 class Watch:

@@ -13,7 +13,7 @@ SMALL = {"features": 6, "layers": 1, "side": 3}
 
 
 def make_models(folder):
-    """Models in a folder: those of `fixed`, one for colors, one for two, one told vectors."""
+    """Models in a folder: those of `fixed`, one for colors, one for two, one that takes vectors."""
     for name in fixed.MODELS:
         npx.save(fixed.model(name), folder / name)
     for name, shape, options in (
@@ -41,7 +41,7 @@ def draw(path, size, mode="L"):
 
 
 def class_folders():
-    """Five pictures of the levels of the model that is told labels, in three folders."""
+    """Five pictures of the levels of the model conditioned on labels, in three folders."""
     images = to_pixels(fixed.images("labels"), 7).numpy()
     for number, (image, name) in enumerate(zip(images, "acabb", strict=True)):
         Path("in", name).mkdir(parents=True, exist_ok=True)

@@ -51,7 +51,7 @@ def images(name: str) -> Tensor:
 
 
 def labels(name: str) -> Tensor | None:
-    """Labels of them, where the model is told labels."""
+    """Labels of them, where the model is conditioned on labels."""
     return torch.arange(IMAGES[name][0]) * 2 % 3 if name == "labels" else None
 
 

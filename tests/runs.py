@@ -97,7 +97,7 @@ def is_finite(model):
 
 
 def start(call, folder):
-    """Run a function of this module in a process of its own; it has a pipe to tell what it does.
+    """Run a function of this module in a process of its own; it has a pipe to report what it does.
 
     The processes are forked off one that has imported torch, which is most of the work of a start.
     """
@@ -120,14 +120,14 @@ def status(process):
 
 
 def train(folder, pipe=None):
-    """Begin, or go on, and tell each step."""
+    """Begin, or go on, and report each step."""
     begun = (folder / "resume" / "state.pt").exists()
-    tell = print if pipe is None else pipe.send
-    run(folder, resume=begun, on_progress=lambda progress: tell(progress.step))
+    report = print if pipe is None else pipe.send
+    run(folder, resume=begun, on_progress=lambda progress: report(progress.step))
 
 
 def train_until_disk_is_full(folder, pipe):
-    """From step 10 on no file can grow past 3000 bytes; tell the error."""
+    """From step 10 on no file can grow past 3000 bytes; report the error."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 
     def fill(progress):

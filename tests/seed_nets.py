@@ -134,7 +134,7 @@ class Net002(nn.Module):
 
 
 class Net004(nn.Module):
-    """Six 7x7 and two 1x1 convolutions, with V y behind each where there are classes."""
+    """Six 7x7 and two 1x1 convolutions, with V y after each where there are classes."""
 
     def __init__(self, features=64, side=7, wide=6, classes=0):
         super().__init__()

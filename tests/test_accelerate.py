@@ -94,10 +94,10 @@ def test_every_form_of_every_model_trains_by_the_gradients_of_its_plain_layers(n
 @pytest.mark.parametrize("name", WIDE)
 def test_wide_layers_of_every_model_are_fused(name, monkeypatch):
     calls = []
-    for room, fused in ((chains, "chain"), (stacks, "both_stacks"), (spectral, "convolve")):
-        plain = getattr(room, fused)
+    for module, fused in ((chains, "chain"), (stacks, "both_stacks"), (spectral, "convolve")):
+        plain = getattr(module, fused)
         monkeypatch.setattr(
-            room, fused, lambda *given, plain=plain, **how: calls.append(1) or plain(*given, **how)
+            module, fused, lambda *args, plain=plain, **how: calls.append(1) or plain(*args, **how)
         )
     model = model_of(name, levels=256)
     gradients(model, images(model))
@@ -271,7 +271,7 @@ def test_every_fused_class_is_one_of_the_library():
 
 
 AVX2 = "+avx2,+avx,+fma,+sse4.2,+sse4.1,+ssse3,+sse3,+sse2,+sse,+popcnt"
-KINDS = {"short registers": ("haswell", AVX2, 4), "no vectors to speak of": ("generic", "", 4)}
+KINDS = {"short registers": ("haswell", AVX2, 4), "no vectors": ("generic", "", 4)}
 
 
 def run(code: list[str], name: str, features: str, folder: str) -> str:
@@ -304,7 +304,7 @@ def test_kernels_are_right_in_code_for_other_processors(kind, tmp_path):
 def test_fit_accelerates_unless_asked_not_to(wanted, monkeypatch):
     calls, fused = [], stacks.both_stacks
     monkeypatch.setattr(
-        stacks, "both_stacks", lambda *given, **how: calls.append(1) or fused(*given, **how)
+        stacks, "both_stacks", lambda *args, **how: calls.append(1) or fused(*args, **how)
     )
     data = load_data("digits")
     model = build("gated-pixelcnn", shape=data.shape, levels=17, **WIDE["gated-pixelcnn"])

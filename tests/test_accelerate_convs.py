@@ -62,7 +62,7 @@ def test_values_and_gradients_are_those_of_torch_in_float64(name, monkeypatch):
     model, x, embedding = model_of(name)
     calls, chain = [], chains.chain
     monkeypatch.setattr(
-        chains, "chain", lambda *given, **how: calls.append(1) or chain(*given, **how)
+        chains, "chain", lambda *args, **how: calls.append(1) or chain(*args, **how)
     )
     back = torch.randn(x.shape, generator=torch.Generator().manual_seed(2))
     found = outcome(model, x, embedding, back)
@@ -82,7 +82,7 @@ def test_what_comes_between_convolutions_splits_a_block(name, monkeypatch):
     monkeypatch.setattr(
         chains,
         "chain",
-        lambda x, taps, *given, **how: counts.append(len(taps)) or chain(x, taps, *given, **how),
+        lambda x, taps, *args, **how: counts.append(len(taps)) or chain(x, taps, *args, **how),
     )
     model, x, embedding = model_of(name)
     outcome(model, x, embedding)
@@ -196,7 +196,7 @@ def test_a_lone_convolution_has_values_and_gradients_of_float64(name, asked, mon
     back = torch.randn(2, outputs, 9, 5)
     calls, chain = [], chains.chain
     monkeypatch.setattr(
-        chains, "chain", lambda *given, **how: calls.append(1) or chain(*given, **how)
+        chains, "chain", lambda *args, **how: calls.append(1) or chain(*args, **how)
     )
 
     def found(x: torch.Tensor) -> list[torch.Tensor]:

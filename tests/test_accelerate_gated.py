@@ -73,7 +73,7 @@ def test_values_and_gradients_are_those_of_torch_in_float64(name, place, monkeyp
     monkeypatch.setattr(
         stacks,
         "both_stacks",
-        lambda *given, **how: calls.append(1) or fused(*given, **how),
+        lambda *args, **how: calls.append(1) or fused(*args, **how),
     )
     found = outcome(layer, read, embedding)
     assert len(calls) == (0 if (name, place) == ("class as input", "first") else 1)

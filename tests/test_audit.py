@@ -59,7 +59,7 @@ def test_an_untrained_model_is_audited_by_weights_drawn_anew():
     assert run_audit(model, probes=2).sees[1:].any(1).all()
 
 
-def test_a_leak_behind_relus_that_are_off_is_found():
+def test_a_leak_through_relus_that_are_off_is_found():
     """All ReLUs of the first layer are off: the model's own weights hide what the net can see."""
     model = models.build("pixelcnn", shape=(1, 4, 4), levels=2, features=8, layers=1, side=3)
     torch.nn.init.normal_(model.last.weight)

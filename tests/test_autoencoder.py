@@ -93,10 +93,10 @@ def test_it_learns_to_listen(trained):
     assert found.listens
 
 
-def test_a_likelihood_says_that_it_is_given_a_code_of_the_image(trained):
+def test_a_likelihood_says_that_it_is_conditioned_on_a_code_of_the_image(trained):
     text = "a code of 3 numbers made from the image itself, which is not counted"
     found = npx.evaluate(*trained)
-    assert found.given == text
+    assert found.conditioned_on == text
     assert str(found).endswith(f"given {text})")
 
 
@@ -106,7 +106,7 @@ def test_codes_decode_to_their_pattern(trained):
     assert (drawn == PATTERNS).double().mean() > 0.95
 
 
-def test_a_code_given_twice_gives_two_images():
+def test_one_code_makes_two_images():
     model = disturb(make_model())
     codes = model.codes(images(1)).detach().expand(4, -1)
     once, again, other = draw(model, codes, 0), draw(model, codes, 0), draw(model, codes, 1)
@@ -179,7 +179,7 @@ def test_a_completion_knows_nothing_of_what_was_erased(trained):
     assert torch.equal(made[0][:, :, :2].long(), first[:, :, :2])
 
 
-def test_a_completion_takes_a_code_that_is_given(trained):
+def test_a_completion_takes_a_code_as_its_condition(trained):
     model, part = trained
     nothing = torch.zeros(SHAPE, dtype=torch.bool)
     codes = model.codes(part.levels[:4].long()).detach().repeat(10, 1)

@@ -299,7 +299,7 @@ def test_a_pixel_drawn_while_inspecting_changes_the_bits(page, address):
     browsers.until(lambda: place.get_by_text("bits in all").first.inner_text() != before)
 
 
-def test_figures_given_a_code_say_that_it_is_not_counted(page, address):
+def test_figures_that_depend_on_a_code_say_that_it_is_not_counted(page, address):
     code = "a code of 16 numbers made from the image itself"
     place = show(page, address, "inspect", ENCODER)
     wait_for_image(place)

@@ -31,7 +31,7 @@ PLACE = record.Place("a machine", "2.0", "0123abc")
 def measured(nats=1.0, **changes):
     found = Measured(
         nats=nats, standard_error=0.1, bits_per_dim=0.1, n=10, protocol="dynamic",
-        data="mnist/test", given="nothing", command="c", minutes=1.0, images=9,
+        data="mnist/test", conditioned_on="nothing", command="c", minutes=1.0, images=9,
         hardware="a machine", torch="2.0",
     )  # fmt: skip
     return replace(found, **changes)

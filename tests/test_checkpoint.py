@@ -110,10 +110,10 @@ def test_names_on_disk_are_those_of_the_first_models(tmp_path):
     found = [
         name for name in load_file(tmp_path / "gated" / checkpoint.WEIGHTS) if "layers" in name
     ]
-    rooms = ["first.hears_h", "first.hears_v", "first.hears_link", "first.hears_skip"]
+    places = ["first.hears_h", "first.hears_v", "first.hears_link", "first.hears_skip"]
     each = [
-        f"{room}.{at}"
-        for room in [*rooms, "hears_squash"]
+        f"{place}.{at}"
+        for place in [*places, "hears_squash"]
         for at in ("behind.layers.0", "before.layers.1")
     ]
     last = ["last_after.layers.0", "last_before.layers.1"]

@@ -31,8 +31,8 @@ def likelihoods(model, levels):
 
 def test_probabilities_are_those_of_bayes():
     model, levels = make_model(), images()
-    given = likelihoods(model, levels)
-    expected = given / given.sum(1, keepdim=True)
+    of_class = likelihoods(model, levels)
+    expected = of_class / of_class.sum(1, keepdim=True)
     assert expected.std(1).min() > 1e-3  # the classes differ
     torch.testing.assert_close(classify(model, levels), expected)
 
@@ -73,7 +73,7 @@ def test_the_mode_of_the_model_is_left_as_it_was():
     assert model.training
 
 
-def test_a_model_that_may_be_told_nothing_is_asked_for_its_classes_only():
+def test_a_model_that_may_lack_a_label_is_asked_for_its_classes_only():
     model = make_model(condition=ClassCondition(3, dropout=0.5))
     assert classify(model, images()).shape == (7, 3)
 
@@ -104,7 +104,7 @@ def test_a_model_that_knows_no_classes_is_refused(condition, text):
     ],
     ids=["list", "length", "negative", "nan", "infinite", "zeros"],
 )
-def test_a_prior_that_cannot_be_meant_is_refused(prior, error, text):
+def test_an_invalid_prior_is_refused(prior, error, text):
     with pytest.raises(error, match=text):
         classify(make_model(), images(), prior=prior)
 

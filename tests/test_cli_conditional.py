@@ -56,7 +56,7 @@ def write_deaf(folder):
             if isinstance(part, Injection):
                 for weight in part.parameters():
                     weight.zero_()
-    npx.save(model, folder / "deaf", data={"name": "digits"})
+    npx.save(model, folder / "ignoring", data={"name": "digits"})
 
 
 @pytest.fixture
@@ -195,7 +195,7 @@ def test_evaluation_classifies_and_says_that_the_model_listens(made, run):
     assert status == 0
     assert figures.endswith("given labels (B,), 0..9)")
     assert health == f"health (179 images): {npx.health(model, test)}"
-    assert "told nothing" in health
+    assert "with none" in health
     assert "IGNORES" not in health
     hits = (npx.classify(model, test.levels).argmax(1) == test.labels).double().mean().item()
     assert hits > 0.5  # chance is 0.1
@@ -227,10 +227,10 @@ def test_a_single_image_has_no_standard_error_and_no_health(run):
 
 
 def test_a_model_that_ignores_its_condition_is_named(run):
-    status, out, _ = run("evaluate", "deaf")
+    status, out, _ = run("evaluate", "ignoring")
     assert status == 0
     assert out[1].endswith(": the model IGNORES its condition")
-    assert json.loads(run("evaluate", "deaf", "--json")[1][0])["health"]["listens"] is False
+    assert json.loads(run("evaluate", "ignoring", "--json")[1][0])["health"]["listens"] is False
 
 
 def test_images_of_one_class_cannot_tell_whether_a_model_listens(made):
@@ -245,7 +245,7 @@ def test_an_auto_encoder_has_its_three_figures(run):
     assert status == 0
     assert out[0].endswith("image itself, which is not counted)")
     assert out[1].startswith("health (179 images, codes not counted): ")
-    assert "told nothing" in out[1]
+    assert "with none" in out[1]
     assert "IGNORES" not in out[1]
 
 

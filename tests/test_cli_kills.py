@@ -56,7 +56,7 @@ def test_whatever_is_killed_under_torchrun_the_run_resumes_to_the_same_bits(tmp_
         status, _, own = ended(torchrun)  # waits for whoever has its pipes: none is left behind
         assert status != 0
         assert ["lost touch with the other" in line for line in own] == [True] * len(own)
-        assert len(own) <= (victim != "torchrun")  # torchrun may end the other before it speaks
+        assert len(own) <= (victim != "torchrun")  # torchrun may end the other before it prints
         assert 0 < runs.resume_step(out) < 240
     assert ended(launch(2, out, "--resume", *STEPS))[0] == 0
     assert runs.outcome(out) == runs.outcome(tmp_path / "whole")

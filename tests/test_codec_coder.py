@@ -159,7 +159,7 @@ def test_spans_of_all_widths_may_stand_in_one_batch():
 
 
 def tables_around_a_half(count):
-    """Tables of three levels whose middle holds 1/2 each time: two parts beside the boundary."""
+    """Tables of three levels whose middle holds 1/2 each time: two parts from the boundary."""
     coder, tables = ReferenceEncoder(), []
     for _ in range(count):
         half = 1 << (32 * coder.digits - 1)
@@ -170,7 +170,7 @@ def tables_around_a_half(count):
 
 
 def test_a_carry_runs_through_many_words():
-    # Only the last symbol tells 0.0111... from 0.1000...
+    # Only the last symbol distinguishes 0.0111... from 0.1000...
     tables = tables_around_a_half(100)
     tables[-1] = [1, PARTS - 2, 1]
     starts = []
@@ -259,7 +259,7 @@ def test_an_exception_of_the_library_is_one_error(monkeypatch, error, way):
         getattr(coder, way)(*arguments)
 
 
-def test_a_table_a_part_short_given_to_constriction_alone_goes_wrong_unseen():
+def test_a_table_a_part_short_passed_to_constriction_alone_goes_wrong_unseen():
     """The planted fault: why the sum is checked."""
     right = np.array([[3, 5, PARTS - 8]], np.uint32)
     family = constriction.stream.model.Categorical(perfect=False)

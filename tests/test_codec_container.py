@@ -75,14 +75,14 @@ def test_an_archive_may_start_within_a_stream():
 
 @pytest.mark.parametrize("count", [0, 1, 4, 5], ids=str)
 def test_any_count_of_images_has_its_chunks(count):
-    told = header(images=count)
-    assert [image for chunk in range(told.chunks) for image in told.images_in(chunk)] == list(
+    head = header(images=count)
+    assert [image for chunk in range(head.chunks) for image in head.images_in(chunk)] == list(
         range(count)
     )
     stream = io.BytesIO()
-    write_archive(stream, told, [(b"x", 7)] * told.chunks)
+    write_archive(stream, head, [(b"x", 7)] * head.chunks)
     stream.seek(0)
-    assert open_archive(stream).index == (Entry(1, 0x8CDC1683, 7),) * told.chunks
+    assert open_archive(stream).index == (Entry(1, 0x8CDC1683, 7),) * head.chunks
 
 
 @pytest.mark.parametrize(
@@ -105,9 +105,9 @@ def test_the_header_of_ten_thousand_images_is_far_below_a_kibibyte():
 
 def test_memory_stays_flat_however_many_chunks(tmp_path):
     def peak(chunks):
-        told = header(images=4 * chunks)
+        head = header(images=4 * chunks)
         tracemalloc.start()
-        write_archive(tmp_path / "a.npx", told, ((os.urandom(10_000), 0) for _ in range(chunks)))
+        write_archive(tmp_path / "a.npx", head, ((os.urandom(10_000), 0) for _ in range(chunks)))
         with (tmp_path / "a.npx").open("rb") as stream:
             assert open_archive(stream).damaged() == []
         found = tracemalloc.get_traced_memory()[1]

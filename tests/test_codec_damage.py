@@ -146,7 +146,7 @@ def test_bytes_of_a_chunk_that_fit_their_checksum_but_not_the_pixels_are_refused
 
 
 @pytest.mark.parametrize("lost", range(3))
-def test_chunks_beside_a_damaged_one_are_saved(lost):
+def test_chunks_next_to_a_damaged_one_are_saved(lost):
     data = bytearray(WHOLE)
     data[ARCHIVE.starts[lost]] ^= 1
     archive = open_archive(io.BytesIO(bytes(data)))
@@ -233,7 +233,7 @@ def damage(count, seed):
         except MemoryError:
             tally["larger"] += 1
             continue
-        # With forged checksums a header may tell another shape of the same pixels, no other pixels.
+        # With forged checksums a header may give another shape of the same pixels, no other pixels.
         assert (found.ravel() == images().ravel()).all()
         assert data == WHOLE or number % 2
         tally["same" if data == WHOLE else "other header"] += 1

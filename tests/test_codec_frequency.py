@@ -88,7 +88,7 @@ def test_no_level_takes_more_bits_than_the_leak(row):
 
 @law
 @given(st.integers(0, 2**32 - 1), st.sampled_from([2, 3, 256, 1000]))
-def test_rows_do_not_depend_on_the_rows_beside_them(seed, levels):
+def test_rows_do_not_depend_on_their_neighbours(seed, levels):
     weights = np.random.default_rng(seed).exponential(size=(5, levels)) ** 4
     together = frequencies(weights)
     assert (together == [one(row) for row in weights]).all()

@@ -84,7 +84,7 @@ def salvaged(name, data):
     return found
 
 
-def test_images_beside_a_damaged_chunk_are_saved():
+def test_images_next_to_a_damaged_chunk_are_saved():
     starts = READ["labels"].starts
     assert list(salvaged("labels", flipped(WHOLE["labels"], 8 * starts[1]))) == [0, 1, 4]
     assert list(salvaged("labels", WHOLE["labels"][: starts[2] + 1])) == [0, 1, 2, 3]
@@ -225,7 +225,7 @@ def fuzz(count, seed):
 
 
 def same_pixels(found, expected):
-    """With forged checksums a header may tell another shape of the same pixels, no others."""
+    """With forged checksums a header may give another shape of the same pixels, no others."""
     return torch.equal(found.flatten().long(), expected.flatten())
 
 

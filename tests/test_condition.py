@@ -45,7 +45,7 @@ def test_a_window_cuts_maps_and_leaves_vectors():
     assert cut[0, 0].tolist() == [[8, 9, 10], [14, 15, 16]]
 
 
-def test_several_conditions_are_given_in_a_tuple():
+def test_several_conditions_come_as_a_tuple():
     both = conditioner(ClassCondition(3), VectorCondition(2))
     embedding = both((torch.tensor([1]), torch.tensor([[5.0, 6.0]])), 1)
     assert [part.flatten().tolist() for part in embedding.parts] == [[0, 1, 0], [5, 6]]

@@ -23,7 +23,6 @@ def test_no_function_takes_many_parameters():
     assert COUNTS["crowded_functions"]() == []
 
 
-@MOVING
 def test_words_that_were_replaced_are_gone():
     found = [f"{hit.place}: {hit.word} -> {hit.now}" for hit in COUNTS["hits"]()]
     assert not found, "\n" + "\n".join(found)

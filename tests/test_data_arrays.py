@@ -1,4 +1,4 @@
-"""`.npy` files: shapes, levels or pixels, labels beside; and what is refused."""
+"""`.npy` files: shapes, levels or pixels, labels in a file of their own; and what is refused."""
 
 import numpy as np
 import pytest

@@ -15,7 +15,7 @@ def code(color):
 
 @pytest.fixture
 def mnist(monkeypatch):
-    """A stand-in for MNIST: half ink, half paper; the label tells which image it is."""
+    """A stand-in for MNIST: half ink, half paper; the label says which image it is."""
     pixels = torch.tensor([0, 255], dtype=torch.uint8).view(1, 1, 1, 2).repeat(6000, 1, 1, 1)
     parts = (Images(pixels, torch.arange(6000)), Images(pixels[:100], torch.arange(100)))
     monkeypatch.setattr(source, "read_mnist", lambda: parts)

@@ -18,7 +18,7 @@ from nextpixel.data.splits import (
 
 
 def numbered(count):
-    """Images of one pixel whose label tells which they are."""
+    """Images of one pixel whose label says which they are."""
     return Images(
         (torch.arange(count) % 256).to(torch.uint8).view(-1, 1, 1, 1), torch.arange(count)
     )

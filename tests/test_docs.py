@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -51,13 +52,27 @@ def test_the_reference_has_every_public_name(name, pages):
     assert f".{name}\n" in page or f"npx.{name}`" in page
 
 
-def test_the_reference_has_every_module(pages):
-    package = Path(nextpixel.__file__).parent
-    files = [path for path in package.rglob("*.py") if not path.stem.startswith("_")]
-    text = "\n".join(pages.values())
-    for path in files:
-        name = ".".join(path.relative_to(package.parent).with_suffix("").parts)
-        assert f"::: {name}\n" in text, f"docs/pages.py has no place for {name}"
+def test_the_reference_has_the_public_parts_and_no_other(pages):
+    script, package = from_docs("pages"), Path(nextpixel.__file__).parent
+    listed = {part for _, parts in script.GROUPS.values() for part in parts}
+    files = [path for path in package.iterdir() if not path.stem.startswith("_")]
+    parts = {path.stem for path in files if path.suffix == ".py" or (path / "__init__.py").exists()}
+    assert {part for part in listed if "." not in part} | set(script.INNER) == parts
+    assert not listed & set(script.INNER)
+    shown = re.findall(r"^::: nextpixel\.(\S+)$", "\n".join(pages.values()), re.MULTILINE)
+    inner = [name for name in shown if name.split(".")[0] in script.INNER]
+    assert set(inner) == {part for part in listed if "." in part}
+
+
+def test_the_reference_has_every_name_that_a_part_exports(pages):
+    script = from_docs("pages")
+    for name, (_, parts) in script.GROUPS.items():
+        shown = re.findall(r"members: \[(.*)\]", pages[f"reference/{name}.md"])
+        names = {name for line in shown for name in line.split(", ")}
+        packages = [
+            part for part in parts if hasattr(import_module(f"nextpixel.{part}"), "__path__")
+        ]
+        assert names == {name for part in packages for name in script.public_names(part)}
 
 
 def test_the_reference_has_every_command(pages):

@@ -9,7 +9,8 @@ import pytest
 FOLDER = Path(__file__).parents[1] / "examples"
 DEMO = FOLDER / "demo.py"  # has a test of its own, below
 NO_SCRIPTS = {FOLDER / "browser.py", FOLDER / "common.py"}
-EXAMPLES = sorted({*FOLDER.glob("*.py")} - {DEMO} - NO_SCRIPTS)
+IMPORT = FOLDER / "import_seed.py"  # needs weights: tests/test_import_seed.py runs it
+EXAMPLES = sorted({*FOLDER.glob("*.py")} - {DEMO, IMPORT} - NO_SCRIPTS)
 
 
 @pytest.mark.slow

@@ -211,7 +211,7 @@ def test_a_head_is_made_by_its_name():
         make_head("bernouli", 2)
 
 
-def test_a_name_is_given_to_one_head_only():
+def test_a_name_belongs_to_one_head_only():
     class Other(CategoricalHead):
         name = "bernoulli"
 

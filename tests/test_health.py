@@ -21,7 +21,7 @@ def images(labels):
     return Split("stripes/test", pixels.contiguous(), labels, 2, "levels", 0)
 
 
-def teller(*, classes=2, dropout=0.0):
+def parity_model(*, classes=2, dropout=0.0):
     """A model that says of every pixel the parity of the label; being wrong costs 4 nats and more.
 
     Its two features are the two parities, as the label gives them; its output, the log odds of
@@ -30,12 +30,12 @@ def teller(*, classes=2, dropout=0.0):
     condition = ClassCondition(classes, dropout=dropout)
     sizes = {"features": 2, "layers": 1, "side": 3, "pointwise": 0}
     model = build("pixelcnn", shape=SHAPE, levels=2, condition=condition, **sizes)
-    (heard,) = (layer for part in injections(model) for layer in part.layers.values())
+    (embedding,) = (layer for part in injections(model) for layer in part.layers.values())
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.zero_()
         for label in range(classes):
-            heard.weight[label % 2, label] = 4.0
+            embedding.weight[label % 2, label] = 4.0
         model.last.weight.copy_(torch.tensor([-1.0, 1.0])[None, :, None, None])
     return model
 
@@ -44,7 +44,7 @@ def injections(model):
     return [part for part in model.modules() if isinstance(part, Injection)]
 
 
-def deafen(model):
+def without_conditions(model):
     with torch.no_grad():
         for part in injections(model):
             for weight in part.parameters():
@@ -53,59 +53,59 @@ def deafen(model):
 
 
 def test_a_model_that_listens_is_found_to():
-    found = health(teller(), images([0, 1] * 5))
+    found = health(parity_model(), images([0, 1] * 5))
     assert found.listens
     assert found.right < 1 < found.shuffled
     assert "IGNORES" not in str(found)
 
 
 @pytest.mark.parametrize("name", ["pixelcnn", "residual-pixelcnn", "gated-pixelcnn"])
-def test_a_model_whose_conditions_weigh_nothing_is_found_deaf(name):
+def test_a_model_whose_conditions_weigh_nothing_is_found_to_ignore_them(name):
     model = disturb(build(name, shape=SHAPE, levels=2, condition=ClassCondition(2)))
-    found = health(deafen(model), images([0, 1] * 5))
+    found = health(without_conditions(model), images([0, 1] * 5))
     assert found.right == found.shuffled
     assert not found.listens
     assert str(found).endswith(": the model IGNORES its condition")
 
 
-def test_being_told_nothing_costs_the_known_nats():
-    found = health(teller(dropout=0.5), images([0, 1] * 5))
+def test_no_condition_costs_the_known_nats():
+    found = health(parity_model(dropout=0.5), images([0, 1] * 5))
     assert found.none == pytest.approx(36 * torch.tensor(2.0).log().item())
     assert found.right < found.none < found.shuffled
 
 
-def test_a_model_that_must_be_told_has_no_third_figure():
-    found = health(teller(), images([0, 1] * 5))
+def test_a_model_that_needs_its_condition_has_no_third_figure():
+    found = health(parity_model(), images([0, 1] * 5))
     assert found.none is None
-    assert "told nothing" not in str(found)
+    assert "with none" not in str(found)
 
 
 @pytest.mark.parametrize("labels", [[0] * 20 + [1] * 20, [0, 1] * 20, [0, 0, 1, 1] * 10])
 def test_the_order_of_the_images_does_not_matter(labels):
-    found = health(teller(), images(labels))
-    share = found.shuffled / (36 * 4)  # of images that were told the other parity
+    found = health(parity_model(), images(labels))
+    share = found.shuffled / (36 * 4)  # of images that got the other parity
     assert share == pytest.approx(0.5, abs=0.25)
 
 
 @pytest.mark.parametrize("count", [2, 3, 10])
-def test_no_image_is_told_its_own_and_none_is_told_twice(monkeypatch, count):
-    model, told = teller(classes=count), []
+def test_no_image_gets_its_own_condition_and_none_is_used_twice(monkeypatch, count):
+    model, seen = parity_model(classes=count), []
     take = model.log_prob
 
     def listen(levels, labels):
-        told.append(labels)
+        seen.append(labels)
         return take(levels, labels)
 
     monkeypatch.setattr(model, "log_prob", listen)
     assert health(model, images(list(range(count)))).n == count
-    right, shuffled = told
+    right, shuffled = seen
     assert (right != shuffled).all()
     assert torch.equal(shuffled.sort().values, right)
 
 
 def test_the_figures_can_be_repeated():
     some = images([0, 0, 1, 1, 0, 1, 1, 1] * 10)
-    assert len({health(teller(), some) for _ in range(4)}) == 1
+    assert len({health(parity_model(), some) for _ in range(4)}) == 1
 
 
 def test_a_model_that_makes_its_own_codes_needs_no_labels():
@@ -133,7 +133,7 @@ def test_the_figures_are_plain_values():
 def test_the_line_names_all_figures():
     text = str(Health(right=1.0, shuffled=1.25, none=2.0, n=4))
     assert text == (
-        "1.00 nats per image told right, 1.25 told of another image, 2.00 told nothing"
+        "1.00 nats per image with the right condition, 1.25 with another image's, 2.00 with none"
         ": the model IGNORES its condition"
     )
 

@@ -56,8 +56,8 @@ def test_the_mean_of_a_float32_model_is_taken_in_float64(model, levels):
 def test_figures_by_hand(monkeypatch):
     # Surprises of 2, 4 and 9 nats: mean 5, deviations -3, -1 and 4, variance 26 / 2.
     model = npx.build("pixelcnn", shape=(1, 2, 3), levels=2, features=2, layers=1)
-    given = torch.tensor([-2.0, -4.0, -9.0])
-    monkeypatch.setattr(model, "log_prob", lambda batch, _=None: given[: len(batch)])
+    log_probs = torch.tensor([-2.0, -4.0, -9.0])
+    monkeypatch.setattr(model, "log_prob", lambda batch, _=None: log_probs[: len(batch)])
     found = npx.evaluate(model, torch.zeros(3, 1, 2, 3, dtype=torch.int64))
     assert found.nats == 5
     assert found.standard_error == pytest.approx(math.sqrt(13 / 3), rel=1e-15)
@@ -146,7 +146,7 @@ def test_an_evaluation_is_one_line_for_people():
 
 def test_an_evaluation_is_plain_values_for_programs():
     values = json.loads(json.dumps(EXAMPLE.as_dict(), allow_nan=False))
-    assert Evaluation(**values) == EXAMPLE
+    assert Evaluation(conditioned_on=values.pop("given"), **values) == EXAMPLE
 
 
 def test_no_images_are_refused(model, levels):

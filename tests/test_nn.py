@@ -76,7 +76,7 @@ def test_a_layer_without_bias_has_none():
     assert set(MaskedConv2d(1, 1, 3, sees_self=True, bias=False).state_dict()) == {"weight"}
 
 
-def test_first_weights_keep_the_variance_behind_a_relu():
+def test_first_weights_keep_the_variance_after_a_relu():
     torch.manual_seed(0)
     layer = MaskedConv2d(64, 64, 5, sees_self=True)
     response = layer(torch.randn(8, 64, 16, 16).relu())[..., 4:, 4:-4]

@@ -53,14 +53,14 @@ def work(_):
     ("path", "kind"),
     [("/api/sample", "application/json"), ("/api/upload", "multipart/form-data; boundary=x")],
 )
-def test_a_request_that_never_comes_whole_is_given_up(path, kind):
+def test_a_request_that_never_comes_whole_is_abandoned(path, kind):
     app = create_app(Catalog(), limits=replace(LIMITS, read_seconds=BRIEF))
     start, body = ask(app, scope(path, content_type=kind), never)
     assert start["status"] == 408
     assert "did not come whole in time" in json.loads(body["body"])["detail"]
 
 
-def test_an_answer_that_is_not_taken_is_given_up():
+def test_an_answer_that_is_not_taken_is_abandoned():
     app = create_app(Catalog(), limits=replace(LIMITS, send_seconds=BRIEF))
     assert ask(app, scope("/api/queue", "GET"), never, never) == []
 

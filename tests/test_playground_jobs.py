@@ -168,7 +168,7 @@ def test_the_nats_of_the_parts_add_up(client):
     assert kept["images"]["data"] == asked["image"]["data"]
 
 
-def test_an_autoencoder_completes_given_the_code_of_the_known_pixels(client, folders):
+def test_an_autoencoder_completes_from_the_code_of_the_known_pixels(client, folders):
     levels, known = torch.randint(0, 17, (1, 1, 8, 8), generator=seeded(0)), np.ones((8, 8), bool)
     known[4:] = False
     asked = {"model": "autoencoder", "image": image(levels[0], 17), "known": text(known), "seed": 3}
@@ -257,7 +257,7 @@ def test_a_model_with_a_condition_that_no_page_can_give_is_not_scored(client):
     refused(client.post("/api/score", json=asked), 422, "model", "cannot be used here")
 
 
-def test_a_score_given_a_class_needs_one(client):
+def test_a_score_under_a_class_needs_one(client):
     asked = {"model": "labelled", "image": image(np.zeros((1, 6, 5)), 2)}
     refused(client.post("/api/score", json=asked), 422, "label", "must be given", "0..2")
 

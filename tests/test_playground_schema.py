@@ -1,4 +1,4 @@
-"""Requests made up from the description of the addresses get answers that it tells of."""
+"""Requests made up from the description of the addresses get answers that it describes."""
 
 import subprocess
 import sys

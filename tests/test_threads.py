@@ -1,4 +1,4 @@
-"""Lanes share out work and change nothing else."""
+"""Threads share out work and change nothing else."""
 
 import threading
 
@@ -32,11 +32,11 @@ def levels(count: int) -> torch.Tensor:
     return torch.randint(0, 3, (count, 1, 5, 5), generator=torch.Generator().manual_seed(1))
 
 
-def test_each_lane_runs_torch_on_one_core_and_outcomes_keep_their_order():
+def test_each_thread_runs_torch_on_one_core_and_outcomes_keep_their_order():
     meet = threading.Barrier(2, timeout=10)
 
     def job(item: int) -> tuple[int, int, str]:
-        meet.wait()  # both lanes are at work at once
+        meet.wait()  # both threads are at work at once
         return item, torch.get_num_threads(), threading.current_thread().name
 
     done = list(Threads(2).map(job, range(4)))
@@ -45,18 +45,18 @@ def test_each_lane_runs_torch_on_one_core_and_outcomes_keep_their_order():
     assert len({name for _, _, name in done}) == 2
 
 
-def test_one_lane_works_in_place():
+def test_one_thread_works_in_place():
     name = threading.current_thread().name
     assert list(Threads(1).map(lambda _: threading.current_thread().name, [0])) == [name]
 
 
-def test_an_error_in_a_lane_reaches_the_caller():
+def test_an_error_in_a_thread_reaches_the_caller():
     with pytest.raises(ZeroDivisionError):
         list(Threads(2).map(lambda item: 1 // item, [1, 0]))
 
 
 @pytest.mark.parametrize("count", [1, 2, 7])
-def test_the_gradient_of_two_lanes_is_that_of_one_pass(two_threads, count):
+def test_the_gradient_of_two_threads_is_that_of_one_pass(two_threads, count):
     model, batch = tiny(), levels(count)
     nats = Gradient(model).set(batch)
     found = [parameter.grad.clone() for parameter in model.parameters()]
@@ -73,7 +73,7 @@ def test_a_model_with_batch_norm_sees_its_batch_as_a_whole(two_threads):
     assert Gradient(tiny(batch_norm=True)).threads.count == 1
 
 
-def test_scores_and_samples_do_not_depend_on_the_number_of_lanes(two_threads):
+def test_scores_and_samples_do_not_depend_on_the_number_of_threads(two_threads):
     model = tiny()
     draw = [sample(model, 5, rng=torch.Generator().manual_seed(0))]
     score = [evaluate(model, levels(9), batch_size=2).nats]

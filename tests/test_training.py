@@ -1,4 +1,4 @@
-"""`fit` learns what can be learnt, keeps the best weights, and tells what it did."""
+"""`fit` learns what can be learnt, keeps the best weights, and reports what it did."""
 
 import math
 from dataclasses import replace

@@ -60,17 +60,17 @@ def train(model, data=None, *, out=None, condition_of=None, **changes):
 
 def conditions(model, monkeypatch, **changes):
     """Conditions that a model is given in training, and the images they belong to: two lists."""
-    read, seen, forward = [], [], type(model).forward
+    received, seen, forward = [], [], type(model).forward
 
     def note(self, levels, condition=None):
         if self.training:
-            read.append(condition)
+            received.append(condition)
             seen.append(levels)
         return forward(self, levels, condition)
 
     monkeypatch.setattr(type(model), "forward", note)
     train(model, **changes)
-    return read, seen
+    return received, seen
 
 
 def half_size(levels, labels):
@@ -95,16 +95,16 @@ def weights(model):
 
 
 def test_each_image_is_conditioned_on_its_own_label(monkeypatch):
-    read, seen = conditions(make_model(condition=labels()), monkeypatch)
-    assert len(read) == 12
-    for label, levels in zip(read, seen, strict=True):
+    received, seen = conditions(make_model(condition=labels()), monkeypatch)
+    assert len(received) == 12
+    for label, levels in zip(received, seen, strict=True):
         assert torch.equal(label, levels[:, 0, 0, 0])  # the class is the color of the image
 
 
 def test_the_configured_share_of_labels_is_hidden_anew_each_step(monkeypatch):
     model, steps = make_model(condition=labels(0.3)), {"steps": 200, "validate_every": 200}
-    read, _ = conditions(model, monkeypatch, **steps)
-    hidden = torch.stack(read) == -1
+    received, _ = conditions(model, monkeypatch, **steps)
+    hidden = torch.stack(received) == -1
     share = hidden.double().mean().item()
     assert abs(share - 0.3) < 5 * (0.3 * 0.7 / hidden.numel()) ** 0.5
     assert len({tuple(row) for row in hidden.tolist()}) > 50
@@ -118,9 +118,9 @@ def test_nothing_is_hidden_from_what_is_measured():
     assert result.best_nats == pytest.approx(nats, rel=1e-6)
 
 
-def test_an_unconditional_model_has_no_condition(monkeypatch):
-    read, _ = conditions(make_model(), monkeypatch)
-    assert read == [None] * 12
+def test_an_unconditional_model_receives_no_condition(monkeypatch):
+    received, _ = conditions(make_model(), monkeypatch)
+    assert received == [None] * 12
 
 
 def test_a_class_that_says_all_makes_images_cheaper():
@@ -157,7 +157,7 @@ def test_a_map_from_a_hook_makes_images_cheaper():
     assert npx.evaluate(model, data.test, maps.flip(0)).nats > nats + 5
 
 
-def test_a_hook_receives_int64_levels_and_labels_in_training_and_in_measuring():
+def test_a_hook_gets_int64_levels_and_labels_in_training_and_in_measuring():
     kinds = set()
 
     def hook(levels, labels):
@@ -171,8 +171,8 @@ def test_a_hook_receives_int64_levels_and_labels_in_training_and_in_measuring():
 
 def test_a_hook_wins_over_the_labels(monkeypatch):
     model = make_model(condition=labels())
-    read, seen = conditions(model, monkeypatch, condition_of=lambda _, labels: 1 - labels)
-    assert torch.equal(read[0], 1 - seen[0][:, 0, 0, 0])
+    received, seen = conditions(model, monkeypatch, condition_of=lambda _, labels: 1 - labels)
+    assert torch.equal(received[0], 1 - seen[0][:, 0, 0, 0])
 
 
 # Dropout

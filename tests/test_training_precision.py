@@ -20,11 +20,11 @@ def seen_types(monkeypatch):
     found = {"network": set(), "head": set()}
     predict = PixelModel.predict
 
-    def note(self, levels, *embedding):
+    def note(self, levels, *args):
         hook = self.last.register_forward_hook(
             lambda module, inputs, output: found["network"].add((module.training, output.dtype))
         )
-        distribution = predict(self, levels, *embedding)
+        distribution = predict(self, levels, *args)
         hook.remove()
         found["head"].add(distribution.logit.dtype)
         return distribution

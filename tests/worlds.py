@@ -68,7 +68,7 @@ def train(folder, changes, pipe):
     """Begin or resume the tiny run, and send each step; wait for an answer after step `hold`."""
     hold = changes.pop("hold", None)
 
-    def tell(progress):
+    def report(progress):
         pipe.send(progress.step)
         if progress.step == hold:
             pipe.recv()
@@ -76,12 +76,12 @@ def train(folder, changes, pipe):
     begun = (folder / "resume" / "state.pt").exists()
     options = {"batch_norm": changes.pop("batch_norm", False)}
     model = runs.make_model(seed=dist.get_rank(), **options)  # those of the first count
-    result = runs.run(folder, model=model, resume=begun, on_progress=tell, **changes)
+    result = runs.run(folder, model=model, resume=begun, on_progress=report, **changes)
     return result.best_nats, [weight.sum().item() for weight in model.state_dict().values()]
 
 
 def train_gated(folder, changes, pipe=None):
-    """Begin, or go on with, a run with dropout and hidden labels, and tell each step."""
+    """Begin, or go on with, a run with dropout and hidden labels, and report each step."""
     labels = {name: make_labels(split) for name, split in vars(runs.make_data()).items() if split}
     data = Dataset("tiny", labels["train"], labels["validation"], labels["test"], ("even", "odd"))
     condition = [{"classes": 2, "form": "gate", "dropout": 0.3}]
@@ -89,8 +89,8 @@ def train_gated(folder, changes, pipe=None):
         "gated-pixelcnn", seed=0, shape=(1, 6, 6), levels=2, condition=condition, **GATED
     )
     begun = (folder / "resume" / "state.pt").exists()
-    tell = None if pipe is None else lambda progress: pipe.send(progress.step)
-    runs.run(folder, model=model, data=data, resume=begun, on_progress=tell, **changes)
+    report = None if pipe is None else lambda progress: pipe.send(progress.step)
+    runs.run(folder, model=model, data=data, resume=begun, on_progress=report, **changes)
 
 
 def train_risky(folder, pipe=None):
@@ -113,11 +113,11 @@ def train_with_previews(folder, pipe):
         found = npx.sample(model, 2, rng=torch.Generator().manual_seed(step), method="recompute")
         drawn.append(found.tolist())
 
-    def tell(progress):
+    def report(progress):
         drawn.append(npx.evaluate(runs.make_model(), runs.make_split("test", 3)).nats)
 
     model = runs.make_model(batch_norm=False)
-    runs.run(folder, model=model, steps=2, previews=2, on_preview=draw, on_progress=tell)
+    runs.run(folder, model=model, steps=2, previews=2, on_preview=draw, on_progress=report)
     return drawn
 
 

@@ -15,7 +15,7 @@ RAISED_BY_ALL = "All processes of the run raise this error."
 
 
 class NextPixelError(Exception):
-    """A file could not be read or written as meant, or a job failed."""
+    """A file could not be read or written, or a job failed."""
 
 
 class LostTouch(NextPixelError):

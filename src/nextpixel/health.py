@@ -1,6 +1,6 @@
 """Does a model listen? Nats with the right condition, with another image's, and with none.
 
-A strong decoder can learn to ignore what it is told, and its samples will not show it at a glance.
+A strong decoder can learn to ignore its condition, and its samples will not show it at a glance.
 If the right condition is not better than another image's, it is ignored.
 """
 
@@ -25,9 +25,9 @@ class Health:
     """Mean nats per image under three conditions.
 
     Attributes:
-        right: Told what belongs to the image.
-        shuffled: Told what belongs to another image.
-        none: Told nothing (a vector of zeros, or label -1); None where the model cannot be.
+        right: With the image's own condition.
+        shuffled: With another image's.
+        none: With no condition (a vector of zeros, or label -1); None where the model needs one.
         n: Images.
     """
 
@@ -47,11 +47,11 @@ class Health:
 
     def __str__(self) -> str:
         """One line for people."""
-        none = "" if self.none is None else f", {self.none:.2f} told nothing"
+        none = "" if self.none is None else f", {self.none:.2f} with none"
         verdict = "" if self.listens else ": the model IGNORES its condition"
         return (
-            f"{self.right:.2f} nats per image told right, {self.shuffled:.2f} told of another image"
-            f"{none}{verdict}"
+            f"{self.right:.2f} nats per image with the right condition, "
+            f"{self.shuffled:.2f} with another image's{none}{verdict}"
         )
 
 

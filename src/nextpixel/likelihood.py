@@ -34,7 +34,7 @@ class Evaluation:
         n: Images.
         protocol: How the levels were made ("threshold", "dynamic", "quantized", "levels").
         data: Name of the set.
-        given: What the model was told beside the past: p(image | that).
+        conditioned_on: What the model was conditioned on besides the past; in JSON "given".
     """
 
     nats: float
@@ -43,11 +43,12 @@ class Evaluation:
     n: int
     protocol: str
     data: str
-    given: str = "nothing"
+    conditioned_on: str = "nothing"
 
     def as_dict(self) -> dict[str, Any]:
         """The same as plain values, for JSON; NaN becomes None."""
         values = asdict(self)
+        values["given"] = values.pop("conditioned_on")
         return {name: None if value != value else value for name, value in values.items()}
 
     def __str__(self) -> str:
@@ -56,7 +57,7 @@ class Evaluation:
             f"{self.nats:.2f} +- {self.standard_error:.2f} nats per image, "
             f"{self.bits_per_dim:.4f} bits/dim "
             f"({self.n:,} images of {self.data}, protocol {self.protocol}"
-            + (f", given {self.given})" if self.given != "nothing" else ")")
+            + (f", given {self.conditioned_on})" if self.conditioned_on != "nothing" else ")")
         )
 
 
@@ -76,8 +77,8 @@ def evaluate(
     Args:
         model: The model; its mode is restored afterwards.
         images: A part of a data set, or levels of shape (N, C, H, W).
-        condition: What the model is told of each image. None: what `model.condition_of` says, which
-            is the labels for a class-conditional model.
+        condition: A condition for each image. None: what `model.condition_of` makes, which is the
+            labels for a class-conditional model.
         batch_size: Images a pass.
         on_progress: Called with the number of images done so far.
 
@@ -99,7 +100,7 @@ def evaluate(
         n=n,
         protocol=images.protocol if isinstance(images, Split) else "levels",
         data=images.name if isinstance(images, Split) else "levels given",
-        given=model.condition_in_words,
+        conditioned_on=model.condition_in_words,
     )
 
 
@@ -131,8 +132,8 @@ def log_probs(
     @torch.inference_mode()
     def score(first: int) -> Tensor:
         batch = slice(first, first + batch_size)
-        told = take(condition, batch, device)
-        return model.log_prob(levels[batch].to(device), told).double().cpu()
+        own = take(condition, batch, device)
+        return model.log_prob(levels[batch].to(device), own).double().cpu()
 
     def score_own() -> Tensor:
         found = torch.zeros(len(levels), dtype=torch.float64)
@@ -162,9 +163,9 @@ def _by_pieces(
     while (levels := processes.each(lambda: next(pieces, None))) is not None:
         done = sum(map(len, parts))
         labels = None if images.labels is None else images.labels[done : done + len(levels)]
-        told = model.condition_of(levels, labels)
+        condition = model.condition_of(levels, labels)
         tell = None if on_progress is None else _counted_from(done, on_progress)
-        parts.append(log_probs(model, levels, told, batch_size=batch_size, on_progress=tell))
+        parts.append(log_probs(model, levels, condition, batch_size=batch_size, on_progress=tell))
     return torch.cat(parts)
 
 

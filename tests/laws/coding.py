@@ -15,13 +15,13 @@ from tests.laws.cases import GATED, RESIDUAL, disturb
 HEIGHT, WIDTH = 6, 7
 
 
-def told_apart(model: PixelModel, count: int) -> Value | None:
+def varied_condition(model: PixelModel, count: int) -> Value | None:
     """A condition that differs from image to image; None where the model takes none."""
     return model.conditioner.example(count, torch.Generator().manual_seed(5))
 
 
-def given_again(model: PixelModel, condition: Value | None) -> Value | None:
-    """What `decompress` must be told: nothing if the archive holds it."""
+def condition_to_decode(model: PixelModel, condition: Value | None) -> Value | None:
+    """The condition that `decompress` needs: none if the archive holds it."""
     return None if label_classes(model) else condition
 
 
@@ -38,7 +38,7 @@ def assert_comes_back(
     model: PixelModel, levels: Tensor, condition: Value | None = None, **options: int
 ) -> bytes:
     blob = compress(model, levels, condition, **options)
-    back = decompress(model, blob, given_again(model, condition))
+    back = decompress(model, blob, condition_to_decode(model, condition))
     assert back.dtype == torch.uint8
     assert torch.equal(back.long(), levels)
     return blob

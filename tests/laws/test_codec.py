@@ -22,15 +22,15 @@ from tests.laws.coding import (
     HEIGHT,
     WIDTH,
     assert_comes_back,
-    given_again,
+    condition_to_decode,
     ideal_bits,
-    told_apart,
+    varied_condition,
 )
 from tests.laws.test_exactness import random_levels
 
 IMAGES = 12
 OVERHEAD = 64 + 5
-"""Bytes beside the model's own: a header of at most 64 with one line of index, 5 of the stream."""
+"""Bytes over the model's own: a header of at most 64 with one line of index, 5 of the stream."""
 LINE = 12
 """Bytes of index a chunk."""
 
@@ -50,15 +50,15 @@ class Coded:
     blob: bytes
 
     def images(self) -> list[tuple[np.ndarray, int | None]]:
-        given = given_again(self.model, self.condition)
-        return list(Reader(read_archive(self.blob), self.model, given).images())
+        condition = condition_to_decode(self.model, self.condition)
+        return list(Reader(read_archive(self.blob), self.model, condition).images())
 
 
 @pytest.fixture(scope="module", params=params(CASES))
 def coded(request: pytest.FixtureRequest) -> Coded:
-    """A case in float32, as the engine runs it, and images of which each is told another thing."""
+    """A case in float32, as the engine runs it, and images that each have another condition."""
     model = request.param.build(HEIGHT, WIDTH).float()
-    levels, condition = random_levels(model, IMAGES), told_apart(model, IMAGES)
+    levels, condition = random_levels(model, IMAGES), varied_condition(model, IMAGES)
     stream = io.BytesIO()
     report = archive.write(stream, model, TensorSource(levels, condition))
     ideal = ideal_bits(model, levels, condition)
@@ -68,8 +68,8 @@ def coded(request: pytest.FixtureRequest) -> Coded:
 def test_what_was_compressed_comes_back_with_its_labels(coded):
     images, labels = zip(*coded.images(), strict=True)
     assert (np.stack(images) == coded.levels.numpy()).all()
-    told = label_classes(coded.model)
-    assert list(labels) == (coded.condition.tolist() if told else [None] * IMAGES)
+    has_labels = label_classes(coded.model)
+    assert list(labels) == (coded.condition.tolist() if has_labels else [None] * IMAGES)
 
 
 def test_it_takes_the_bits_that_the_model_says_and_a_trace(coded):
@@ -96,7 +96,7 @@ def first_of(coded: Coded, count: int) -> Value | None:
 @pytest.mark.parametrize("name", ["plain", "gated-colors-class", "gated-label-and-map"])
 def test_any_number_of_images_in_a_chunk_decodes(name):
     model = CASES[name].build(HEIGHT, WIDTH).float()
-    levels, condition = random_levels(model, 20), told_apart(model, 20)
+    levels, condition = random_levels(model, 20), varied_condition(model, 20)
     blobs = [
         assert_comes_back(model, levels, condition, per_chunk=count) for count in (1, 3, 20, 256)
     ]
@@ -111,26 +111,26 @@ SOME = ["plain-map", "residual-dependent-colors", "gated-class-gate", "gated-lab
 @pytest.mark.parametrize("name", SOME)
 def test_any_number_of_threads_writes_the_same_bytes_and_reads_them(name, monkeypatch):
     model = CASES[name].build(HEIGHT, WIDTH).float()
-    levels, condition = random_levels(model, IMAGES), told_apart(model, IMAGES)
+    levels, condition = random_levels(model, IMAGES), varied_condition(model, IMAGES)
     blobs = {}
     for threads in (1, 2):
         monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
         blobs[threads] = assert_comes_back(model, levels, condition, per_chunk=5)
     assert blobs[1] == blobs[2]
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
-    back = decompress(model, blobs[2], given_again(model, condition))
+    back = decompress(model, blobs[2], condition_to_decode(model, condition))
     assert torch.equal(back.long(), levels)
 
 
 @pytest.mark.parametrize("name", SOME)
 def test_the_bytes_of_a_chunk_do_not_depend_on_its_neighbours(name):
     model = CASES[name].build(HEIGHT, WIDTH).float()
-    levels, condition = random_levels(model, 9), told_apart(model, 9)
+    levels, condition = random_levels(model, 9), varied_condition(model, 9)
     whole = read_archive(compress(model, levels, condition, per_chunk=3))
     for chunk in range(3):
         part = slice(3 * chunk, 3 * chunk + 3)
-        given = take(condition, part, torch.device("cpu"))
-        alone = read_archive(compress(model, levels[part], given, per_chunk=3))
+        own = take(condition, part, torch.device("cpu"))
+        alone = read_archive(compress(model, levels[part], own, per_chunk=3))
         assert whole.payload(chunk) == alone.payload(0)
 
 
@@ -155,11 +155,11 @@ class Watched(io.BytesIO):
 )  # fmt: skip
 def test_a_range_reads_its_chunks_and_no_others(first, last, chunks):
     model = CASES["gated-class-gate"].build(HEIGHT, WIDTH).float()
-    levels, condition = random_levels(model, IMAGES), told_apart(model, IMAGES)
+    levels, condition = random_levels(model, IMAGES), varied_condition(model, IMAGES)
     stream = Watched(compress(model, levels, condition, per_chunk=5))
     opened = open_archive(stream)
     assert stream.seen == set(range(opened.header_bytes))
-    found = list(Reader(opened, model, given_again(model, condition)).images(first, last))
+    found = list(Reader(opened, model, condition_to_decode(model, condition)).images(first, last))
     assert len(found) == last - first
     for number, (image, _) in enumerate(found, first):
         assert (image == levels[number].numpy()).all()
@@ -207,8 +207,8 @@ def test_what_is_not_the_models_is_refused(wrong):
             compress(a_gated(), levels, condition, per_chunk=per_chunk)
 
 
-def test_labels_that_are_hidden_in_training_must_be_told():
-    """A model that can do without a label still keeps one: an archive has no word for none."""
+def test_labels_that_are_hidden_in_training_are_needed_to_compress():
+    """A model that can do without a label still keeps one: an archive has no code for none."""
     condition = [{"classes": 3, "form": "gate", "dropout": 0.5}]
     model = build("gated-pixelcnn", seed=0, shape=(1, 6, 7), levels=2, **GATED, condition=condition)
     with pytest.raises(ValueError, match=r"condition must be labels 0\.\.2, got -1"):
@@ -217,9 +217,9 @@ def test_labels_that_are_hidden_in_training_must_be_told():
         compress(model, ZEROS)
 
 
-def test_a_condition_that_the_archive_does_not_hold_must_be_given_again():
+def test_a_condition_that_the_archive_does_not_hold_is_needed_to_decode():
     model = CASES["gated-vector"].build(HEIGHT, WIDTH).float()
-    condition = told_apart(model, 4)
+    condition = varied_condition(model, 4)
     blob = compress(model, random_levels(model, 4), condition)
     with pytest.raises(ValueError, match=r"condition must be given: vectors \(B, 2\)"):
         decompress(model, blob)

@@ -13,7 +13,7 @@ from nextpixel.codec import archive
 from nextpixel.codec.container import read_archive
 from nextpixel.codec.tensors import TensorSource, compress, decompress
 from tests.laws.cases import CASES
-from tests.laws.coding import HEIGHT, WIDTH, a_model, assert_comes_back, told_apart
+from tests.laws.coding import HEIGHT, WIDTH, a_model, assert_comes_back, varied_condition
 from tests.laws.test_exactness import random_levels
 
 NAMES = ["pixelcnn", "residual-pixelcnn", "gated-pixelcnn"]
@@ -80,7 +80,7 @@ def test_a_model_that_is_not_tied_to_its_size_codes_another_whole(name, size):
     model = CASES[name].build(HEIGHT, WIDTH).float()
     rng = torch.Generator().manual_seed(0)
     images = torch.randint(0, model.levels, (2, model.colors, *size), generator=rng)
-    opened = read_archive(assert_comes_back(model, images, told_apart(model, 2)))
+    opened = read_archive(assert_comes_back(model, images, varied_condition(model, 2)))
     assert opened.header.shape[1:] == size
 
 

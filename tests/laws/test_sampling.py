@@ -164,7 +164,7 @@ def test_uniforms_are_drawn_image_by_image():
         ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
     ],
 )
-def test_sample_refuses_what_cannot_be_meant(change, text):
+def test_sample_refuses_invalid_arguments(change, text):
     tiny_model = CASES["plain"].build(2, 2)
     arguments = {"count": 1, **change}
     with pytest.raises(ValueError, match=re.escape(text)):

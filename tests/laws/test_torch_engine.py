@@ -253,11 +253,11 @@ def test_free_memory_is_known_or_not():
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_finished_rows_are_told_one_by_one(device):
-    model, told_rows = build(CASES["plain"], device), []
-    drawn, _ = draw(model, on_row=lambda done, so_far: told_rows.append((done, so_far)))
-    assert [done for done, _ in told_rows] == list(range(1, HEIGHT + 1))
-    assert all(torch.equal(part[:, :, :row], drawn[:, :, :row]) for row, part in told_rows)
+def test_finished_rows_are_reported_one_by_one(device):
+    model, reported = build(CASES["plain"], device), []
+    drawn, _ = draw(model, on_row=lambda done, so_far: reported.append((done, so_far)))
+    assert [done for done, _ in reported] == list(range(1, HEIGHT + 1))
+    assert all(torch.equal(part[:, :, :row], drawn[:, :, :row]) for row, part in reported)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 5), (5, 1), (2, 2)])

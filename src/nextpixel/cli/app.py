@@ -204,7 +204,7 @@ def _says_first(text: str) -> bool:
     """Whether no other process that was started on this machine has said a text before.
 
     torchrun has a folder for each attempt, where each process has a place for its errors; the first
-    to say a text leaves a mark there. Without such a folder each process speaks for itself.
+    to say a text leaves a mark there. Without such a folder each process prints its own.
     """
     place = os.environ.get("TORCHELASTIC_ERROR_FILE")
     if os.environ.get("WORLD_SIZE", "1") == "1" or not place:
@@ -233,5 +233,5 @@ def _say(text: str, *, alone: bool = False) -> None:
 
 
 def _forget_stdout() -> None:
-    """Whoever read our output has left, and Python must not speak of it at exit."""
+    """Whoever read our output has left, and Python must not report it at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

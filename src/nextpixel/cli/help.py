@@ -1,4 +1,4 @@
-"""What the help shows beside the docstrings: examples of every command, and plain names of types.
+"""What the help adds to the docstrings: examples of every command, and plain names of types.
 
 It knows the words of the command line only, and costs no import. A test parses each example.
 """

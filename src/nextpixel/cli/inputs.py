@@ -44,7 +44,7 @@ class Team:
 
     @property
     def is_first(self) -> bool:
-        """Whether this process is the one that speaks and writes."""
+        """Whether this process is the one that prints and writes."""
         return self.processes.is_first
 
     def first(self, work: Callable[[], Result]) -> Result:

@@ -37,7 +37,8 @@ def recipes(name: str | None = None, /) -> None:
 def _recipe_row(recipe: "Recipe", results: "Results") -> tuple[str, ...]:
     found = results.measured.get(recipe.name)
     figure = f"{found.nats:.2f} nats, {found.bits_per_dim:.4f} bits/dim" if found else "-"
-    figure += ", its own code not counted" if found and "not counted" in found.given else ""
+    if found and "not counted" in found.conditioned_on:
+        figure += ", its own code not counted"
     return (
         recipe.name,
         recipe.seed,

@@ -21,7 +21,7 @@ def counting(total: int, unit: str, *, shown: bool = True) -> Iterator[Callable[
     Args:
         total: How many there are.
         unit: What they are.
-        shown: False for a process that is not the one to speak.
+        shown: False for a process that prints nothing.
     """
     hidden = not (shown and on_terminal())
     with tqdm(total=total, unit=unit, leave=False, disable=hidden) as bar:

@@ -300,7 +300,7 @@ class Reader:
 
 
 def tiles_of(header: Header) -> Tiles:
-    """The tiles that an archive's header tells of.
+    """The tiles that an archive's header describes.
 
     Raises:
         NextPixelError: If they are not as many as it says elsewhere, or what it says is no size.

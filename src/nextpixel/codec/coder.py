@@ -238,7 +238,7 @@ def _check_spans(starts: Long, parts: Long) -> None:
 
 
 def _two_entries(starts: Long, parts: Long) -> NDArray[np.float64]:
-    """A span at the edge and what is beside it, less one each, shape (n, 2)."""
+    """A span at the edge and what is next to it, less one each, shape (n, 2)."""
     lower = np.where(starts > 0, starts, parts)
     return np.stack([lower - 1, PARTS - lower - 1], axis=1).astype(np.float64)
 
@@ -246,7 +246,7 @@ def _two_entries(starts: Long, parts: Long) -> NDArray[np.float64]:
 def _three_entries(starts: Long, parts: Long) -> tuple[Long, NDArray[np.float64]]:
     """Which of three entries is the span, shape (n,), and the entries less one, shape (n, 3).
 
-    A span at an edge takes the outermost entry; one part of what is beside it goes to the third.
+    A span at an edge takes the outermost entry; one part of what is next to it goes to the third.
     """
     which = np.where(starts == 0, 0, np.where(starts + parts == PARTS, 2, 1))
     first = np.choose(which, [parts, starts, starts - 1])

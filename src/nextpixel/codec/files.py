@@ -32,7 +32,7 @@ MODES = {1: "L", 3: "RGB"}
 class ArraySource:
     """A `.npy` of levels or 8-bit pixels, (H, W), (N, H, W), (N, C, H, W) or (N, H, W, C).
 
-    It is mapped, not read at once. Labels are those of `NAME-labels.npy` beside it.
+    It is mapped, not read at once. Labels are those of `NAME-labels.npy` in the same folder.
     """
 
     def __init__(self, path: Path, model: PixelModel) -> None:
@@ -252,7 +252,7 @@ def _write_array(
     images: Iterable[tuple[Image, int | None]],
     count: int,
 ) -> None:
-    """Write an array image by image into a mapped file, then its labels beside it."""
+    """Write an array image by image into a mapped file, then its labels in the same folder."""
     shape, dtype = _array_type(metadata)
     last = len(shape) == 4 and shape[3] in (1, 3) and shape[1] not in (1, 3)
     if len(shape) > 2:

@@ -89,7 +89,7 @@ def decompress(
         blob: The archive.
         condition: What the model is conditioned on; None for labels, which the archive holds.
         first: The first image that is wanted; only the chunks that hold them are decoded.
-        last: The one behind the last; None: all.
+        last: The one after the last; None: all.
 
     Returns:
         Levels, uint8, shape (B, C, H, W).

@@ -89,7 +89,7 @@ class TorchEngine:
     def _prepare(self, embedding: Embedding, count: int) -> tuple[Scan, Callable[[], None]]:
         """A scan of so many images, and what carries out its next row."""
         if self._ready is not None and len(self._ready[0].levels) == count:
-            self._ready[0].tell(embedding)
+            self._ready[0].set_embedding(embedding)
             return self._ready
         self._ready = None  # the memory of one is free before the next is made
         scan = Scan(self.model, embedding, count, self._draw)

@@ -136,7 +136,7 @@ class Scan:
         """Bytes of the feature maps that are kept, of all images."""
         return sum(ring.values.nbytes for ring in set(self.rings))
 
-    def tell(self, embedding: Embedding) -> None:
+    def set_embedding(self, embedding: Embedding) -> None:
         """Take other conditions for as many images."""
         for number, term in _terms(self.program, embedding, self.rings[0].values).items():
             self.terms[number].copy_(term)

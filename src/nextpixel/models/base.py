@@ -275,7 +275,7 @@ class PixelModel(nn.Module, ABC):
         Returns:
             Levels, uint8, shape (count, C, H, W).
         """
-        import nextpixel  # the parts behind this one are the package's
+        import nextpixel  # the parts after this one are the package's
 
         drawn: Tensor = nextpixel.sample(self, count, condition=condition, rng=rng)
         return drawn

@@ -1,7 +1,7 @@
 """Conditions: what a model is given about an image in addition to its past, and in which form.
 
 Three kinds of condition can be given, alone or together: a class label, a vector, a map. Each is
-added at every convolution in one of four forms, with learned weights of its own in each layer:
+added in one of four forms, with learned weights of its own in each layer:
 
 - "input": the convolution reads x + W h instead of x (near the border the zero padding stays zero);
 - "bias": the convolution gives W x + b + V y;
@@ -9,6 +9,10 @@ added at every convolution in one of four forms, with learned weights of its own
   gated models have one);
 - "map": a network of transposed convolutions turns the vector into a map s = m(h), which is then
   added, by a 1x1 convolution, as a bias of its own at every place. A map that is given is added so.
+
+It is added at the hidden convolutions, in gated models at those of the two stacks or in their
+gates. `condition_all` adds "input" and "bias" at every convolution, the last one included, and a
+"map" too in models without gates.
 
 A condition comes before every pixel, so all color groups may see it and nothing here is masked.
 

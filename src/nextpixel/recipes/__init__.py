@@ -1,6 +1,6 @@
 """Recipes: data, model and training under one name.
 
-A recipe is a YAML or TOML file; those of the package stand beside this module. Reading one costs no
+A recipe is a YAML or TOML file; those of the package are in this folder. Reading one costs no
 torch, building its model does.
 """
 

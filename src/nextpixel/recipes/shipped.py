@@ -25,7 +25,7 @@ class Measured:
         n: Test images.
         protocol: How their levels were made.
         data: Their set.
-        given: What the model was given of each besides its past.
+        conditioned_on: What the model was conditioned on besides the past.
         command: What was run.
         minutes: Wall-clock time of training.
         images: Training images seen.
@@ -42,7 +42,7 @@ class Measured:
     n: int
     protocol: str
     data: str
-    given: str
+    conditioned_on: str
     command: str
     minutes: float
     images: int
@@ -64,7 +64,7 @@ class Results:
 
     Attributes:
         parameters: Of each recipe's model, by the recipe's name.
-        measured: By the recipe's name, and a label behind it where settings differ from it.
+        measured: By the recipe's name, and a label after it where settings differ from it.
     """
 
     parameters: dict[str, int]

@@ -65,9 +65,9 @@ def _forgiving(save: Callable[..., None]) -> Callable[..., None]:
     """Compiled code that cannot be kept, as on a full disk, can still be run."""
 
     @wraps(save)
-    def attempt(*given: Any) -> None:  # noqa: ANN401 - numba's own
+    def attempt(*arguments: Any) -> None:  # noqa: ANN401 - numba's own
         try:
-            save(*given)
+            save(*arguments)
         except OSError as error:
             _tell(str(error))
 

@@ -32,7 +32,7 @@ class Threads:
         self._pool: ThreadPoolExecutor | None = None
         if self.count > 1:
             self._pool = ThreadPoolExecutor(
-                self.count, "thread", initializer=torch.set_num_threads, initargs=(1,)
+                self.count, "nextpixel", initializer=torch.set_num_threads, initargs=(1,)
             )
 
     def map(self, job: Callable[[Item], Outcome], items: Iterable[Item]) -> Iterator[Outcome]:
@@ -56,9 +56,9 @@ class Threads:
             yield from list(self.map(job, group))
 
     def alone(self) -> AbstractContextManager[None]:
-        """While threads are in use, keep torch's own out of what runs between their jobs.
+        """With several threads, keep torch's own out of what runs between their jobs.
 
-        After each operation they wait by spinning, on the cores that these need.
+        After each operation they wait by spinning, on the cores that the jobs need.
         """
         return nullcontext() if self._pool is None else one_core()
 

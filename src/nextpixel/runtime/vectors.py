@@ -82,7 +82,7 @@ class Precision:
 
     Args:
         bits: Of an integer of the same width.
-        mantissa: Bits behind the point.
+        mantissa: Bits after the point.
         bias: Of the exponent.
         lowest: e to a smaller power counts as e to this one.
         terms: Of the series.
@@ -203,11 +203,11 @@ def elementwise(expression: Callable[[Value, Value], Value]) -> Any:
     def typing(context, out, to, a, i, b, j):
         signature = types.void(out, types.int64, a, types.int64, b, types.int64)
 
-        def generate(context, builder, signature, given):
-            data = [pointer(context, builder, signature.args[k], given[k]) for k in (0, 2, 4)]
-            x = Value(builder, load(builder, data[1], given[3]))
-            y = Value(builder, load(builder, data[2], given[5]))
-            store(builder, expression(x, y).value, data[0], given[1])
+        def generate(context, builder, signature, values):
+            data = [pointer(context, builder, signature.args[k], values[k]) for k in (0, 2, 4)]
+            x = Value(builder, load(builder, data[1], values[3]))
+            y = Value(builder, load(builder, data[2], values[5]))
+            store(builder, expression(x, y).value, data[0], values[1])
             return context.get_dummy_value()
 
         return signature, generate
@@ -227,8 +227,8 @@ gate16 = elementwise(gated)
 def exp64(typingctx, x):
     """e^x for x <= 0 in float64, relative error below 1e-15; x below -700 counts as -700."""
 
-    def generate(context, builder, signature, given):
-        return exponential(Value(builder, given[0]), DOUBLED).value
+    def generate(context, builder, signature, values):
+        return exponential(Value(builder, values[0]), DOUBLED).value
 
     return types.float64(types.float64), generate
 
@@ -237,13 +237,13 @@ def exp64(typingctx, x):
 def weigh8(typingctx, weights, to, p, at, largest, temperature):
     """weights[to:to + 8] = e^((p[at:at + 8] - largest) / temperature), as `exp64` lane by lane."""
 
-    def generate(context, builder, signature, given):
-        data = [pointer(context, builder, signature.args[k], given[k]) for k in (0, 2)]
-        x = Value(builder, load(builder, data[1], given[3], DOUBLES))
-        most = Value(builder, spread(builder, given[4], DOUBLES))
-        heat = Value(builder, spread(builder, given[5], DOUBLES))
+    def generate(context, builder, signature, values):
+        data = [pointer(context, builder, signature.args[k], values[k]) for k in (0, 2)]
+        x = Value(builder, load(builder, data[1], values[3], DOUBLES))
+        most = Value(builder, spread(builder, values[4], DOUBLES))
+        heat = Value(builder, spread(builder, values[5], DOUBLES))
         made = exponential((x - most) / heat, DOUBLED)
-        store(builder, made.value, data[0], given[1])
+        store(builder, made.value, data[0], values[1])
         return context.get_dummy_value()
 
     one, many = types.float64, types.int64

@@ -9,7 +9,7 @@ the buffer again, and a checksum says whether the same rows have come.
 The last rows of an epoch and the first of the next may share a batch: every batch is full.
 
 Where processes divide the number of shards, each reads shards of its own. Else each reads all rows,
-but decodes and trains on every so manieth only, as one process with the same batch would.
+but decodes and trains on its own part of each batch, as one process with the same batch would.
 """
 
 import zlib
@@ -28,7 +28,7 @@ from nextpixel.runtime.distributed import Processes
 
 
 class ShardReader:
-    """Reads a stream, epoch after epoch, or every so manieth shard of each epoch's order.
+    """Reads a stream, epoch after epoch, or some of the shards of each epoch's order.
 
     Attributes:
         epoch: Of the next row.

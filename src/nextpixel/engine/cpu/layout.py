@@ -1,6 +1,6 @@
 """A program laid out for the compiled interpreter: tables of numbers in place of objects.
 
-Features of a map lie side by side, padded to a multiple of 16, so that taps left of each other are
+Features of a map lie side by side, padded to a multiple of 16, so that taps next to each other are
 one span of memory. Where a map has parts (color groups, the halves before a gate) each part is
 padded, so that a part is whole vectors. The image itself is not padded.
 """
