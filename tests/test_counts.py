@@ -3,11 +3,8 @@
 import runpy
 from pathlib import Path
 
-import pytest
-
 COUNTS = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks" / "counts.py"))
 LIMITS = COUNTS["LIMITS"]
-MOVING = pytest.mark.xfail(strict=False, reason="rooms are being moved")
 
 
 def test_most_functions_are_short():
