@@ -7,6 +7,7 @@ torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)
-def _seed() -> None:
-    """Models without a seed of their own are the same in every run, whatever ran before."""
+def _alike() -> None:
+    """Each test begins with one thread and torch's generator seeded, whatever ran before."""
+    torch.set_num_threads(1)
     torch.manual_seed(0)

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from nextpixel import build
-from nextpixel.accelerate import accelerated, chains, has_numba, layers, spectral
+from nextpixel.accelerate import accelerated, chains, layers, spectral
 from nextpixel.models import ResidualPixelCNN
 from nextpixel.nn import NO_EMBEDDING, Embedding, MaskedConv2d
 from tests.laws.cases import disturb
@@ -248,16 +248,6 @@ def test_another_default_type_changes_nothing():
         torch.set_default_dtype(torch.float32)
     for one, other in zip(found, expected, strict=True):
         assert torch.equal(one, other)
-
-
-def test_without_numba_training_stays_with_torch(monkeypatch):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    monkeypatch.setattr(chains, "chain", None)
-    has_numba.cache_clear()
-    model, x, embedding = model_of("bottleneck")
-    with accelerated(model):
-        model.blocks[0](x, embedding)
-    has_numba.cache_clear()
 
 
 def draw(*shape):

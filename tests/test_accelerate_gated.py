@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from nextpixel import build
-from nextpixel.accelerate import accelerated, has_numba, stacks
+from nextpixel.accelerate import accelerated, stacks
 from nextpixel.models.gated import GatedLayer
 from nextpixel.nn import NO_EMBEDDING, Embedding, Gate, gate
 from tests.laws.cases import disturb
@@ -136,15 +136,6 @@ def test_features_that_fill_no_vectors_or_are_too_many_stay_with_torch():
     assert not stacks.should_fuse((image.requires_grad_(), image), 16), (
         "its gradient fills no vectors"
     )
-
-
-def test_without_numba_training_stays_with_torch(monkeypatch):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    monkeypatch.setattr(stacks, "both_stacks", None)
-    has_numba.cache_clear()
-    layer, read, _ = layer_of("plain", "inner")
-    fused(layer, read)
-    has_numba.cache_clear()
 
 
 def test_a_condition_that_differs_from_place_to_place_stays_with_torch(monkeypatch):

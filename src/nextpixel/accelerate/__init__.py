@@ -1,12 +1,10 @@
 """Fused training kernels for CPUs, applied to layers from outside: see `accelerate.layers`."""
 
-import importlib.util
-from contextlib import AbstractContextManager, nullcontext
-from functools import cache
+from contextlib import AbstractContextManager
 
 from torch import nn
 
-__all__ = ["accelerated", "has_numba"]
+__all__ = ["accelerated"]
 
 
 def accelerated(model: nn.Module) -> AbstractContextManager[None]:
@@ -17,14 +15,6 @@ def accelerated(model: nn.Module) -> AbstractContextManager[None]:
     Args:
         model: The model; nothing is left on it afterwards.
     """
-    if not has_numba():
-        return nullcontext()
     from nextpixel.accelerate.layers import fused
 
     return fused(model)
-
-
-@cache
-def has_numba() -> bool:
-    """Whether kernels can be compiled."""
-    return importlib.util.find_spec("numba") is not None

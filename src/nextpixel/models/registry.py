@@ -28,8 +28,8 @@ def names() -> list[str]:
     """Names that `build` knows, sorted.
 
     Example:
-        >>> names()
-        ['autoencoder', 'gated-pixelcnn', 'pixelcnn', 'residual-pixelcnn']
+        >>> "gated-pixelcnn" in names()
+        True
     """
     return sorted(_registered)
 
