@@ -14,7 +14,7 @@ from nextpixel.heads import HEADS, Categorical, CompiledHead, Head, split_colors
 from nextpixel.models import GatedPixelCNN, GatedPixelCNNConfig
 from nextpixel.models.options import ModelConfig
 from nextpixel.nn import MaskedConv2d, VerticalConv2d
-from nextpixel.program import Program
+from nextpixel.program import ROW, Program
 from nextpixel.runtime.compiling import compiled
 from tests import outside
 
@@ -226,6 +226,23 @@ def test_a_sum_is_known_when_both_of_its_maps_are():
     model = random_weights(EarlyAndLate(SHAPE, 4, SlowConfig()))
     drawn = npx.sample(model, 8, rng=rng())
     assert torch.equal(drawn, npx.sample(model, 8, rng=rng(), method="recompute"))
+
+
+class TooEarly(Slow):
+    """Says that what it sees of its own row is known before the row."""
+
+    name = "too-early"
+
+    def lower(self):
+        program, last = Program(self.inputs, self.groups), self.last
+        program.output = program.conv(program.image, last.seen, last.taps, last.bias, phase=ROW)
+        return program
+
+
+def test_a_program_whose_phases_are_wrong_is_refused():
+    model = random_weights(TooEarly(SHAPE, 4, SlowConfig()))
+    with pytest.raises(npx.NextPixelError, match="compiled steps of TooEarly do not compute"):
+        npx.sample(model, 1, rng=rng())
 
 
 class PastColors(Head):
