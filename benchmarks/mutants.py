@@ -59,7 +59,7 @@ TESTS = {
                       "tests/test_data_streaming.py", *HEADS],
     "images.py": ["tests/test_images.py", *HEADS],
     "order.py": ["tests/test_order.py", "tests/test_audit.py", *HEADS],
-    "engine/torch_scan.py": BY_TORCH,
+    "engine/torch_scan.py": [*BY_TORCH, "tests/test_extension_points.py"],
     "engine/torch_engine.py": BY_TORCH,
     "engine/ring.py": BY_TORCH,
     "engine/lowering.py": ["tests/test_extension_points.py", *ENGINE, *BY_TORCH],
@@ -75,6 +75,8 @@ TESTS = {
     "codec": [*FILES, "tests/test_codec_model_damage.py", "tests/test_cli_codec.py"],
 }  # fmt: skip
 """What tests each file or folder of the package, cheapest first; the first line that fits holds."""
+NOTHING_RAN = 5
+"""Exit status of pytest where no test was found."""
 CASES = 2
 """Cases of each test that a sieve runs."""
 COMPILED = ("compiled", "inlined", "njit")
@@ -248,7 +250,7 @@ def _nodes(node: ast.AST, *, compiled: bool) -> Iterator[tuple[ast.AST, bool]]:
     for name, value in ast.iter_fields(node):
         for child in value if isinstance(value, list) else [value]:
             if isinstance(child, ast.AST) and not _is_said(child, name):
-                inside = compiled or _is_compiled(child)
+                inside = compiled or _is_compiled(child) or _is_frozen(node, child)
                 if hasattr(child, "lineno"):
                     yield child, inside
                 yield from _nodes(child, compiled=inside)
@@ -269,6 +271,12 @@ def _is_said(node: ast.AST, field: str) -> bool:
 def _is_compiled(node: ast.AST) -> bool:
     words = getattr(node, "decorator_list", [])
     return any(ast.unparse(word).partition("(")[0] in COMPILED for word in words)
+
+
+def _is_frozen(node: ast.AST, child: ast.AST) -> bool:
+    """Whether compiled functions of a module may hold a value of it."""
+    assigned = isinstance(node, ast.Module) and isinstance(child, ast.Assign)
+    return assigned and any(map(_is_compiled, node.body))
 
 
 def _replaced(tree: ast.Module, node: ast.AST, new: ast.AST) -> ast.Module:
@@ -352,7 +360,7 @@ def verdict(
         text = said.read_text(encoding="utf-8") if said.exists() else ""
     if ended is None:
         return "timeout"
-    return "survived" if ended == 0 else f"killed: {text.strip() or f'status {ended}'}"
+    return "survived" if ended in (0, NOTHING_RAN) else f"killed: {text.strip() or f'status {ended}'}"
 
 
 def fair_verdict(
