@@ -108,6 +108,20 @@ def test_sharpened_drawing_is_that_of_the_oracle(name, options):
     assert differing.flatten(1).any(1).double().mean() < 0.05
 
 
+@pytest.mark.parametrize("uniform", [0.0, 1 - 2**-53])
+@torch.inference_mode()
+def test_the_outermost_uniforms_draw_no_level_that_is_left_out(uniform):
+    case = CASES["residual-position"]
+    model = case.with_levels(16).build(HEIGHT, WIDTH).float()
+    levels = torch.zeros(4, *model.shape, dtype=torch.int64)
+    known, uniforms = levels.bool(), torch.full(levels.shape, uniform, dtype=torch.float64)
+    embedding, truncation = model.condition(None, 4), Truncation(top_k=8)
+    drawn, _ = engine.fill(
+        model, levels, known, uniforms, embedding, truncation=truncation, on_row=None
+    )
+    assert torch.equal(drawn, predict_drawn(model, drawn).icdf(uniforms, truncation))
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_every_model_takes_a_temperature(case, method):
     model = case.build(2, 3).float()
