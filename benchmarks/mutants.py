@@ -28,35 +28,43 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
+from itertools import islice, zip_longest
 from pathlib import Path
 from types import CodeType, ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pytest
 
 ROOT = Path(__file__).parents[1]
 SRC = ROOT / "src"
 LAWS = "tests/laws"
 HEADS = ["tests/test_heads.py", f"{LAWS}/test_sampling.py", f"{LAWS}/test_exactness.py"]
-ENGINE = ["tests/test_engine.py", f"{LAWS}/test_engine.py", f"{LAWS}/test_lowering.py"]
+PROGRAM = [f"{LAWS}/test_lowering.py", f"{LAWS}/test_engine.py", "tests/test_extension_points.py"]
+ENGINE = [f"{LAWS}/test_engine.py", "tests/test_engine.py", "tests/test_extension_points.py"]
 BY_TORCH = [f"{LAWS}/test_torch_engine.py", f"{LAWS}/test_sampling.py"]
-CODEC = [f"{LAWS}/test_codec.py", f"{LAWS}/test_codec_sizes.py", "tests/test_codec_golden.py"]
-FILES = ["tests/test_codec_container.py", "tests/test_codec_damage.py", *CODEC]
+CODEC = [f"{LAWS}/test_codec_sizes.py", f"{LAWS}/test_codec.py", "tests/test_codec_golden.py"]
+FILES = ["tests/test_codec_container.py", *CODEC[:1], "tests/test_codec_damage.py", *CODEC[1:]]
 TESTS = {
     "nn/masks.py": ["tests/test_nn.py", f"{LAWS}/test_exactness.py"],
     "nn/conv.py": ["tests/test_nn.py", "tests/test_condition.py", f"{LAWS}/test_exactness.py",
                    f"{LAWS}/test_lowering.py", f"{LAWS}/test_engine.py"],
     "nn/gated.py": ["tests/test_gated.py", f"{LAWS}/test_exactness.py", f"{LAWS}/test_lowering.py",
                     f"{LAWS}/test_engine.py"],
+    "nn/conditioner.py": ["tests/test_condition.py", f"{LAWS}/test_exactness.py", *PROGRAM],
     "heads": [*HEADS, "tests/test_likelihood.py", f"{LAWS}/test_engine.py"],
-    "sampling": [f"{LAWS}/test_sampling.py", f"{LAWS}/test_engine.py", *BY_TORCH],
+    "sampling": [f"{LAWS}/test_engine.py", f"{LAWS}/test_sampling.py", *ENGINE,
+                 f"{LAWS}/test_torch_engine.py"],
     "likelihood.py": ["tests/test_likelihood.py", "tests/test_threads.py",
                       "tests/test_data_streaming.py", *HEADS],
     "images.py": ["tests/test_images.py", *HEADS],
     "order.py": ["tests/test_order.py", "tests/test_audit.py", *HEADS],
-    "engine/torch_scan.py": BY_TORCH,
+    "engine/torch_scan.py": [*BY_TORCH, "tests/test_extension_points.py"],
     "engine/torch_engine.py": BY_TORCH,
-    "engine/lowering.py": [*ENGINE, *BY_TORCH],
+    "engine/lowering.py": ["tests/test_extension_points.py", *ENGINE, *BY_TORCH],
     "engine/cpu": [*ENGINE, f"{LAWS}/test_sampling.py", *CODEC],
-    "program/ops": [*ENGINE, *BY_TORCH],
-    "program": [*ENGINE, *BY_TORCH],
+    "program/ops": [*PROGRAM, "tests/test_engine.py", *BY_TORCH],
+    "program": [*PROGRAM, "tests/test_engine.py", *BY_TORCH],
     "codec/tables.py": ["tests/test_codec_frequency.py", f"{LAWS}/test_codec_tables.py", *CODEC],
     "codec/coder.py": ["tests/test_codec_coder.py", *CODEC],
     "codec/metadata.py": ["tests/test_codec_metadata.py", "tests/test_cli_codec.py", *FILES],
@@ -65,7 +73,14 @@ TESTS = {
     "codec": [*FILES, "tests/test_codec_model_damage.py", "tests/test_cli_codec.py"],
 }  # fmt: skip
 """What tests each file or folder of the package, cheapest first; the first line that fits holds."""
+NOTHING_RAN = 5
+"""Exit status of pytest where no test was found."""
+CASES = 2
+"""Cases of each test that a sieve runs."""
 COMPILED = ("compiled", "inlined", "njit")
+"""Decorators of what is compiled."""
+WRITTEN = ("nextpixel/program/products.py",)
+"""Files that write compiled code: all of them must be compiled again."""
 
 
 # Making mutants
@@ -215,7 +230,7 @@ def mutants(path: Path) -> list[tuple[Mutant, Make]]:
             Mutant(place, node.lineno, node.col_offset, number, kind, *_texts(node, new), compiled),
             partial(_replaced, tree, node, new),
         )
-        for node, compiled in _nodes(tree, compiled=False)
+        for node, compiled in _nodes(tree, compiled=place in WRITTEN)
         for number, (kind, new) in enumerate(CHANGES.get(type(node), lambda _: ())(node))
     ]
 
@@ -233,7 +248,7 @@ def _nodes(node: ast.AST, *, compiled: bool) -> Iterator[tuple[ast.AST, bool]]:
     for name, value in ast.iter_fields(node):
         for child in value if isinstance(value, list) else [value]:
             if isinstance(child, ast.AST) and not _is_said(child, name):
-                inside = compiled or _is_compiled(child)
+                inside = compiled or _is_compiled(child) or _is_frozen(node, child)
                 if hasattr(child, "lineno"):
                     yield child, inside
                 yield from _nodes(child, compiled=inside)
@@ -254,6 +269,12 @@ def _is_said(node: ast.AST, field: str) -> bool:
 def _is_compiled(node: ast.AST) -> bool:
     words = getattr(node, "decorator_list", [])
     return any(ast.unparse(word).partition("(")[0] in COMPILED for word in words)
+
+
+def _is_frozen(node: ast.AST, child: ast.AST) -> bool:
+    """Whether compiled functions of a module may hold a value of it."""
+    assigned = isinstance(node, ast.Module) and isinstance(child, ast.Assign)
+    return assigned and any(map(_is_compiled, node.body))
 
 
 def _replaced(tree: ast.Module, node: ast.AST, new: ast.AST) -> ast.Module:
@@ -319,23 +340,34 @@ def tests_of(path: str, first: int | None) -> list[str]:
     return [name for name in dict.fromkeys([own, *named]) if (ROOT / name).exists()][:first]
 
 
-def verdict(mutant: Mutant | None, tree: ast.Module | None, tests: list[str], limit: float) -> str:
+def verdict(
+    mutant: Mutant | None,
+    tree: ast.Module | None,
+    tests: list[str],
+    limit: float,
+    cases: int | None = None,
+) -> str:
     """Run tests on a mutant, or on none, in a fork: "survived", "killed: ..." or "timeout"."""
     with tempfile.TemporaryDirectory() as folder:
         said = Path(folder, "said")
         child = os.fork()
         if not child:
-            _become(mutant, tree, tests, said, folder)
+            _become(mutant, tree, said, folder)
+            os._exit(_test(tests, said, folder, cases))
         ended = _wait(child, limit)
         text = said.read_text(encoding="utf-8") if said.exists() else ""
     if ended is None:
         return "timeout"
-    return "survived" if ended == 0 else f"killed: {text.strip() or f'status {ended}'}"
+    return (
+        "survived" if ended in (0, NOTHING_RAN) else f"killed: {text.strip() or f'status {ended}'}"
+    )
 
 
-def fair_verdict(mutant: Mutant, tree: ast.Module, tests: list[str], limit: float) -> str:
+def fair_verdict(
+    mutant: Mutant, tree: ast.Module, tests: list[str], limit: float, cases: int | None
+) -> str:
     """As `verdict`, by those tests that pass without the mutant."""
-    while (ended := verdict(mutant, tree, tests, limit)).startswith("killed: tests/"):
+    while (ended := verdict(mutant, tree, tests, limit, cases)).startswith("killed: tests/"):
         killer = ended.removeprefix("killed: ")
         if passes(killer, limit):
             break
@@ -349,9 +381,7 @@ def passes(test: str, limit: float) -> bool:
     return verdict(None, None, [test], limit) == "survived"
 
 
-def _become(
-    mutant: Mutant | None, tree: ast.Module | None, tests: list[str], said: Path, folder: str
-) -> None:
+def _become(mutant: Mutant | None, tree: ast.Module | None, said: Path, folder: str) -> None:
     os.setsid()
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 1)
@@ -363,7 +393,16 @@ def _become(
             importlib.reload(sys.modules["numba.core.config"])
         sys.meta_path.insert(0, finder := Finder(mutant, tree))
         _import(finder.name, said)
-    os._exit(_test(tests, said, folder))
+    _shrink_nothing()
+
+
+def _shrink_nothing() -> None:
+    """A failure is enough: hypothesis need not look for the smallest."""
+    from hypothesis import Phase, settings
+
+    found = (Phase.explicit, Phase.generate)
+    settings.register_profile("mutants", phases=found, database=None, deadline=None)
+    settings.load_profile("mutants")
 
 
 def _import(name: str, said: Path) -> None:
@@ -375,11 +414,24 @@ def _import(name: str, said: Path) -> None:
         os._exit(1)
 
 
-def _test(tests: list[str], said: Path, folder: str) -> int:
+def by_turns(items: list["pytest.Item"], cases: int | None) -> list["pytest.Item"]:
+    """The first case of every test, then the second of each, and so on up to so many."""
+    same: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        same.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    turns = zip_longest(*(every[::2] + every[1::2] for every in same.values()))
+    return [item for turn in islice(turns, cases) for item in turn if item is not None]
+
+
+def _test(tests: list[str], said: Path, folder: str, cases: int | None) -> int:
     import pytest
 
     class Note:
-        """Writes down which test failed first."""
+        """Writes down which test failed first; every test has its turn before any has a second."""
+
+        @pytest.hookimpl(trylast=True)  # after slow ones are left out
+        def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+            items[:] = by_turns(items, cases)
 
         def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
             if report.failed:
@@ -425,7 +477,8 @@ def run(found: list[tuple[Mutant, Make]], out: Path, limit: float, first: int | 
             continue
         start = time.monotonic()
         seconds = limit * (3 if mutant.is_compiled else 1)
-        ended = fair_verdict(mutant, make(), tests_of(mutant.path, first), seconds)
+        tests, cases = tests_of(mutant.path, first), first and CASES
+        ended = fair_verdict(mutant, make(), tests, seconds, cases)
         line = {"key": mutant.key, **vars(mutant), "verdict": ended, "first": first,
                 "seconds": round(time.monotonic() - start, 1)}  # fmt: skip
         with out.open("a", encoding="utf-8") as file:

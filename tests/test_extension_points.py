@@ -13,7 +13,8 @@ from nextpixel.engine.cpu import executor
 from nextpixel.heads import HEADS, Categorical, CompiledHead, Head, split_colors
 from nextpixel.models import GatedPixelCNN, GatedPixelCNNConfig
 from nextpixel.models.options import ModelConfig
-from nextpixel.nn import MaskedConv2d
+from nextpixel.nn import MaskedConv2d, VerticalConv2d
+from nextpixel.program import ROW, Program
 from nextpixel.runtime.compiling import compiled
 from tests import outside
 
@@ -200,6 +201,48 @@ def test_a_model_without_a_program_is_recomputed_and_says_so():
 def test_a_model_without_a_program_writes_no_archive():
     with pytest.raises(npx.NextPixelError, match=r"slow cannot compress: it has no lower\(\)"):
         npx.compress(Slow(SHAPE, 4, SlowConfig()), torch.zeros(1, *SHAPE).long())
+
+
+class EarlyAndLate(Slow):
+    """Adds what is known before the row to the image, which is known once it is written."""
+
+    name, reach = "early-and-late", 2
+
+    def __init__(self, shape, levels, config):
+        super().__init__(shape, levels, config)
+        self.above = VerticalConv2d(self.inputs, self.inputs, 3, first=True)
+
+    def network(self, x, embedding, corner=(0, 0)):
+        return self.last(self.above(x) + x)
+
+    def lower(self):
+        program = Program(self.inputs, self.groups)
+        x = program.add(self.above.lower(program, program.image), program.image)
+        program.output = self.last.lower(program, x)
+        return program
+
+
+def test_a_sum_is_known_when_both_of_its_maps_are():
+    model = random_weights(EarlyAndLate(SHAPE, 4, SlowConfig()))
+    drawn = npx.sample(model, 8, rng=rng())
+    assert torch.equal(drawn, npx.sample(model, 8, rng=rng(), method="recompute"))
+
+
+class TooEarly(Slow):
+    """Says that what it sees of its own row is known before the row."""
+
+    name = "too-early"
+
+    def lower(self):
+        program, last = Program(self.inputs, self.groups), self.last
+        program.output = program.conv(program.image, last.seen, last.taps, last.bias, phase=ROW)
+        return program
+
+
+def test_a_program_whose_phases_are_wrong_is_refused():
+    model = random_weights(TooEarly(SHAPE, 4, SlowConfig()))
+    with pytest.raises(npx.NextPixelError, match="compiled steps of TooEarly do not compute"):
+        npx.sample(model, 1, rng=rng())
 
 
 class PastColors(Head):

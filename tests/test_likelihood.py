@@ -70,6 +70,12 @@ def test_a_uniform_model_needs_the_bits_of_its_levels():
     assert found.bits_per_dim == pytest.approx(3, rel=1e-6)
 
 
+def test_two_images_have_a_standard_error_of_half_their_difference(model, levels):
+    first, second = log_probs(model, levels[:2]).tolist()
+    found = npx.evaluate(model, levels[:2]).standard_error
+    assert found == pytest.approx(abs(first - second) / 2)
+
+
 def test_a_single_image_has_no_standard_error(model, levels):
     found = npx.evaluate(model, levels[:1])
     assert math.isnan(found.standard_error)

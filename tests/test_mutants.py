@@ -3,6 +3,7 @@
 import ast
 import runpy
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -44,3 +45,17 @@ def test_there_are_more_than_two_hundred():
 )
 def test_mutants_are_small_faults_of_what_runs(code, expected):
     assert changes(code) == expected
+
+
+def test_every_test_has_its_turn_before_any_has_a_second():
+    items = [SimpleNamespace(nodeid=name) for name in ("f[1]", "f[2]", "f[3]", "g", "h[1]", "h[2]")]
+    turns = lambda cases: [item.nodeid for item in MUTANTS["by_turns"](items, cases)]  # noqa: E731
+    assert turns(None) == ["f[1]", "g", "h[1]", "f[3]", "h[2]", "f[2]"]
+    assert turns(1) == ["f[1]", "g", "h[1]"]
+
+
+def test_constants_beside_compiled_functions_are_compiled_with_them():
+    code = "A = 1\n{}def f(x):\n    return x"
+    for decorator, expected in (("@compiled\n", {True}), ("", {False})):
+        nodes = MUTANTS["_nodes"](ast.parse(code.format(decorator)), compiled=False)
+        assert {compiled for _, compiled in nodes} == expected

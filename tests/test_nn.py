@@ -76,6 +76,10 @@ def test_a_layer_without_bias_has_none():
     assert set(MaskedConv2d(1, 1, 3, sees_self=True, bias=False).state_dict()) == {"weight"}
 
 
+def test_a_layer_prints_its_sizes():
+    assert repr(MaskedConv2d(4, 6, 3, sees_self=True)) == "MaskedConv2d(4, 6, side=3)"
+
+
 def test_first_weights_keep_the_variance_after_a_relu():
     torch.manual_seed(0)
     layer = MaskedConv2d(64, 64, 5, sees_self=True)

@@ -51,6 +51,25 @@ def test_the_log_prob_along_the_scan_is_that_of_one_pass(single):
     torch.testing.assert_close(found, exact, rtol=0, atol=1e-4)
 
 
+WIDE = {"plain-batch-norm": {"features": 40}, "gated-class-map": {"features": 40},
+        "residual-colors-class": {"features": 120, "inner": 60}}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WIDE)
+def test_features_wider_than_a_vector_are_all_carried_out(name):
+    """More than 16 of each color, so that a step has several vectors, the last one padded."""
+    case = CASES[name]
+    model = replace(case, options={**case.options, **WIDE[name]}).build(3, 4).float()
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.mul_(0.3)  # so many features of weights as wild as theirs would overflow
+    levels = random_levels(model, 5)
+    found = score(model, levels)
+    with torch.inference_mode():
+        exact = model.double().log_prob(levels, condition_for(model, 5))
+    torch.testing.assert_close(found, exact, rtol=1e-4, atol=1e-3)
+
+
 @torch.inference_mode()
 def predict_drawn(model: PixelModel, drawn: Tensor) -> Distribution:
     """What one pass in float64 predicts, for each sub-pixel, from those drawn before it."""
@@ -87,6 +106,20 @@ def test_sharpened_drawing_is_that_of_the_oracle(name, options):
     assert (sharp != plain).any()
     differing = sharp != redraw(single, sharp, Truncation(**options))
     assert differing.flatten(1).any(1).double().mean() < 0.05
+
+
+@pytest.mark.parametrize("uniform", [0.0, 1 - 2**-53])
+@torch.inference_mode()
+def test_the_outermost_uniforms_draw_no_level_that_is_left_out(uniform):
+    case = CASES["residual-position"]
+    model = case.with_levels(16).build(HEIGHT, WIDTH).float()
+    levels = torch.zeros(4, *model.shape, dtype=torch.int64)
+    known, uniforms = levels.bool(), torch.full(levels.shape, uniform, dtype=torch.float64)
+    embedding, truncation = model.condition(None, 4), Truncation(top_k=8)
+    drawn, _ = engine.fill(
+        model, levels, known, uniforms, embedding, truncation=truncation, on_row=None
+    )
+    assert torch.equal(drawn, predict_drawn(model, drawn).icdf(uniforms, truncation))
 
 
 @pytest.mark.parametrize("method", METHODS)

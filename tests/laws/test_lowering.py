@@ -2,6 +2,7 @@
 
 import torch
 
+from nextpixel.program import PIXEL, Program, Schedule
 from tests.laws.cases import CASES, condition_for
 from tests.laws.test_exactness import random_levels
 
@@ -32,3 +33,11 @@ def test_what_nothing_reads_can_be_left_out(case):
 def test_the_last_gate_of_the_vertical_stack_is_left_out():
     model = CASES["gated"].build(7, 8)
     assert len(model.lower().pruned().ops) == len(model.lower().ops) - 1
+
+
+def test_maps_that_are_read_at_their_own_pixel_only_are_kept_as_one_column():
+    program, one = Program(inputs=1, groups=1), torch.ones(1, 1, 1)
+    first = program.conv(program.image, one, [(0, -1)], None, phase=PIXEL)
+    second = program.conv(first, one, [(0, 0)], None, phase=PIXEL)
+    third = program.output = program.conv(second, one, [(0, -1)], None, phase=PIXEL)
+    assert Schedule(program).brief == {first.number, third.number}

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nextpixel.models import PixelModel
 from nextpixel.order import steps
-from nextpixel.sampling import Recompute, complete, sample, scan
+from nextpixel.sampling import METHODS, Recompute, complete, sample, scan
 from nextpixel.sampling.draw import draw_uniforms
 from tests.laws.cases import CASES, condition_for
 from tests.laws.test_exactness import all_images, random_levels
@@ -143,10 +143,12 @@ def test_sampling_leaves_the_mode_as_it_was():
     assert model.training
 
 
-def test_rows_are_reported_as_they_are_finished(model):
+@pytest.mark.parametrize("method", METHODS)
+def test_rows_are_reported_as_they_are_finished(model, method):
     seen = []
-    draw(model, 2, rng=rng(), on_row=lambda done, levels: seen.append((done, tuple(levels.shape))))
-    assert seen == [(row, (2, *model.shape)) for row in range(1, model.shape[1] + 1)]
+    note = lambda done, levels: seen.append((done, levels[:, :, :done].tolist()))  # noqa: E731
+    drawn = draw(model, 2, rng=rng(), method=method, on_row=note)
+    assert seen == [(row, drawn[:, :, :row].tolist()) for row in range(1, model.shape[1] + 1)]
 
 
 def test_uniforms_are_drawn_image_by_image():

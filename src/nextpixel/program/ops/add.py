@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from nextpixel.program.ops.base import PIXEL, ROW, Call, Map, Op, View
+from nextpixel.program.ops.base import ROW, Call, Map, Op, View
 from nextpixel.runtime.compiling import compiled
 from nextpixel.runtime.vectors import WIDTH, add16
 
@@ -30,9 +30,9 @@ class Add(Op):
 
     @staticmethod
     def shape(*inputs: Map) -> tuple[int, int]:
-        """Features and phase of the output."""
+        """Features and phase of the output: it is known once both inputs are."""
         x, y = inputs
-        return x.features, x.phase if x.phase == y.phase else PIXEL
+        return x.features, max(x.phase, y.phase)
 
     def reference(self, *inputs: Tensor) -> Tensor:
         """Two of (B, F, H, W) -> the same."""
