@@ -358,9 +358,9 @@ def verdict(
         text = said.read_text(encoding="utf-8") if said.exists() else ""
     if ended is None:
         return "timeout"
-    return (
-        "survived" if ended in (0, NOTHING_RAN) else f"killed: {text.strip() or f'status {ended}'}"
-    )
+    if ended in (0, NOTHING_RAN):
+        return "survived"
+    return f"killed: {text.strip() or f'status {ended}'}"
 
 
 def fair_verdict(

@@ -15,6 +15,7 @@ models.
 import argparse
 import csv
 import json
+import math
 import platform
 import re
 import shutil
@@ -25,7 +26,7 @@ from typing import Any
 
 import torch
 from cards import write_card
-from tables import protocol_of, write_tables
+from tables import LOSSES, protocol_of, write_tables
 
 import nextpixel as npx
 from nextpixel.checkpoint import SHIPPED, read_config, shipped_names
@@ -145,7 +146,20 @@ def record(results: Results, run: str, place: Place) -> tuple[str, Path]:
     measured, folder = measure_all(name, [Path(part) for part in folders.split(",")], place)
     row = f"{name} {label}".strip()
     results.measured[row] = measured
+    record_losses(row, folder)
     return row, folder
+
+
+def record_losses(name: str, folder: Path) -> None:
+    """Of a recipe in losses.json: nats a pixel of validation images at its steps."""
+    losses = json.loads(LOSSES.read_text(encoding="utf-8"))
+    if name not in losses:
+        return
+    with (folder / "metrics.csv").open() as file:
+        nats = {row["step"]: float(row["validation_nats"]) for row in csv.DictReader(file)}
+    pixels = math.prod(npx.load(folder).shape)
+    losses[name]["ours"] = [round(nats[step] / pixels, 4) for step in losses[name]["steps"]]
+    LOSSES.write_text(json.dumps(losses, indent=1) + "\n", encoding="utf-8")
 
 
 def words() -> argparse.Namespace:

@@ -14,6 +14,8 @@ from nextpixel.recipes.shipped import Measured, Results, parameters_of
 
 ROOT = Path(__file__).parents[1]
 PUBLISHED = Path(__file__).parent / "published.json"
+LOSSES = Path(__file__).parent / "losses.json"
+"""Nats a pixel as training goes on: what a seed's code prints, and what our run has."""
 IN_README = (
     "demo",
     "mnist-fast",
@@ -43,6 +45,7 @@ def write_tables(results: Results) -> None:
     replace_between(ROOT / "docs" / "results.md", "table", results_table(results))
     for seed in SEEDS:
         replace_between(ROOT / "docs" / "seeds.md", f"seed {seed}", seed_table(seed, results))
+    replace_between(ROOT / "docs" / "seeds.md", "loss of seed 002", loss_table(results))
     replace_between(ROOT / "README.md", "measured", readme_table(results))
 
 
@@ -75,6 +78,16 @@ def seed_table(seed: str, results: Results) -> str:
     ours = [recipe for recipe in recipes if seed in recipe.seed.split(", ")]
     rows = [row for recipe in ours for row in _begun(recipe, results).values()]
     return _table(head, [(label, *cells) for label, _, *cells in rows])
+
+
+def loss_table(results: Results) -> str:
+    """The losses that the code of seed 002 prints, and those of our run at the same steps."""
+    del results
+    found = json.loads(LOSSES.read_text(encoding="utf-8"))["mnist4-gated"]
+    theirs = ["-" if loss is None else str(loss) for loss in found["theirs"]]
+    ours = [f"{loss:.4f}" for loss in found["ours"]]
+    rows = [("the code's line", *theirs), ("ours, validation images", *ours)]
+    return _table(("step", *found["names"]), rows)
 
 
 def readme_table(results: Results) -> str:
