@@ -278,3 +278,18 @@ def test_a_head_may_see_the_colors_drawn_before_at_the_pixel(monkeypatch, compil
     assert drawn.float().var(1).mean() < 0.1  # colors agree
     if compiled_head:
         assert torch.equal(npx.decompress(model, npx.compress(model, drawn)), drawn)
+
+
+def test_another_head_on_the_same_weights_is_laid_out_anew(elu):
+    """Also where both have compiled steps and as many outputs."""
+    before = npx.sample(elu, 8, rng=rng())
+
+    class Upside(outside.HillHead):
+        def __call__(self, outputs, colors, levels=None):
+            return super().__call__(-outputs, colors, levels)
+
+    elu.head = Upside(16)
+    with pytest.raises(npx.NextPixelError, match="compiled steps of EluPixelCNN do not compute"):
+        npx.sample(elu, 8, rng=rng())
+    drawn = npx.sample(elu, 8, rng=rng(), method="recompute")
+    assert not torch.equal(drawn, before)

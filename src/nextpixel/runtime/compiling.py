@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from numba import njit, typeof, types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 inlined = njit(nogil=True, error_model="numpy", forceinline=True)
@@ -59,6 +60,22 @@ def call_at(typingctx: Any, address: Any, argument: Any) -> Any:  # noqa: ANN401
         return context.get_dummy_value()
 
     return signature, generate
+
+
+@intrinsic
+def unowned(typingctx: Any, array: Any) -> Any:  # noqa: ANN401 - numba's own
+    """The same array without a count of who uses it, in compiled code.
+
+    Handing an array on counts twice, by atomic instructions; somebody else must keep this one.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:  # noqa: ANN401
+        made = context.make_array(signature.args[0])(context, builder, values[0])
+        made.meminfo = cgutils.get_null_value(made.meminfo.type)
+        made.parent = cgutils.get_null_value(made.parent.type)
+        return made._getvalue()
+
+    return array(array), generate
 
 
 def _forgiving(save: Callable[..., None]) -> Callable[..., None]:

@@ -23,7 +23,7 @@ from nextpixel.engine.cpu.kernels import choose_by_probabilities
 from nextpixel.engine.cpu.layout import Layout, aligned, injections, lay_out
 from nextpixel.engine.lowering import IMAGES, check_predictions, lowered, probe
 from nextpixel.errors import NextPixelError
-from nextpixel.heads import BernoulliHead, CategoricalHead, Choice, Spot
+from nextpixel.heads import BernoulliHead, CategoricalHead, Choice, Head, Spot
 from nextpixel.heads.truncation import PLAIN, Truncation
 from nextpixel.models import PixelModel
 from nextpixel.nn import Embedding
@@ -113,13 +113,19 @@ class Prepared:
     """A model ready to be carried out.
 
     Attributes:
+        head: The model's, of which the plan has the compiled steps.
         weights: Copies of the weights that it was made from.
     """
 
+    head: Head
     weights: list[Tensor]
     program: Program
     layout: Layout
     plan: kernels.Plan
+
+    def is_of(self, model: PixelModel, weights: list[Tensor]) -> bool:
+        """Whether the model still has the same head and weights."""
+        return self.head is model.head and all(map(torch.equal, self.weights, weights))
 
     def memory(self, count: int) -> int:
         """Bytes of what is kept for images on their way: rings of rows of all maps.
@@ -151,13 +157,13 @@ def prepared(model: PixelModel, size: tuple[int, int] | None = None) -> Prepared
     weights = _tensors(model)
     kept = PREPARED.setdefault(model, {})
     found = kept.get(size)
-    if found is None or not all(map(torch.equal, found.weights, weights)):
+    if found is None or not found.is_of(model, weights):
         program = lowered(model)
         if size != model.shape[1:] and tied_to_size(model, program):
             raise ValueError(f"{model.name} takes images of {model.shape[1:]} only, got {size}")
         layout = lay_out(program, size[1])
         copies = [weight.detach().clone() for weight in weights]
-        found = Prepared(copies, program, layout, _plan(model, program, layout, size))
+        found = Prepared(model.head, copies, program, layout, _plan(model, program, layout, size))
         if size == model.shape[1:] and not _is_known(model, program):
             check_steps(model, found)
         kept[size] = found
@@ -170,6 +176,8 @@ def lack(model: PixelModel) -> str | None:
     Raises:
         NotImplementedError: If this kind of model has no program.
     """
+    if any(made.head is model.head for made in PREPARED.get(model, {}).values()):
+        return None  # it was carried out before
     ops = [op.name for op in model.lower().ops if op.compiled is None]
     if ops:
         return f"the operation {ops[0]!r} has no compiled step"

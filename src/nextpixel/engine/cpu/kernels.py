@@ -36,7 +36,7 @@ from nextpixel.engine.cpu.layout import (
 from nextpixel.heads.compiled import Choice, Spot
 from nextpixel.program import Call
 from nextpixel.program.ops.base import Floats, Table
-from nextpixel.runtime.compiling import call_at, compiled, inlined
+from nextpixel.runtime.compiling import call_at, compiled, inlined, unowned
 from nextpixel.runtime.vectors import EIGHT, exp64, weigh8
 
 
@@ -146,9 +146,10 @@ def choice_of(plan, block, truncation, first, last, row, column, color):
     temperature, top_k, top_p = truncation
     place = block.here[plan.output] + column * plan.maps[plan.output, ACROSS]
     return Choice(
-        plan.log_weights, block.state, place, plan.size, plan.across, block.levels, block.known,
-        block.uniforms, block.log_p, block.p, block.probabilities, temperature, top_k, top_p,
-        first, last, row, column, color,
+        plan.log_weights, unowned(block.state), place, plan.size, plan.across,
+        unowned(block.levels), unowned(block.known), unowned(block.uniforms),
+        unowned(block.log_p), unowned(block.p), unowned(block.probabilities),
+        temperature, top_k, top_p, first, last, row, column, color,
     )  # fmt: skip
 
 
@@ -226,17 +227,17 @@ class Block(NamedTuple):
 
 
 @inlined
-def _call(plan, phase, begins, block, k, count, source, target, term, other, steps, low, high):
+def _call(arrays, ops, k, count, source, target, term, other, steps, low, high, features):
     """Run operation k of a phase at some places; `steps` lie between places, and between terms."""
-    ops = phase.ops
+    state, weights, bias, terms, begins, lengths = arrays
     read, also, made, added = steps
     call_at(
         ops[k, STEP],
         Call(
-            block.state, plan.weights, plan.bias, block.terms, begins, phase.lengths,
+            state, weights, bias, terms, begins, lengths,
             ops[k, FIRST], ops[k, SPANS], ops[k, INPUTS], ops[k, WEIGHT], ops[k, CONSTANT],
             ops[k, START], ops[k, EXTRA], count, source, read, other, also, target, made,
-            term, added, low, high, plan.maps[ops[k, TARGET], FEATURES],
+            term, added, low, high, features,
         ),
     )  # fmt: skip
 
@@ -248,12 +249,16 @@ def _run(plan, phase, begins, block, first, last, group, groups, row, left, righ
     A place of one column has its neighbours in the other images, else in the other columns.
     """
     ops, maps, here, places, size = phase.ops, plan.maps, block.here, block.places, plan.size
+    arrays = (
+        unowned(block.state), unowned(plan.weights), unowned(plan.bias), unowned(block.terms),
+        unowned(begins), unowned(phase.lengths),
+    )  # fmt: skip
     across = right - left == 1
     for k in range(len(ops)):
         source, target, other, m = ops[k, SOURCE], ops[k, TARGET], ops[k, OTHER], ops[k, TERM]
         read, made, also = maps[source, ACROSS], maps[target, ACROSS], maps[other, ACROSS]
-        low = group * maps[target, FEATURES] // groups
-        high = (group + 1) * maps[target, FEATURES] // groups
+        features = maps[target, FEATURES]
+        low, high = group * features // groups, (group + 1) * features // groups
         x = left * read + (0 if ops[k, SPANS] else here[source])  # spans begin in this row
         y, z = here[target] + left * made, here[other] + left * also
         steps = (size, size, size, places[m, 1]) if across else (read, also, made, places[m, 3])
@@ -261,8 +266,8 @@ def _run(plan, phase, begins, block, first, last, group, groups, row, left, righ
             at, term = image * size, places[m, 0] + image * places[m, 1]
             term += row * places[m, 2] + left * places[m, 3]
             _call(
-                plan, phase, begins, block, k, last - first if across else right - left,
-                x + at, y + at, term, z + at, steps, low, high,
+                arrays, ops, k, last - first if across else right - left,
+                x + at, y + at, term, z + at, steps, low, high, features,
             )  # fmt: skip
 
 
