@@ -54,7 +54,7 @@ def test_every_test_has_its_turn_before_any_has_a_second():
     assert turns(1) == ["f[1]", "g", "h[1]"]
 
 
-def test_constants_beside_compiled_functions_are_compiled_with_them():
+def test_constants_next_to_compiled_functions_are_compiled_with_them():
     code = "A = 1\n{}def f(x):\n    return x"
     for decorator, expected in (("@compiled\n", {True}), ("", {False})):
         nodes = MUTANTS["_nodes"](ast.parse(code.format(decorator)), compiled=False)
