@@ -71,8 +71,8 @@ def unowned(typingctx: Any, array: Any) -> Any:  # noqa: ANN401 - numba's own
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:  # noqa: ANN401
         made = context.make_array(signature.args[0])(context, builder, values[0])
-        made.meminfo = cgutils.get_null_value(made.meminfo.type)
-        made.parent = cgutils.get_null_value(made.parent.type)
+        made.meminfo = cgutils.get_null_value(made.meminfo.type)  # type: ignore[no-untyped-call]
+        made.parent = cgutils.get_null_value(made.parent.type)  # type: ignore[no-untyped-call]
         return made._getvalue()
 
     return array(array), generate
