@@ -35,8 +35,7 @@ from nextpixel.engine.torch_scan import Scan
 from nextpixel.heads import Distribution
 from nextpixel.models import PixelModel
 from nextpixel.nn import NO_EMBEDDING
-from nextpixel.program.program import PIXEL, ROW
-from nextpixel.program.schedule import Task
+from nextpixel.program import PIXEL, ROW, Task
 from nextpixel.sampling.draw import draw_uniforms
 
 LONGEST = 60.0
@@ -110,8 +109,9 @@ def _bytes(scan: Scan, task: Task, columns: int, *, when: int) -> int:
     if task.op.name != "conv":
         moved = sum(x.features for x in task.op.inputs) + task.op.output.features
         return size * places * moved
-    weights = sum(part.weight.numel() for part in task.parts)
-    read = sum(len(part.taps) for part in task.parts) * task.op.inputs[0].features
+    parts = task.parts(in_runs=when == PIXEL)
+    weights = sum(part.weight.numel() for part in parts)
+    read = sum(len(part.taps) for part in parts) * task.op.inputs[0].features
     made = task.op.output.features * (1 if when == ROW else 2)
     return size * (weights + places * (read + made))
 
