@@ -109,6 +109,7 @@ def test_the_first_layer_of_seed_004_in_color_sees_more_with_our_mask():
         assert (model(levels).scores - expected).abs().max() > 1e-3
 
 
+@pytest.mark.slow
 def test_the_script_reads_files_and_writes_a_model(tmp_path):
     torch.save(seed_nets.Net002(layers=1, features=4).state_dict(), tmp_path / "net.pt")
     weights = [weight.numpy() for weight in seed_nets.weights_001(8, 4, blocks=1, levels=2)]

@@ -92,6 +92,7 @@ def built(cls, **options):
 # Training, saving, loading
 
 
+@pytest.mark.slow
 def test_a_model_from_outside_is_trained_saved_and_loaded_by_another_process(home):
     status, _, err = command("--import", "wide_models", "train", "wide.yaml", "--out", "run")
     assert status == 0, err

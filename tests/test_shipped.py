@@ -41,7 +41,14 @@ def test_a_shipped_model_is_its_recipes_net_with_its_recorded_figure(name):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", NAMES)
+QUICK = ("digits17-gated", "mnist4-gated")
+"""Measured by the fast tests too; the others take a second or more each."""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in NAMES],
+)
 def test_a_shipped_model_measures_what_is_written_down(name):
     """On 100 test images, within four of their own standard errors of the figure for all."""
     trained = read_config(SHIPPED / name)["data"]
