@@ -147,6 +147,7 @@ def test_a_condition_that_differs_from_place_to_place_stays_with_torch(monkeypat
         model(levels, torch.ones(2, 2, 6, 6))
 
 
+@pytest.mark.slow
 def test_kernels_are_loaded_only_to_train():
     code = "import sys, nextpixel.training, nextpixel as npx; npx.build_recipe('mnist4-gated'); "
     code += "print('nextpixel.accelerate.grids' in sys.modules)"

@@ -79,6 +79,7 @@ def test_a_process_answers_bad_input_without_traceback():
     assert done.stderr == "nextpixel: error: there is no recipe 'dem'; did you mean 'demo'?\n"
 
 
+@pytest.mark.slow
 def test_sigterm_leaves_a_resume_point(tmp_path):
     (tmp_path / "tiny.yaml").write_text(commands.TINY)
     words = ["train", str(tmp_path / "tiny.yaml"), "--out", str(tmp_path / "run")]

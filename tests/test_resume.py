@@ -170,6 +170,7 @@ def test_previews_of_a_resumed_run_go_on(tmp_path):
     assert seen == [0, 3, 6, 6, 9, 12]  # the resume point at step 4 knew of the first
 
 
+@pytest.mark.slow
 def test_a_run_killed_at_random_moments_ends_as_one_never_killed(tmp_path, reference):
     moments = random.Random(6)
     for _ in range(4):
