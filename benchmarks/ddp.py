@@ -51,7 +51,8 @@ def prepared(build: Callable[[], PixelModel]) -> PixelModel:
     """A net as training has it; its last layer is not zero, so that all gradients are there."""
     model = build().train()
     rng = torch.Generator().manual_seed(0)
-    model.last.weight.data += 0.1 * torch.randn(model.last.weight.shape, generator=rng)
+    with torch.no_grad():
+        model.last.weight += 0.1 * torch.randn(model.last.weight.shape, generator=rng)
     channels_last(model)
     return model
 

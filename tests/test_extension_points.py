@@ -245,6 +245,20 @@ def test_a_program_whose_phases_are_wrong_is_refused():
         npx.sample(model, 1, rng=rng())
 
 
+@pytest.mark.filterwarnings("ignore:the step engine")
+def test_wrong_phases_are_refused_by_the_engine_in_torch_too(monkeypatch):
+    monkeypatch.setitem(HEADS, "plain", PlainHead)
+    model = random_weights(TooEarly(SHAPE, 16, SlowConfig(head="plain")))
+    with pytest.raises(npx.NextPixelError, match="steps of TooEarly do not compute"):
+        npx.sample(model, 1, rng=rng())
+
+
+def test_archives_of_another_size_compare_the_steps_too(elu, monkeypatch):
+    monkeypatch.setattr(outside.Elu, "compiled", staticmethod(wrong_step))
+    with pytest.raises(npx.NextPixelError, match="compiled steps of EluPixelCNN do not compute"):
+        npx.compress(elu, torch.zeros(1, 1, 9, 9, dtype=torch.int64))
+
+
 class PastColors(Head):
     """A color is likelier to be the one before it at the same pixel: its logit moves there."""
 

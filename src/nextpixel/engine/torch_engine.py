@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from nextpixel.engine import OnRow
-from nextpixel.engine.lowering import check_predictions
+from nextpixel.engine.lowering import check_predictions, probe
 from nextpixel.engine.torch_scan import Scan
 from nextpixel.errors import NextPixelError
 from nextpixel.heads import Distribution
@@ -92,9 +92,31 @@ class TorchEngine:
             self._ready[0].set_embedding(embedding)
             return self._ready
         self._ready = None  # the memory of one is free before the next is made
+        if not type(self.model).__module__.startswith("nextpixel."):
+            check_steps(self.model)
         scan = Scan(self.model, embedding, count, self._draw)
         self._ready = scan, record(scan) if self.use_graph else scan.row
         return self._ready
+
+
+@torch.inference_mode()
+def check_steps(model: PixelModel) -> None:
+    """Compare the steps of a model of another package with the model, on random images.
+
+    Raises:
+        NextPixelError: If they differ, as where its program names a wrong phase.
+    """
+    levels, embedding, log_prob = probe(model)
+    scan = Scan(model, embedding, len(levels), Distribution.icdf)
+    scan.start(levels, torch.ones_like(levels).bool(), torch.zeros_like(scan.uniforms))
+    for _ in range(model.shape[1]):
+        scan.row()
+    expected = log_prob.double().flatten(1).sum(1)
+    if not torch.allclose(scan.log_prob, expected, rtol=1e-3, atol=2e-2):
+        raise NextPixelError(
+            f"steps of {type(model).__name__} do not compute what the model does: of random images "
+            f"they say {scan.log_prob.tolist()} nats, the model {expected.tolist()}"
+        )
 
 
 def check_device(device: torch.device) -> None:

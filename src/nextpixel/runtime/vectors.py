@@ -188,7 +188,7 @@ def store(builder: ir.IRBuilder, value: ir.Value, data: ir.Value, at: ir.Value) 
 
 
 def spread(builder: ir.IRBuilder, number: ir.Value, of: ir.Type = FLOATS) -> ir.Value:
-    """A number in all lanes."""
+    """A number in every place of a vector."""
     nothing, first = ir.Constant(of, ir.Undefined), ir.Constant(ir.IntType(32), 0)
     chosen = ir.Constant(ir.VectorType(ir.IntType(32), of.count), [0] * of.count)
     return builder.shuffle_vector(builder.insert_element(nothing, number, first), nothing, chosen)

@@ -164,8 +164,11 @@ def prepared(model: PixelModel, size: tuple[int, int] | None = None) -> Prepared
         layout = lay_out(program, size[1])
         copies = [weight.detach().clone() for weight in weights]
         found = Prepared(model.head, copies, program, layout, _plan(model, program, layout, size))
-        if size == model.shape[1:] and not _is_known(model, program):
-            check_steps(model, found)
+        if not _is_known(model, program):
+            if size == model.shape[1:]:
+                check_steps(model, found)
+            else:
+                prepared(model)  # which compares its steps at its own size
         kept[size] = found
     return found
 
@@ -193,6 +196,7 @@ def _is_known(model: PixelModel, program: Program) -> bool:
     return own and type(model.head) in (BernoulliHead, CategoricalHead)
 
 
+@torch.inference_mode()
 def check_steps(model: PixelModel, made: "Prepared") -> None:
     """Compare compiled steps, in the phases that a program says, with the model on random images.
 
