@@ -19,15 +19,28 @@ from torch import Tensor
 SCALES = ("symmetric", "unit")
 """Scales of the network: -1 to 1, and 0 to 1."""
 
+MOST_LEVELS = 65_536
+"""Of 16 bits."""
 
-def check_levels(levels: int) -> None:
-    """Refuse a number of levels that 8-bit pixels cannot have.
+
+def check_levels(levels: int, most: int = MOST_LEVELS) -> None:
+    """Refuse a number of levels that images cannot have.
 
     Raises:
-        ValueError: Unless 2 <= levels <= 256.
+        ValueError: Unless 2 <= levels <= most.
     """
-    if not 2 <= levels <= 256:
-        raise ValueError(f"levels must be 2 to 256, got {levels}")
+    if not 2 <= levels <= most:
+        raise ValueError(f"levels must be 2 to {most}, got {levels}")
+
+
+def level_dtype(levels: int) -> torch.dtype:
+    """What tensors of K levels are kept as: uint8 up to 256, else int32 (torch's uint16 lacks much).
+
+    Example:
+        >>> level_dtype(256), level_dtype(257)
+        (torch.uint8, torch.int32)
+    """
+    return torch.uint8 if levels <= 256 else torch.int32
 
 
 def quantize(pixels: Tensor, levels: int) -> Tensor:
@@ -47,7 +60,7 @@ def quantize(pixels: Tensor, levels: int) -> Tensor:
         >>> quantize(torch.tensor([0, 127, 128, 255]), 2).tolist()
         [0, 0, 1, 1]
     """
-    check_levels(levels)
+    check_levels(levels, 256)
     return (pixels.to(torch.int32) * levels // 255).clamp(max=levels - 1).to(torch.uint8)
 
 
@@ -68,7 +81,7 @@ def to_pixels(images: Tensor, levels: int) -> Tensor:
         >>> to_pixels(torch.arange(4), 4).tolist()
         [0, 85, 170, 255]
     """
-    check_levels(levels)
+    check_levels(levels, 256)
     level = torch.arange(levels)
     even_share = (2 * 255 * level + levels - 1) // (2 * (levels - 1))
     lowest = -(-255 * level // levels)

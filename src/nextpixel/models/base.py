@@ -47,7 +47,7 @@ class PixelModel(nn.Module, ABC):
 
     Args:
         shape: (C, H, W) of the images.
-        levels: K, 2 to 256.
+        levels: K, 2 to 65,536.
         config: The model's options.
         conditions: Its conditions in addition to the past; None: those of `config`.
 
@@ -273,7 +273,7 @@ class PixelModel(nn.Module, ABC):
             rng: Source of the uniforms, on the CPU; None: torch's global generator.
 
         Returns:
-            Levels, uint8, shape (count, C, H, W).
+            Levels, `images.level_dtype(K)`, shape (count, C, H, W).
         """
         import nextpixel  # the parts after this one are the package's
 

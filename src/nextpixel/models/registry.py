@@ -163,7 +163,7 @@ def build(
     Args:
         name: One of `names()`.
         shape: (C, H, W) of the images.
-        levels: K, 2 to 256.
+        levels: K, 2 to 65,536.
         seed: Of the initial weights: the same seed gives the same weights. None: they are drawn
             from torch's global generator.
         **options: Fields of the model's `Config`. `condition` may be one condition or several.

@@ -40,7 +40,7 @@ def complete(
         **options: See `sample`.
 
     Returns:
-        Levels, uint8, shape (B, C, H, W), equal to `levels` where `known`.
+        Levels, `images.level_dtype(K)`, shape (B, C, H, W), equal to `levels` where `known`.
 
     Raises:
         TypeError: If `levels` are no integers, `known` is not boolean, or there is no such option.

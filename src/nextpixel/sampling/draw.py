@@ -12,6 +12,7 @@ from nextpixel.engine import OnRow
 from nextpixel.engine.cpu import executor
 from nextpixel.engine.torch_engine import TorchEngine
 from nextpixel.heads.truncation import Truncation
+from nextpixel.images import level_dtype
 from nextpixel.likelihood import evaluation_mode
 from nextpixel.models import PixelModel
 from nextpixel.nn import Embedding, Value
@@ -82,7 +83,7 @@ def sample(
             `nextpixel.sampling.SamplingOptions`.
 
     Returns:
-        Levels, uint8, shape (count, C, H, W).
+        Levels, `images.level_dtype(K)`, shape (count, C, H, W).
 
     Raises:
         TypeError: If there is no such option.
@@ -131,7 +132,7 @@ def fill(
     Of several processes each draws a share of the images, and gets those of the others.
 
     Returns:
-        Levels, uint8, shape (B, C, H, W).
+        Levels, `images.level_dtype(K)`, shape (B, C, H, W).
 
     Raises:
         ValueError: If processes differ in model or images.
@@ -144,13 +145,14 @@ def fill(
     own = processes.share(len(levels))
 
     def draw_own() -> Tensor:
-        drawn = torch.zeros(levels.shape, dtype=torch.uint8)
+        kept = level_dtype(model.levels)
+        drawn = torch.zeros(levels.shape, dtype=kept)
         filler = _filler(model, options, on_row)
         with evaluation_mode(model), torch.inference_mode():
             embedding = model.condition(condition, len(levels))
             for part in _parts(own, options.batch_size):
                 batch = Batch(levels[part], known[part], uniforms[part], embedding.part(part))
-                drawn[part] = filler(batch).to("cpu", torch.uint8)
+                drawn[part] = filler(batch).to("cpu", kept)
         return drawn
 
     return processes.all_reduce(processes.each(draw_own))
