@@ -34,7 +34,7 @@ def check_levels(levels: int, most: int = MOST_LEVELS) -> None:
 
 
 def level_dtype(levels: int) -> torch.dtype:
-    """What tensors of K levels are kept as: uint8 up to 256, else int32 (torch's uint16 lacks much).
+    """What levels are kept as: uint8 up to K = 256, else int32 (torch's uint16 lacks much).
 
     Example:
         >>> level_dtype(256), level_dtype(257)

@@ -33,7 +33,6 @@ from nextpixel.engine.cpu.kernels import (
     SHARED,
     begin_row,
     choice_of,
-    log64,
     predict,
     read,
     turn_to,
@@ -42,6 +41,7 @@ from nextpixel.engine.cpu.kernels import (
 )
 from nextpixel.errors import NextPixelError
 from nextpixel.runtime.compiling import compiled, inlined
+from nextpixel.runtime.numbers import log64
 
 BITS = 24
 """The parts are 2^24: what constriction's range coder divides its range by."""

@@ -5,10 +5,11 @@ is made known by `register_head`.
 """
 
 from nextpixel.errors import nearest
-from nextpixel.heads.base import Distribution, Head, split_colors
+from nextpixel.heads.base import Distribution, Head, HeadOptions, split_colors
 from nextpixel.heads.bernoulli import Bernoulli, BernoulliHead
 from nextpixel.heads.categorical import Categorical, CategoricalHead
-from nextpixel.heads.compiled import Choice, CompiledHead, Spot
+from nextpixel.heads.compiled import Choice, CompiledCDF, CompiledHead, Query, Spot
+from nextpixel.heads.logistic import LogisticHead, LogisticMixture
 
 __all__ = [
     "HEADS",
@@ -17,16 +18,23 @@ __all__ = [
     "Categorical",
     "CategoricalHead",
     "Choice",
+    "CompiledCDF",
     "CompiledHead",
     "Distribution",
     "Head",
+    "HeadOptions",
+    "LogisticHead",
+    "LogisticMixture",
+    "Query",
     "Spot",
     "make_head",
     "register_head",
     "split_colors",
 ]
 
-HEADS: dict[str, type[Head]] = {kind.name: kind for kind in (BernoulliHead, CategoricalHead)}
+HEADS: dict[str, type[Head]] = {
+    kind.name: kind for kind in (BernoulliHead, CategoricalHead, LogisticHead)
+}
 
 
 def register_head(kind: type[Head]) -> type[Head]:
@@ -43,18 +51,29 @@ def register_head(kind: type[Head]) -> type[Head]:
     return kind
 
 
-def make_head(name: str, levels: int) -> Head:
-    """A head for K levels.
+def make_head(levels: int, colors: int, options: HeadOptions) -> Head:
+    """The head that options ask for, for C colors of K levels.
 
-    Args:
-        name: Of a registered head, or "auto": one logit for two levels, a softmax for more.
-        levels: K.
+    "auto" is one logit for two levels, a softmax for up to 256, a mixture of logistics for more and
+    for coupled colors.
 
     Raises:
-        ValueError: If there is no such head, or it is not for so many levels.
+        ValueError: If there is no such head, or it is not for so many levels or for these colors.
     """
+    coupled, name = options.colors == "coupled", options.head
     if name == "auto":
-        name = "bernoulli" if levels == 2 else "categorical"
+        few = "bernoulli" if levels == 2 else "categorical"
+        name = "logistic" if coupled or levels > MOST_BY_SOFTMAX else few
     if name not in HEADS:
         raise ValueError(f"head: there is no head {name!r}; {nearest(name, ['auto', *HEADS])}")
-    return HEADS[name](levels)
+    head = HEADS[name].of(levels, colors, options)
+    if coupled and not head.sees_colors:
+        raise ValueError(
+            f"colors must be dependent or independent with the head {name}: coupled colors share "
+            "the components of a mixture, which it has none of"
+        )
+    return head
+
+
+MOST_BY_SOFTMAX = 256
+"""More levels are intensities, as a rule; for codes say head="categorical"."""

@@ -6,12 +6,12 @@ so a likelihood is never better or worse than what the network says.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import torch
 from torch import Tensor
 
-from nextpixel.heads.compiled import CompiledHead
+from nextpixel.heads.compiled import CompiledCDF, CompiledHead
 from nextpixel.heads.truncation import PLAIN, Truncation
 
 
@@ -44,6 +44,11 @@ class Distribution(ABC):
     def batch_shape(self) -> torch.Size:
         """S."""
         return self.logits.shape[:-1]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return self.logits.device
 
     @property
     def probs(self) -> Tensor:
@@ -84,7 +89,7 @@ class Distribution(ABC):
             Levels, int64, shape S.
         """
         uniforms = torch.rand(self.batch_shape, generator=rng, dtype=torch.float64)
-        return self.icdf(uniforms.to(self.logits.device))
+        return self.icdf(uniforms.to(self.device))
 
     def icdf(self, uniforms: Tensor, truncation: Truncation = PLAIN) -> Tensor:
         """Levels by the inverse of the cumulative distribution.
@@ -117,6 +122,22 @@ class Distribution(ABC):
         return self.map(lambda parameter: parameter.to(*arguments, **options))
 
 
+class HeadOptions(Protocol):
+    """The options of a model that are about its head: see `nextpixel.models.options`."""
+
+    @property
+    def head(self) -> str:
+        """Its name, or "auto"."""
+
+    @property
+    def colors(self) -> str:
+        """How colors depend on each other."""
+
+    @property
+    def components(self) -> int:
+        """Of a mixture."""
+
+
 class Head(ABC):
     """Turns `size` network outputs per sub-pixel into a `Distribution`.
 
@@ -125,7 +146,7 @@ class Head(ABC):
 
     Attributes:
         name: What the option `head` of a model calls it.
-        size: Outputs per sub-pixel.
+        size: Outputs per sub-pixel, where `outputs` says nothing else.
         compiled: Its steps for the compiled engine and the codec; None: it is drawn from by torch,
             and cannot compress.
         sees_colors: Whether a color's distribution depends on the colors drawn before it at the
@@ -133,12 +154,26 @@ class Head(ABC):
     """
 
     name: ClassVar[str]
-    compiled: ClassVar[CompiledHead | None] = None
-    sees_colors: ClassVar[bool] = False
+    compiled: CompiledHead | CompiledCDF | None = None
+    sees_colors: bool = False
     size: int
 
     def __init__(self, levels: int) -> None:
         self.levels = levels
+
+    @classmethod
+    def of(cls, levels: int, colors: int, options: HeadOptions) -> Self:
+        """The head that a model's options ask for."""
+        del colors, options
+        return cls(levels)
+
+    def outputs(self, colors: int) -> int:
+        """Network outputs for a pixel of so many colors."""
+        return colors * self.size
+
+    def initial(self, colors: int) -> Tensor:
+        """Network outputs from which training starts, (outputs,): a near uniform distribution."""
+        return torch.zeros(self.outputs(colors))
 
     @abstractmethod
     def __call__(self, outputs: Tensor, colors: int, levels: Tensor | None = None) -> Distribution:

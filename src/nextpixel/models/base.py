@@ -80,7 +80,7 @@ class PixelModel(nn.Module, ABC):
         self.edge = config.edge
         self.groups = color_groups(config.colors, shape[0])
         check_groups(config, self.groups)
-        self.head = make_head(config.head, levels)
+        self.head = make_head(levels, shape[0], config)
         conditions = config.condition if conditions is None else conditions
         self.conditioner = Conditioner(conditions, shape)
 
@@ -97,15 +97,17 @@ class PixelModel(nn.Module, ABC):
     @property
     def outputs(self) -> int:
         """Output planes of the network: the head's parameters, color by color."""
-        return self.colors * self.head.size
+        return self.head.outputs(self.colors)
 
     def add_last(self, inputs: int) -> None:
         """Add the convolution that gives the outputs, as `last`, and where it takes in conditions.
 
-        Its weights are zeros: training starts from the uniform distribution.
+        Its weights are zeros: training starts from the head's `initial`, near uniform.
         """
         self.last = MaskedConv2d(inputs, self.outputs, 1, groups=self.groups, sees_self=True)
         nn.init.zeros_(self.last.weight)
+        if self.last.bias is not None and self.head.initial(self.colors).any():
+            self.last.bias.data.copy_(self.head.initial(self.colors))
         every = self.config.condition_all
         self.inject_last = Injections(
             self.conditioner, inputs, self.outputs, after=self.ADDED, enabled=every

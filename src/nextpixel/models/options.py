@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from nextpixel.images import SCALES
 from nextpixel.nn import ClassCondition, MapCondition, VectorCondition
 
-COLOR_MODES = ("dependent", "independent")
+COLOR_MODES = ("dependent", "independent", "coupled")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,12 +13,14 @@ class ModelConfig:
     """Options of every model; a subclass adds its own.
 
     Attributes:
-        colors: "dependent" (G sees R of its pixel) or "independent".
+        colors: "dependent" (G sees R of its pixel, through groups of features), "independent", or
+            "coupled" (G sees R through the mixture that is the head, as in PixelCNN++).
         condition: What the model is given in addition to the past: labels, vectors, maps.
         condition_all: Whether the condition is added at every convolution of the network, the last
             one included (seed 004), or only at those of its hidden features (the papers).
-        head: Name of the head: "auto" (one logit for two levels, a softmax for more), or a
-            registered one; see `nextpixel.heads`.
+        head: Name of the head: "auto" (one logit for two levels, a softmax for up to 256, else a
+            mixture of logistics), or a registered one; see `nextpixel.heads`.
+        components: Of a mixture.
         edge: Whether the network's input has, next to each color, a plane of ones: it tells the
             zero padding around the image from a level that happens to map to zero.
         scale: What levels become for the network: "symmetric", -1 to 1, or "unit", 0 to 1, on which
@@ -29,6 +31,7 @@ class ModelConfig:
     condition: tuple[ClassCondition | VectorCondition | MapCondition, ...] = ()
     condition_all: bool = False
     head: str = "auto"
+    components: int = 10
     edge: bool = True
     scale: str = "symmetric"
 
@@ -51,7 +54,7 @@ def color_groups(mode: str, colors: int) -> int:
     """Feature groups of a network: one per color where colors depend on each other, else one.
 
     Raises:
-        ValueError: If `mode` is not "dependent" or "independent".
+        ValueError: If `mode` is none of `COLOR_MODES`.
     """
     check_choice("colors", mode, COLOR_MODES)
     return colors if mode == "dependent" else 1

@@ -288,3 +288,46 @@ def gate_back16(typingctx, out, to, other, x, i, j, g, k):
         return context.get_dummy_value()
 
     return types.void(out, at, at, x, at, at, g, at), generate
+
+
+def logistic(z: Value) -> Value:
+    """1 / (1 + e^-z) in float64, relative error below 1e-15; z below -700 counts as -700."""
+    small = exponential(minus_size(z), DOUBLED)
+    return z.where_below(0.0, small, z.constant(1.0)) / (small + 1.0)
+
+
+def log_logistic(z: Value) -> Value:
+    """log(1 / (1 + e^-z)) in float64, error below 1e-15 max(1, |z|), for every z.
+
+    It is min(z, 0) - log(1 + y) with y = e^-|z|, and log(1 + y) = 2 artanh(y / (2 + y)) by its
+    series, whose argument is at most 1/3.
+    """
+    y = exponential(minus_size(z), DOUBLED)
+    s = y / (y + 2.0)
+    square = s * s
+    total = s.constant(1.0 / 35)
+    for k in range(33, 0, -2):
+        total = total * square + 1.0 / k
+    return z.where_below(0.0, z, z.constant(0.0)) - s * total * 2.0
+
+
+def eights(expression: Callable[[Value, Value, Value, Value], Value]) -> Any:
+    """Compile an expression of three vectors of eight float64 and a number, in one array.
+
+    In compiled code, f(p, to, i, j, k, number) makes p[to:to + 8] of p[i:i + 8], p[j:j + 8],
+    p[k:k + 8] and the number.
+    """
+
+    def typing(context, p, to, i, j, k, number):
+        at = types.int64
+
+        def generate(context, builder, signature, values):
+            data = pointer(context, builder, signature.args[0], values[0])
+            read = [Value(builder, load(builder, data, one, DOUBLES)) for one in values[2:5]]
+            same = Value(builder, spread(builder, values[5], DOUBLES))
+            store(builder, expression(*read, same).value, data, values[1])
+            return context.get_dummy_value()
+
+        return types.void(p, at, at, at, at, types.float64), generate
+
+    return intrinsic(typing)

@@ -19,11 +19,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nextpixel.engine.cpu import kernels
-from nextpixel.engine.cpu.kernels import choose_by_probabilities
 from nextpixel.engine.cpu.layout import Layout, aligned, injections, lay_out
 from nextpixel.engine.lowering import IMAGES, check_predictions, lowered, probe
 from nextpixel.errors import NextPixelError
-from nextpixel.heads import BernoulliHead, CategoricalHead, Choice, Head, Spot
+from nextpixel.heads import HEADS, CompiledCDF, CompiledHead, Head, Query, Spot
 from nextpixel.heads.truncation import PLAIN, Truncation
 from nextpixel.models import PixelModel
 from nextpixel.nn import Embedding
@@ -35,6 +34,9 @@ from nextpixel.runtime.device import require
 from nextpixel.runtime.threads import Threads
 
 Number = TypeVar("Number", np.int64, np.float64)
+Doubles = NDArray[np.float64]
+OWN_HEADS = tuple(HEADS.values())
+"""Those of the package, before others are registered."""
 CALL = 2_000_000_000
 """Multiplications in one go; between two of them the scan can be stopped."""
 
@@ -62,7 +64,10 @@ def fill(
     out = levels.long().clone().contiguous().numpy()
     threads = Threads()
     made = prepared(model)
-    blocks = open_blocks(made, out, known.numpy(), uniforms.numpy(), embedding, threads.count)
+    blocks = open_blocks(
+        made, out, known.numpy(), uniforms.numpy(), embedding, threads.count,
+        lists_levels=made.lists_levels or truncation != PLAIN,
+    )  # fmt: skip
     chosen = _numbers(truncation, model.levels)
     rows = 1 if on_row else max(1, CALL // (made.layout.work * len(out)))
     for top in range(0, model.shape[1], rows):
@@ -86,10 +91,13 @@ def open_blocks(
     uniforms: NDArray[np.float64],
     embedding: Embedding,
     threads: int,
+    *,
+    lists_levels: bool | None = None,
 ) -> list[kernels.Block]:
     """Images before their scan, all of shape (B, C, H, W), a block for each of some threads.
 
-    Blocks read and write `levels` itself.
+    Blocks read and write `levels` itself. They have room for lists of all levels if `lists_levels`;
+    None: if the head has no CDF.
 
     Raises:
         NextPixelError: If memory is too small.
@@ -99,7 +107,9 @@ def open_blocks(
     blocks = []
     for part in _parts(len(levels), threads):
         terms = _terms(made.program, made.layout, embedding.part(part))
-        blocks.append(_block(made.plan, *terms, levels[part], known[part], uniforms[part]))
+        listed = made.lists_levels if lists_levels is None else lists_levels
+        room = len(made.plan.scale) if listed else 0
+        blocks.append(_block(made, terms, levels[part], known[part], uniforms[part], room))
     return blocks
 
 
@@ -126,6 +136,11 @@ class Prepared:
     def is_of(self, model: PixelModel, weights: list[Tensor]) -> bool:
         """Whether the model still has the same head and weights."""
         return self.head is model.head and all(map(torch.equal, self.weights, weights))
+
+    @property
+    def lists_levels(self) -> bool:
+        """Whether drawing needs a list of all levels: the head gives no CDF."""
+        return not isinstance(self.head.compiled, CompiledCDF)
 
     def memory(self, count: int) -> int:
         """Bytes of what is kept for images on their way: rings of rows of all maps.
@@ -184,7 +199,7 @@ def lack(model: PixelModel) -> str | None:
     ops = [op.name for op in model.lower().ops if op.compiled is None]
     if ops:
         return f"the operation {ops[0]!r} has no compiled step"
-    if model.head.compiled is None:
+    if not isinstance(model.head.compiled, CompiledHead | CompiledCDF):
         return f"the head {type(model.head).__name__} has no compiled step"
     return None
 
@@ -193,7 +208,7 @@ def _is_known(model: PixelModel, program: Program) -> bool:
     """Whether model and compiled steps are the package's own, which its tests compare."""
     own = type(model).__module__.startswith("nextpixel.")
     own = own and all(type(op) in OPS for op in program.ops)
-    return own and type(model.head) in (BernoulliHead, CategoricalHead)
+    return own and type(model.head) in OWN_HEADS
 
 
 @torch.inference_mode()
@@ -239,7 +254,7 @@ def _plan(
 ) -> kernels.Plan:
     every = torch.arange(model.levels)
     image, place = layout.places[program.image.number], layout.places[program.output.number]
-    choose, log_weights = _head_addresses(model)
+    log_weights, cdf = _head_addresses(model)
     return kernels.Plan(
         *layout.phases,
         maps=layout.maps,
@@ -249,8 +264,8 @@ def _plan(
         scale=model.scaled(every, torch.float32).numpy(),
         shape=(model.colors, *size),
         groups=program.groups,
-        choose=choose,
         log_weights=log_weights,
+        cdf=cdf,
         across=place.padded if place.parts > 1 else model.head.size,
         planes=image.padded if image.parts > 1 else 1 + model.edge,
         edge=model.edge,
@@ -258,41 +273,53 @@ def _plan(
     )
 
 
-def _head_addresses(model: PixelModel) -> tuple[int, int]:
-    """Where what draws a level lies, and the head's own step.
+def _head_addresses(model: PixelModel) -> tuple[int, tuple[int, int, int]]:
+    """Where the head's own steps lie: its log-weights or its CDF, 0 for the other.
 
     Raises:
         NextPixelError: If the head has no compiled step.
     """
     head = model.head.compiled
-    if head is None:
-        raise NextPixelError(f"the head {type(model.head).__name__} has no compiled step")
-    floats, p = np.zeros(0, np.float32), np.zeros(0)
-    levels, known, uniforms = (np.zeros((0,) * 4, kind) for kind in (np.int64, bool, np.float64))
+    floats, p, levels = np.zeros(0, np.float32), np.zeros(0), np.zeros((0,) * 4, np.int64)
     spot = Spot(floats, 0, 0, 0, levels, 0, 0, 0, 0, p)
-    numbers = (0, floats, 0, 0, 0, levels, known, uniforms, p, p, p, 1.0, 0, 1.0)
-    choose = head.choose or choose_by_probabilities
-    return address_of(choose, Choice(*numbers, *[0] * 5)), address_of(head.log_weights, spot)
+    if isinstance(head, CompiledHead):
+        return address_of(head.log_weights, spot), (0, 0, 0)
+    if isinstance(head, CompiledCDF):
+        query = Query(p, 0, p)
+        prepare, below = address_of(head.prepare, spot), address_of(head.below, query)
+        return 0, (prepare, below, address_of(head.log_prob, query))
+    raise NextPixelError(f"the head {type(model.head).__name__} has no compiled step")
+
+
+def _room(head: CompiledHead | CompiledCDF | None) -> Doubles:
+    """What a CDF keeps of a sub-pixel, and a place for its answers; both zero but its constants."""
+    constants, size = (head.constants, head.room) if isinstance(head, CompiledCDF) else ((), 0)
+    made = _own(len(constants) + size + 1, np.float64)
+    made[: len(constants)] = constants
+    return made
 
 
 def _block(
-    plan: kernels.Plan,
-    terms: Floats,
-    places: Table,
+    made: Prepared,
+    terms: tuple[Floats, Table],
     levels: NDArray[np.int64],
     known: NDArray[np.bool_],
     uniforms: NDArray[np.float64],
+    listed: int,
 ) -> kernels.Block:
+    """Images before their scan, with room for a list of so many levels."""
+    plan = made.plan
     phases = (plan.row, plan.pixel, plan.late)
     begins = tuple(_own(len(phase.spans), np.int64) for phase in phases)
     return kernels.Block(
         state=aligned(len(levels) * plan.size),
-        terms=terms,
-        places=places,
+        terms=terms[0],
+        places=terms[1],
         begins=begins,  # type: ignore[arg-type]
         here=_own(len(plan.maps), np.int64),
-        p=_own(len(plan.scale), np.float64),
-        probabilities=_own(len(plan.scale), np.float64),
+        room=_room(made.head.compiled),
+        p=_own(listed, np.float64),
+        probabilities=_own(listed, np.float64),
         levels=levels,
         known=np.ascontiguousarray(known),
         uniforms=np.ascontiguousarray(uniforms),

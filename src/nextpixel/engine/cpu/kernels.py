@@ -5,7 +5,8 @@ functions whose rounding differs between machines. Each place of each image is c
 blocks share the loading of weights, not an order of sums.
 
 A level is chosen by the same rule as in `heads.base.Distribution.icdf`, level by level in order:
-probabilities in float64, drawn by the inverse of their sum.
+probabilities in float64, drawn by the inverse of their sum; a head of many levels is asked for that
+sum where it is needed.
 """
 
 from typing import NamedTuple
@@ -33,45 +34,34 @@ from nextpixel.engine.cpu.layout import (
     WEIGHT,
     Phase,
 )
-from nextpixel.heads.compiled import Choice, Spot
+from nextpixel.heads.compiled import Choice, Query, Spot
 from nextpixel.program import Call
 from nextpixel.program.ops.base import Floats, Table
 from nextpixel.runtime.compiling import call_at, compiled, inlined, unowned
+from nextpixel.runtime.numbers import log64
 from nextpixel.runtime.vectors import EIGHT, exp64, weigh8
 
 
-@compiled
-def log64(x):
-    """The natural logarithm of x in (0, 1e300], float64, relative error below 1e-15.
-
-    x = 2^n m with m in (0.7, 1.42); ln m = 2 artanh(s), s = (m - 1) / (m + 1), by its series.
-    """
-    if not 0.0 < x < 1e300:
-        return np.nan
-    n = 0
-    while x > 1.42:
-        x, n = x * 0.5, n + 1
-    while x < 0.71:
-        x, n = x * 2.0, n - 1
-    s = (x - 1.0) / (x + 1.0)
-    square = s * s
-    total = 0.0
-    for k in range(23, 1, -2):
-        total = (total + 1.0 / k) * square
-    return 2.0 * s * (total + 1.0) + n * 0.6931471805599453
+@inlined
+def spot_of(choice, image, p):
+    """The sub-pixel of one of the images, with room in `p`."""
+    pixel = image * choice.size + choice.place
+    return Spot(
+        choice.state, pixel + choice.color * choice.across, pixel, choice.across,
+        choice.levels, image, choice.row, choice.column, choice.color, p,
+    )  # fmt: skip
 
 
 @inlined
 def read(choice, image):
     """Log-probabilities of the levels of an image up to a constant, into `p`; the largest."""
-    pixel, p = image * choice.size + choice.place, choice.p
-    call_at(
-        choice.log_weights,
-        Spot(
-            choice.state, pixel + choice.color * choice.across, pixel, choice.across,
-            choice.levels, image, choice.row, choice.column, choice.color, p,
-        ),
-    )  # fmt: skip
+    p = choice.p
+    if choice.log_weights == 0:
+        call_at(choice.cdf[0], spot_of(choice, image, choice.room))
+        for k in range(len(p)):
+            call_at(choice.cdf[2], Query(choice.room, k, p[k:]))
+    else:
+        call_at(choice.log_weights, spot_of(choice, image, p))
     largest = p[0]
     for k in range(1, len(p)):
         largest = max(largest, p[k])
@@ -141,22 +131,54 @@ def choose_by_probabilities(choice):
 
 
 @inlined
+def bisect(choice, result, reach):
+    """The lowest level with which the probability exceeds `reach`."""
+    low, high = 0, choice.level_count - 1
+    while low < high:
+        middle = (low + high) // 2
+        call_at(choice.cdf[1], Query(choice.room, middle + 1, result))
+        if result[0] > reach:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+@compiled
+def choose_by_cdf(choice):
+    """As `choose_by_probabilities`, without any list of the levels."""
+    levels, row, column, color = choice.levels, choice.row, choice.column, choice.color
+    result = choice.room[len(choice.room) - 1 :]
+    for image in range(choice.first, choice.last):
+        call_at(choice.cdf[0], spot_of(choice, image, choice.room))
+        if not choice.known[image, color, row, column]:
+            reach = choice.uniforms[image, color, row, column]
+            levels[image, color, row, column] = bisect(choice, result, reach)
+        call_at(choice.cdf[2], Query(choice.room, levels[image, color, row, column], result))
+        choice.log_p[image] += result[0]
+
+
+@inlined
 def choice_of(plan, block, truncation, first, last, row, column, color):
     """One sub-pixel of images first..last-1; `truncation`: temperature, top_k, top_p."""
     temperature, top_k, top_p = truncation
     place = block.here[plan.output] + column * plan.maps[plan.output, ACROSS]
     return Choice(
-        plan.log_weights, unowned(block.state), place, plan.size, plan.across,
+        plan.log_weights, plan.cdf, unowned(block.state), place, plan.size, plan.across,
         unowned(block.levels), unowned(block.known), unowned(block.uniforms),
-        unowned(block.log_p), unowned(block.p), unowned(block.probabilities),
-        temperature, top_k, top_p, first, last, row, column, color,
+        unowned(block.log_p), unowned(block.room), unowned(block.p), unowned(block.probabilities),
+        len(plan.scale), temperature, top_k, top_p, first, last, row, column, color,
     )  # fmt: skip
 
 
 @compiled
 def choose(plan, block, truncation, first, last, row, column, color):
-    """Draw a level of images first..last-1, or take the known one, by the head's own step."""
-    call_at(plan.choose, choice_of(plan, block, truncation, first, last, row, column, color))
+    """Draw a level of images first..last-1, or take the known one."""
+    choice = choice_of(plan, block, truncation, first, last, row, column, color)
+    if len(block.p):
+        choose_by_probabilities(choice)
+    else:
+        choose_by_cdf(choice)
 
 
 SHARED = 16
@@ -170,8 +192,8 @@ class Plan(NamedTuple):
         scale: (levels,), each as the network sees it.
         shape: Colors, height and width.
         groups: Color groups.
-        choose: Address of what draws a level, see `heads.compiled`.
-        log_weights: Address of the head's own step.
+        log_weights: Address of the head's own step; 0 where it gives a CDF, see `heads.compiled`.
+        cdf: Addresses of its functions; 0 where it gives none.
         across: Floats from the outputs of a color to those of the next.
         planes: How far a color lies from the next in the image as the network sees it.
         edge: Whether the network sees a plane of ones with each color.
@@ -188,8 +210,8 @@ class Plan(NamedTuple):
     scale: Floats
     shape: tuple[int, int, int]
     groups: int
-    choose: int
     log_weights: int
+    cdf: tuple[int, int, int]
     across: int
     planes: int
     edge: bool
@@ -205,7 +227,8 @@ class Block(NamedTuple):
         places: (injections, 4): where each one's terms begin, and strides by image, row and column.
         begins: For each phase, where its spans begin from the first place of this row.
         here: Where each map's first place of this row lies.
-        p: Room for the log-probabilities of a sub-pixel.
+        room: What the head's CDF keeps of a sub-pixel, and a place for its answers.
+        p: Room for the log-probabilities of a sub-pixel; none where it is drawn by its CDF.
         probabilities: Room for its probabilities.
         levels: (B, C, H, W), read where `known`, written elsewhere.
         known: (B, C, H, W).
@@ -218,6 +241,7 @@ class Block(NamedTuple):
     places: Table
     begins: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
     here: NDArray[np.int64]
+    room: NDArray[np.float64]
     p: NDArray[np.float64]
     probabilities: NDArray[np.float64]
     levels: NDArray[np.int64]

@@ -1,0 +1,172 @@
+"""The mixture of logistics in compiled code: what `heads.logistic` says, in float64.
+
+Every number is computed alone, in a stated order, by additions, products, quotients and our own
+exponential: the same bits on any CPU. Components go eight at a time; those that fill up the last
+eight have no weight.
+"""
+
+import numpy as np
+
+from nextpixel.heads.compiled import Query, Spot
+from nextpixel.runtime.compiling import compiled, inlined
+from nextpixel.runtime.numbers import log64, minus_expm1, tanh64
+from nextpixel.runtime.vectors import EIGHT, eights, exp64, log_logistic, logistic
+
+LEVELS, COMPONENTS, COUPLED, LEAST, MOST, FIRST = range(6)
+"""What `p` begins with: K, M, whether colors are coupled, limits of log-scales, then its arrays."""
+
+NOTHING = -1e300
+"""Log-weight of what fills up."""
+
+inside8 = eights(lambda weight, mean, rate, k: weight * logistic((k - mean) * rate))
+over8 = eights(lambda total, mean, rate, k: total + log_logistic((k - mean) * rate))
+under8 = eights(lambda total, mean, rate, k: total + log_logistic((mean - k) * rate))
+both8 = eights(lambda total, bin, _, one: total + bin * one)
+"""With edges k: weighed mass below one, log-mass below and above one, and the share of a bin."""
+
+
+def places(components: int) -> int:
+    """Numbers that `prepare` fills: six arrays, see `_array`."""
+    return 6 * (-(-components // EIGHT) * EIGHT)
+
+
+@inlined
+def _whole(p):
+    """Components, filled up to eights."""
+    return (np.int64(p[COMPONENTS]) + EIGHT - 1) // EIGHT * EIGHT
+
+
+@inlined
+def _array(p, number):
+    """Where an array begins: weights, means, rates, log-weights, log-bins, or scratch."""
+    return FIRST + number * _whole(p)
+
+
+@inlined
+def _log_sum(p, at, count):
+    """Log sum e^p[at:at + count], in order."""
+    largest = p[at]
+    for n in range(1, count):
+        largest = max(largest, p[at + n])
+    total = 0.0
+    for n in range(count):
+        total += exp64(p[at + n] - largest)
+    return largest + log64(total)
+
+
+@inlined
+def _normalise(p):
+    """Log-weights that sum to one."""
+    at, count = _array(p, 3), np.int64(p[COMPONENTS])
+    total = _log_sum(p, at, count)
+    for n in range(count):
+        p[at + n] -= total
+
+
+@inlined
+def _read_weights(p, state, at):
+    """Log-weights as the network says them, and nothing beyond."""
+    weights, count = _array(p, 3), np.int64(p[COMPONENTS])
+    for n in range(_whole(p)):
+        p[weights + n] = np.float64(state[at + n]) if n < count else NOTHING
+
+
+@inlined
+def _read_components(p, state, means, scales):
+    """Means in levels, one over the scales, and logarithms of a bin's share: see `heads.logistic`.
+
+    A rate is e^-t 2 / (K - 1) for the log-scale t that the network says, within its limits.
+    """
+    mean, rate, share, half = _array(p, 1), _array(p, 2), _array(p, 4), (p[LEVELS] - 1.0) / 2.0
+    for n in range(_whole(p)):
+        p[mean + n], p[rate + n], p[share + n] = 0.0, 1.0, 0.0
+    for n in range(np.int64(p[COMPONENTS])):
+        p[mean + n] = (np.float64(state[means + n]) + 1.0) * half
+        t = np.float64(state[scales + n])  # what is no number stays none
+        t = p[LEAST] if t < p[LEAST] else p[MOST] if t > p[MOST] else t
+        p[rate + n] = (exp64(-t) if t > 0.0 else 1.0 / exp64(t)) / half
+        p[share + n] = log64(minus_expm1(p[rate + n]))
+
+
+@inlined
+def _shift_means(spot, p, coefficients, color):
+    """Add to each mean what the colors before say."""
+    mean, half, count = _array(p, 1), (p[LEVELS] - 1.0) / 2.0, np.int64(p[COMPONENTS])
+    for before in range(color):
+        level = np.float64(spot.levels[spot.image, before, spot.row, spot.column]) - half
+        for n in range(count):
+            said = np.float64(spot.state[coefficients + before * count + n])
+            p[mean + n] += tanh64(said) * level
+
+
+@inlined
+def _component_log_prob(p, level):
+    """Log-weight plus log-probability of a level, of each component, into the scratch array."""
+    mean, rate, scratch = _array(p, 1), _array(p, 2), _array(p, 5)
+    for n in range(0, _whole(p), EIGHT):
+        for m in range(n, n + EIGHT):
+            p[scratch + m] = p[_array(p, 3) + m]
+        s = scratch + n
+        if level < p[LEVELS] - 1.0:
+            over8(p, s, s, mean + n, rate + n, level + 0.5)
+        if level > 0.0:
+            under8(p, s, s, mean + n, rate + n, level - 0.5)
+        if 0.0 < level < p[LEVELS] - 1.0:
+            both8(p, s, s, _array(p, 4) + n, s, 1.0)
+
+
+@inlined
+def _take_in(p, level):
+    """What a drawn color leaves of the components."""
+    _component_log_prob(p, np.float64(level))
+    weights, scratch = _array(p, 3), _array(p, 5)
+    for n in range(_whole(p)):
+        p[weights + n] = p[scratch + n]
+    _normalise(p)
+
+
+@compiled
+def prepare(spot: Spot) -> None:
+    """Components of a sub-pixel, their weights given the colors before it if coupled."""
+    p, count = spot.p, np.int64(spot.p[COMPONENTS])
+    if p[COUPLED] > 0.0:
+        _read_weights(p, spot.state, spot.pixel)
+        at = spot.pixel + count
+        for color in range(spot.color + 1):
+            _read_components(p, spot.state, at, at + count)
+            _shift_means(spot, p, at + 2 * count, color)
+            at += (2 + color) * count
+            if color < spot.color:
+                _take_in(p, spot.levels[spot.image, color, spot.row, spot.column])
+    else:
+        _read_weights(p, spot.state, spot.at)
+        _read_components(p, spot.state, spot.at + count, spot.at + 2 * count)
+    _normalise(p)
+    for n in range(_whole(p)):
+        p[_array(p, 0) + n] = exp64(p[_array(p, 3) + n])
+    for n in range(count, _whole(p)):
+        p[_array(p, 0) + n] = 0.0
+
+
+@compiled
+def below(query: Query) -> None:
+    """Probability of the levels below one."""
+    p, level, total = query.p, query.level, 0.0
+    if level <= 0 or level >= p[LEVELS]:
+        query.result[0] = 0.0 if level <= 0 else 1.0
+        return
+    scratch = _array(p, 5)
+    for n in range(0, _whole(p), EIGHT):
+        inside8(p, scratch + n, _array(p, 0) + n, _array(p, 1) + n, _array(p, 2) + n,
+                np.float64(level) - 0.5)  # fmt: skip
+    for n in range(np.int64(p[COMPONENTS])):
+        total += p[scratch + n]
+    query.result[0] = total
+
+
+@compiled
+def log_prob(query: Query) -> None:
+    """Log-probability of a level, nats."""
+    p = query.p
+    _component_log_prob(p, np.float64(query.level))
+    query.result[0] = _log_sum(p, _array(p, 5), np.int64(p[COMPONENTS]))
