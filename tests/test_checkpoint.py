@@ -243,7 +243,7 @@ def test_an_option_that_the_model_does_not_know_is_refused(folder, options, text
 
 SIZES = {
     "name": ({"name": "pixelcn"}, "there is no model 'pixelcn'; did you mean 'pixelcnn'"),
-    "levels": ({"levels": 1}, "levels must be 2 to 256, got 1"),
+    "levels": ({"levels": 1}, "levels must be 2 to 65536, got 1"),
     "levels-type": ({"levels": "3"}, "describes no model of this version"),
     "shape": ({"shape": [1, 4]}, r"shape must be \(colors, height, width\)"),
     "shape-type": ({"shape": 4}, "describes no model of this version"),

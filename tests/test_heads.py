@@ -10,12 +10,18 @@ from nextpixel.heads import (
     BernoulliHead,
     Categorical,
     CategoricalHead,
+    LogisticHead,
     make_head,
     register_head,
 )
 from nextpixel.heads.truncation import Truncation
+from nextpixel.models.options import ModelConfig
 
 EXTREME = torch.tensor([-1e4, -90.0, -1.0, 0.0, 1e-8, 40.0, 1e4], dtype=torch.float64)
+
+
+def head_named(name: str, levels: int):
+    return make_head(levels, 1, ModelConfig(head=name))
 
 
 def random_logits(*shape: int, scale: float = 3.0) -> torch.Tensor:
@@ -146,7 +152,20 @@ def test_indexing_gives_a_part():
 
 
 def test_two_levels_take_one_logit_and_more_take_k():
-    assert [make_head("auto", levels).size for levels in (2, 3, 256)] == [1, 3, 256]
+    assert [head_named("auto", levels).size for levels in (2, 3, 256)] == [1, 3, 256]
+
+
+def test_more_than_256_levels_and_coupled_colors_take_a_mixture():
+    assert isinstance(head_named("auto", 257), LogisticHead)
+    assert isinstance(make_head(256, 3, ModelConfig(colors="coupled")), LogisticHead)
+    with pytest.raises(ValueError, match="colors must be dependent or independent with the head c"):
+        make_head(256, 3, ModelConfig(colors="coupled", head="categorical"))
+
+
+def test_a_softmax_of_too_many_levels_is_refused():
+    assert head_named("categorical", 16_384).size == 16_384
+    with pytest.raises(ValueError, match="levels must be 2 to 16384 for the head categorical, got"):
+        head_named("categorical", 16_385)
 
 
 LOGITS = torch.randn(3, 2, 5, generator=torch.Generator().manual_seed(3)).double()
@@ -204,11 +223,11 @@ def test_a_part_or_another_type_of_a_distribution_is_one_of_its_class(name):
 
 
 def test_a_head_is_made_by_its_name():
-    assert make_head("categorical", 2).size == 2
+    assert head_named("categorical", 2).size == 2
     with pytest.raises(ValueError, match="levels must be 2 for the head bernoulli, got 3"):
-        make_head("bernoulli", 3)
+        head_named("bernoulli", 3)
     with pytest.raises(ValueError, match="no head 'bernouli'; did you mean 'bernoulli'"):
-        make_head("bernouli", 2)
+        head_named("bernouli", 2)
 
 
 def test_a_name_belongs_to_one_head_only():

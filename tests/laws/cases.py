@@ -116,7 +116,20 @@ CASES |= {
     ),
 }
 
+MIXTURE = {"head": "logistic", "components": 3}
+CASES |= {
+    "gated-mixture": Case("gated-pixelcnn", {**GATED, **MIXTURE}, levels=5),
+    "plain-mixture-coupled": Case("pixelcnn", {**PLAIN, **MIXTURE, "colors": "coupled"}, 3, 4),
+    "gated-mixture-coupled": Case(
+        "gated-pixelcnn", {**GATED, **MIXTURE, "colors": "coupled"}, 2, 7
+    ),
+    "residual-mixture-colors": Case(
+        "residual-pixelcnn", {**RESIDUAL, **MIXTURE, "components": 9}, 3, 4
+    ),
+}
+
 COVERING = (
+    "gated-mixture-coupled",
     "plain-unit-scale",
     "plain-batch-norm",
     "plain-independent-colors",

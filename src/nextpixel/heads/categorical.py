@@ -15,6 +15,9 @@ from nextpixel.heads.base import Distribution, Head, split_colors
 from nextpixel.heads.compiled import CompiledHead, Spot
 from nextpixel.runtime.compiling import compiled
 
+MOST_LEVELS = 16_384
+"""Of codes; of more, intensities as a rule, the mixture of logistics makes no list."""
+
 
 class Categorical(Distribution):
     """Any distribution over K levels.
@@ -52,13 +55,20 @@ class CategoricalHead(Head):
     """K scores for each sub-pixel.
 
     Args:
-        levels: K.
+        levels: K, up to 16,384.
+
+    Raises:
+        ValueError: If there are more.
     """
 
     name = "categorical"
     compiled = CompiledHead(categorical_log_weights)
 
     def __init__(self, levels: int) -> None:
+        if not 2 <= levels <= MOST_LEVELS:
+            raise ValueError(
+                f"levels must be 2 to {MOST_LEVELS} for the head categorical, got {levels}"
+            )
         super().__init__(levels)
         self.size = levels
 

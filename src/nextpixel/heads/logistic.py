@@ -152,13 +152,13 @@ class LogisticHead(Head):
     each color before it.
 
     Args:
-        levels: K, at least 4.
+        levels: K, 2 to 65,536.
         colors: C.
         components: M.
         coupled: Whether the colors of a pixel share a component.
 
     Raises:
-        ValueError: If a number is too small.
+        ValueError: If there is no component.
     """
 
     name = "logistic"
@@ -166,8 +166,6 @@ class LogisticHead(Head):
     def __init__(
         self, levels: int, colors: int = 1, components: int = 10, *, coupled: bool = False
     ) -> None:
-        if levels < 4:
-            raise ValueError(f"levels must be at least 4 for the head logistic, got {levels}")
         if components < 1:
             raise ValueError(f"components must be at least 1, got {components}")
         super().__init__(levels)
@@ -194,7 +192,7 @@ class LogisticHead(Head):
         """Means spread over all levels, and scales that fill the gaps: near uniform, (outputs,)."""
         m = self.components
         even = (2 * torch.arange(m) + 1) / m - 1
-        flat, scale = torch.zeros(m), torch.full((m,), -math.log(m))
+        flat, scale = torch.zeros(m), torch.full((m,), -math.log(2 * m))
         if not self.sees_colors:
             return torch.cat([flat, even, scale]).repeat(colors)
         each = [torch.cat([even, scale, *[flat] * color]) for color in range(colors)]
