@@ -65,6 +65,8 @@ TESTS = {
     "engine/cpu": [*ENGINE, f"{LAWS}/test_sampling.py", *CODEC],
     "program/ops": [*PROGRAM, "tests/test_engine.py", *BY_TORCH],
     "program": [*PROGRAM, "tests/test_engine.py", *BY_TORCH],
+    "codec/scans.py": [f"{LAWS}/test_codec_tables.py", *CODEC],
+    "codec/range_coder.py": ["tests/test_codec_coder.py", *CODEC],
     "codec/tables.py": ["tests/test_codec_frequency.py", f"{LAWS}/test_codec_tables.py", *CODEC],
     "codec/coder.py": ["tests/test_codec_coder.py", *CODEC],
     "codec/metadata.py": ["tests/test_codec_metadata.py", "tests/test_cli_codec.py", *FILES],

@@ -7,11 +7,12 @@ BITS, DIGIT, STATE = 24, 32, 64
 
 
 class ReferenceEncoder:
-    def __init__(self):
+    def __init__(self, bits=BITS):
+        self.bits = bits
         self.low, self.width, self.digits = 0, (1 << STATE) - 1, STATE // DIGIT
 
     def encode(self, start, parts):
-        scale = self.width >> BITS
+        scale = self.width >> self.bits
         self.low, self.width = self.low + scale * start, scale * parts
         if self.width < 1 << (STATE - DIGIT):
             self.low, self.width = self.low << DIGIT, self.width << DIGIT

@@ -12,7 +12,7 @@ import torch
 from numba import njit
 
 from nextpixel import build, sample
-from nextpixel.codec import tables as coding
+from nextpixel.codec import scans as coding
 from nextpixel.engine.cpu import executor as engine
 from nextpixel.engine.cpu import kernels
 from nextpixel.errors import NextPixelError
@@ -88,9 +88,9 @@ PARTS_OF_CODE = [
     (conv.conv_step, "products.py"),
     (conv.conv_step, "base.py"),
     (kernels.scan_rows, "base.py"),
-    (coding.spans, "kernels.py"),
-    (coding.spans, "layout.py"),
-    (coding.spans, "vectors.py"),
+    (coding.read_row, "kernels.py"),
+    (coding.read_row, "layout.py"),
+    (coding.read_row, "vectors.py"),
 ]
 
 

@@ -1,6 +1,7 @@
 """What the laws of the codec share: images through an archive and back, and what they may cost."""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -8,6 +9,7 @@ from torch import Tensor
 from nextpixel import build
 from nextpixel.codec.chunks import label_classes
 from nextpixel.codec.tensors import compress, decompress
+from nextpixel.images import level_dtype
 from nextpixel.models import PixelModel
 from nextpixel.nn import Value
 from tests.laws.cases import GATED, RESIDUAL, disturb
@@ -39,12 +41,14 @@ def assert_comes_back(
 ) -> bytes:
     blob = compress(model, levels, condition, **options)
     back = decompress(model, blob, condition_to_decode(model, condition))
-    assert back.dtype == torch.uint8
+    assert back.dtype == level_dtype(model.levels)
     assert torch.equal(back.long(), levels)
     return blob
 
 
-def a_model(name: str, shape: tuple[int, int, int], levels: int, *, position: bool) -> PixelModel:
+def a_model(
+    name: str, shape: tuple[int, int, int], levels: int, *, position: bool, **more: Any
+) -> PixelModel:
     colors = shape[0]
     options = {
         "pixelcnn": {"features": 2 * colors, "layers": 1, "side": 3, "pointwise": 1},
@@ -53,4 +57,4 @@ def a_model(name: str, shape: tuple[int, int, int], levels: int, *, position: bo
         "gated-pixelcnn": {**GATED, "features": 2 * colors, "layers": 1,
                            "head_features": 2 * colors, "position": position},
     }[name]  # fmt: skip
-    return disturb(build(name, seed=0, shape=shape, levels=levels, **options))
+    return disturb(build(name, seed=0, shape=shape, levels=levels, **options, **more))

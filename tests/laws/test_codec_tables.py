@@ -1,17 +1,22 @@
 """Compiled tables are those of the rule; faults planted in them and around them are seen."""
 
+import copy
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba import njit
 
-from nextpixel.codec import tables
+from nextpixel.codec import scans
 from nextpixel.codec.chunks import ChunkCoder
-from nextpixel.codec.tables import frequencies
+from nextpixel.codec.tables import PARTS, frequencies
 from nextpixel.codec.tensors import compress, decompress
 from nextpixel.engine.cpu.kernels import weigh
 from nextpixel.errors import NextPixelError
+from nextpixel.heads import Choice, CompiledHead, Query
+from nextpixel.heads.compiled_logistic import below
+from nextpixel.runtime.compiling import address_of, compiled
 from tests.laws.cases import CASES
 from tests.laws.coding import HEIGHT, WIDTH, a_model, assert_comes_back
 from tests.laws.test_exactness import random_levels
@@ -20,18 +25,76 @@ from tests.laws.test_exactness import random_levels
 
 
 @njit
-def entries_of(p, weights, entries):
-    tables.tabulate(weights, weigh(p, p.max(), 1.0, weights), entries)
+def table_of(p, weights, table):
+    scans.tabulate(weights, weigh(p, p.max(), 1.0, weights), table)
 
 
 def assert_the_same_table(p: np.ndarray) -> None:
-    room = np.zeros((3, len(p) + 8))  # weights are made in eights
-    logits, weights, entries = room[:, : len(p)]
+    room, table = np.zeros((2, len(p) + 8)), np.zeros(len(p), np.int64)  # weights come in eights
+    logits, weights = room[:, : len(p)]
     logits[:] = p
-    entries_of(logits, weights, entries)
-    assert (entries + 1 == frequencies(weights[None])[0]).all()
-    assert entries.sum() == tables.PARTS - len(p)
-    assert entries.min() >= 0
+    table_of(logits, weights, table)
+    assert (table == frequencies(weights[None])[0]).all()
+    assert table.sum() == PARTS
+    assert table.min() >= 1
+
+
+# Bisection
+
+
+@njit
+def path(choice, result, level, part):
+    return scans.descend(choice, result, level, part)
+
+
+@compiled
+def steep(query):
+    """A step from 0 to 1, with a fall in it that no distribution has."""
+    k = query.level
+    query.result[0] = 0.0 if k < 300 else 0.9 if k < 400 else 0.2 if k < 500 else 1.0
+
+
+@compiled
+def nowhere(query):
+    query.result[0] = query.p[0]
+
+
+def choice_with(below, levels: int, value: float = 0.0) -> Choice:
+    """What `descend` reads of a choice: the CDF and the number of levels."""
+    room, none = np.array([value, 0.0]), np.zeros(0)
+    images = [np.zeros((0,) * 4, kind) for kind in (np.int64, bool, np.float64)]
+    address = address_of(below, Query(room, 0, room))
+    return Choice(0, (0, address, 0), none.astype(np.float32), 0, 0, 0, *images, none, room, none,
+                  none, levels, 1.0, 1, 1.0, 0, 0, 0, 0, 0)  # fmt: skip
+
+
+@pytest.mark.parametrize("levels", [2, 3, 512, 1000, 65536])
+@pytest.mark.parametrize(
+    ("below", "value"), [(steep, 0.0), (nowhere, 0.0), (nowhere, 1.0), (nowhere, np.nan)]
+)
+def test_every_level_has_its_own_parts_whatever_the_cdf_is(below, value, levels):
+    choice, result, end = choice_with(below, levels, value), np.zeros(1), 0
+    for level in range(levels) if levels < 2000 else [0, 1, 2, 299, 300, 65534, 65535]:
+        found, start, parts = path(choice, result, level, -1)
+        assert (found, parts >= 1) == (level, True)
+        if levels < 2000:
+            assert start == end
+        for part in (start, start + parts - 1):
+            assert path(choice, result, 0, part) == (level, start, parts)
+        end = start + parts
+    assert end == 1 << scans.BY_CDF
+
+
+def test_sixteen_bits_take_sixteen_evaluations():
+    choice = choice_with(counted, 65536)
+    path(choice, np.zeros(1), 40000, -1)
+    assert choice.room[1] == 16
+
+
+@compiled
+def counted(query):
+    query.p[1] += 1.0
+    query.result[0] = query.level / 65536
 
 
 LEVELS = (2, 3, 4, 17, 255, 256)
@@ -63,47 +126,47 @@ def test_the_compiled_table_is_that_of_the_rule_for_any_logits(logits):
 # Planted faults: the laws see them
 
 
-def test_a_table_one_part_short_in_the_decoder_is_seen(monkeypatch):
-    model = a_model("gated-pixelcnn", (1, 6, 7), 256, position=False)
-    next_entries = tables.next_entries
+@pytest.mark.parametrize("head", ["categorical", "logistic"])
+@pytest.mark.parametrize("fault", ["a part short", "a start moved"])
+def test_spans_that_differ_by_a_part_are_seen(head, fault, monkeypatch):
+    model = a_model("gated-pixelcnn", (1, 6, 7), 256, position=False, head=head)
+    spans_of_row = scans.spans_of_row
 
-    def short(plan, block, entries, *place):
-        next_entries(plan, block, entries, *place)
-        entries[:, 0] = np.maximum(entries[:, 0] - 1, 0)
+    def wrong(plan, block, table, starts, parts, row):
+        spans_of_row(plan, block, table, starts, parts, row)
+        if fault == "a part short":
+            parts[parts > 1] -= 1
+        else:
+            starts[starts > 0] -= 1
 
-    blob = compress(model, random_levels(model, 3))
-    monkeypatch.setattr(tables, "next_entries", short)
-    with pytest.raises(NextPixelError, match="chunk 0"):
-        decompress(model, blob)
-
-
-def test_a_span_of_a_table_one_part_short_is_seen(monkeypatch):
-    """The encoder sees no whole table: the law of sizes and of what comes back must."""
-    model = CASES["gated"].build(HEIGHT, WIDTH).float()
-    spans_of_rows = tables.spans_of_rows
-
-    def short(plan, block, table, starts, parts, *rows):
-        spans_of_rows(plan, block, table, starts, parts, *rows)
-        starts[starts > 0] -= 1
-
-    monkeypatch.setattr(tables, "spans_of_rows", short)
+    monkeypatch.setattr(scans, "spans_of_row", wrong)
     blob = compress(model, random_levels(model, 3))
     with pytest.raises(NextPixelError, match="chunk 0"):
         decompress(model, blob)
 
 
-def test_tables_of_float32_in_the_decoder_alone_are_seen(monkeypatch):
-    """In a model of 256 levels nearly every table differs by a part or two."""
-    model = a_model("gated-pixelcnn", (1, 6, 7), 256, position=False)
+@compiled
+def rounded_log_weights(spot):
+    for k in range(len(spot.p)):
+        spot.p[k] = spot.state[spot.at + k] * np.float32(1.0001)
+
+
+@compiled
+def rounded_below(query):
+    below(query)
+    query.result[0] = np.float64(np.float32(query.result[0]))
+
+
+@pytest.mark.parametrize("head", ["categorical", "logistic"])
+def test_a_decoder_with_other_roundings_is_seen(head, monkeypatch):
+    """Nearly every level's span differs by a part or two."""
+    model = a_model("gated-pixelcnn", (1, 6, 7), 256, position=False, head=head)
     blob = compress(model, random_levels(model, 3))
-    next_entries = tables.next_entries
-
-    def rounded(plan, block, entries, *place):
-        next_entries(plan, block, entries, *place)
-        shares = entries.astype(np.float32) / np.float32(3)
-        entries[...] = frequencies(shares.astype(float)) - 1.0
-
-    monkeypatch.setattr(tables, "next_entries", rounded)
+    model.head = copy.copy(model.head)
+    if head == "logistic":
+        model.head.compiled = model.head.compiled._replace(below=rounded_below)
+    else:
+        model.head.compiled = CompiledHead(rounded_log_weights)
     with pytest.raises(NextPixelError, match="chunk 0"):
         decompress(model, blob)
 

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nextpixel.codec import tables
-from nextpixel.codec.coder import Decoder, Encoder
+from nextpixel.codec import scans
+from nextpixel.codec.coder import Decoder, Encoder, no_stream
 from nextpixel.codec.container import pixels_crc
 from nextpixel.codec.tables import frequencies
 from nextpixel.engine.cpu.executor import lack, open_blocks, prepared
@@ -26,7 +26,6 @@ from nextpixel.errors import NextPixelError
 from nextpixel.likelihood import evaluation_mode
 from nextpixel.models import PixelModel
 from nextpixel.nn import ClassCondition, Value
-from nextpixel.order import steps
 
 Size = tuple[int, int]
 
@@ -126,6 +125,9 @@ class ChunkCoder:
         check_coding(model)
         with evaluation_mode(model), torch.inference_mode():
             self.made = prepared(model, size)
+        listed = self.made.lists_levels
+        self.precision = scans.BY_TABLE if listed else scans.BY_CDF
+        self.table = np.zeros(model.levels if listed else 0, np.int64)
         self.classes = label_classes(model)
 
     def encode(self, levels: Levels, needless: NDArray[np.bool_], condition: Value | None) -> Chunk:
@@ -142,7 +144,7 @@ class ChunkCoder:
         starts, parts = self._spans(plan, block)
         check_predictions(self.model, torch.from_numpy(block.log_p))
         coded = parts > 0
-        encoder.encode_spans(starts[coded], parts[coded])
+        encoder.encode_spans(starts[coded], parts[coded], self.precision)
         bits -= float(block.log_p.sum()) / _LN2
         return Chunk(encoder.finish(), self._crc(levels, condition), bits)
 
@@ -178,22 +180,24 @@ class ChunkCoder:
 
     def _spans(self, plan: Plan, block: Block) -> tuple[Levels, Levels]:
         """Start and parts of every level, shape (steps, images)."""
-        steps = int(np.prod(self.shape))
-        starts, parts = np.zeros((2, steps, len(block.levels)), np.int64)
-        room = np.zeros(self.model.levels)
+        starts, parts = self._no_spans(len(block.levels))
         for row in range(self.shape[1]):
-            tables.spans_of_rows(plan, block, room, starts, parts, row, row + 1)
+            scans.spans_of_row(plan, block, self.table, starts, parts, row)
         return starts, parts
 
     def _decode_levels(self, decoder: Decoder, plan: Plan, block: Block) -> None:
-        entries = np.zeros((len(block.levels), self.model.levels))
-        starts, parts = np.zeros((2, int(np.prod(self.shape)), len(block.levels)), np.int64)
-        for row, column, color in steps(self.shape):
-            tables.next_entries(plan, block, entries, row, column, color)
-            drawn = _next(decoder, entries, block.known[:, color, row, column])
-            tables.put(plan, block, entries, drawn, starts, parts, row, column, color)
+        starts, parts = self._no_spans(len(block.levels))
+        coder = (decoder.state, decoder.words)
+        for row in range(self.shape[1]):
+            if not scans.read_row(plan, block, self.table, coder, (starts, parts), row):
+                raise no_stream()
         coded = parts > 0
-        decoder.confirm(starts[coded], parts[coded])
+        decoder.confirm(starts[coded], parts[coded], self.precision)
+
+    def _no_spans(self, images: int) -> tuple[Levels, Levels]:
+        """Zeros for the start and parts of every level, shape (steps, images)."""
+        starts, parts = np.zeros((2, int(np.prod(self.shape)), images), np.int64)
+        return starts, parts
 
     def _encode_labels(self, encoder: Encoder, condition: Value | None) -> float:
         if not self.classes:
@@ -236,15 +240,6 @@ def label_classes(model: PixelModel) -> int:
     conditions = model.conditioner.conditions
     only = conditions[0] if len(conditions) == 1 else None
     return only.classes if isinstance(only, ClassCondition) and only.classes > 1 else 0
-
-
-def _next(decoder: Decoder, entries: NDArray[np.float64], needless: NDArray[np.bool_]) -> Levels:
-    if not needless.any():
-        return decoder.next(entries)
-    drawn = np.zeros(len(needless), np.int64)
-    if not needless.all():
-        drawn[~needless] = decoder.next(entries[~needless])
-    return drawn
 
 
 def _labels(condition: Value | None) -> Levels:

@@ -1,17 +1,9 @@
 """The entropy coder: levels and integer tables to bytes and back, exactly.
 
-The range coder is constriction's. It takes probabilities as floats only, and turns a row q of K of
-them into parts of 2^24 by `left_k = floor(c * (q_0 + ... + q_{k-1})) + k`, with
-`c = (2^24 - K) / (q_0 + ... + q_{K-1})`. Given `q_k = f_k - 1` for our integers f, the sum is
-2^24 - K, so c is exactly 1, every sum is an integer below 2^53, and `left_k = f_0 + ... + f_{k-1}`:
-our table, to the unit.
-
-A level is coded by where its parts start and how many they are. So the encoder hands over three
-entries a symbol (what is below, the level itself, what is above) instead of K: the same bytes.
-
-A stream is a binary fraction: symbol by symbol an interval of [0, 1) is narrowed, and the bytes
-name a number in the last one. We write the shortest bytes that, followed by zeros for ever, lie in
-it, and of those the lowest: no stream has two spellings.
+A level is coded by where its parts start and how many they are, of 2^24 or another power of two; see
+`range_coder` for how. A stream is a binary fraction: symbol by symbol an interval of [0, 1) is
+narrowed, and the bytes name a number in the last one. We write the shortest bytes that, followed by
+zeros for ever, lie in it, and of those the lowest: no stream has two spellings.
 
 What it costs: below one byte at the end, and at most log2(1 / (1 - 2^-8)) = 0.0057 bits a symbol
 from rounding the interval (2e-4 on average, as measured: 0.3 % where a symbol takes 0.07 bits).
@@ -21,29 +13,26 @@ as other levels until `Decoder.finish` compares.
 
 References:
     G. N. N. Martin, "Range encoding", 1979. R. Bamler, "Understanding entropy coding with
-    asymmetric numeral systems", 2022, https://arxiv.org/abs/2201.01741 (constriction).
+    asymmetric numeral systems", 2022, https://arxiv.org/abs/2201.01741 (constriction, whose range
+    coder writes the same bytes).
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-import constriction
 import numpy as np
 from numpy.typing import NDArray
 
-from nextpixel.codec.tables import PARTS, check_table_shape
+from nextpixel.codec.range_coder import COUNT, LOW, WHOLE, WIDTH, narrow, read_by_tables
+from nextpixel.codec.tables import BITS, PARTS, check_table_shape
 from nextpixel.errors import NextPixelError
 
 WORD_BYTES = 4
-STATE_BITS = 64
 
 Ints = NDArray[Any]
 """Integers of any width."""
 
 Long = NDArray[np.int64]
 Tables = NDArray[np.uint32]
-_FAMILY = constriction.stream.model.Categorical(perfect=False)
 
 
 class Encoder:
@@ -58,7 +47,8 @@ class Encoder:
     """
 
     def __init__(self) -> None:
-        self._coder = constriction.stream.queue.RangeEncoder()
+        self._state = np.array([0, WHOLE, 0], np.uint64)
+        self._digits = np.zeros(256, np.uint32)
 
     def encode(self, levels: Ints, tables: Tables) -> None:
         """Append symbols.
@@ -72,40 +62,33 @@ class Encoder:
         """
         self.encode_spans(*spans(levels, tables))
 
-    def encode_spans(self, starts: Ints, parts: Ints) -> None:
+    def encode_spans(self, starts: Ints, parts: Ints, bits: int = BITS) -> None:
         """Append symbols of which only the own part of the table is known.
 
         Args:
             starts: Sum of the parts of all lower levels, shape (n,).
             parts: Parts of the level itself, at least 1, shape (n,).
+            bits: The parts are 2^bits.
 
         Raises:
-            ValueError: If a span does not lie in 0..2^24, or is all of it.
+            ValueError: If a span does not lie in 0..2^bits, or is all of it.
         """
         starts, parts = starts.astype(np.int64), parts.astype(np.int64)
-        _check_spans(starts, parts)
-        edge = (starts == 0) | (starts + parts == PARTS)
-        if edge.all():
-            self._append(starts > 0, _two_entries(starts, parts))
-        elif parts.max() <= PARTS - 2:
-            self._append(*_three_entries(starts, parts))
-        else:  # a span of 2^24 - 1 parts leaves no room for three entries: one symbol at a time
-            for start, part in zip(starts, parts, strict=True):
-                self.encode_spans(start[None], part[None])
+        _check_spans(starts, parts, 1 << bits)
+        left = int(self._state[COUNT])
+        if left + len(starts) > len(self._digits):
+            room = np.zeros(2 * (left + len(starts)), np.uint32)
+            room[:left] = self._digits[:left]
+            self._digits = room
+        narrow(self._state, self._digits, starts, parts, bits)
 
     def finish(self) -> bytes:
         """The stream so far, as short as it can be; empty if nothing was to be said."""
-        count, (low, width) = self._coder.pos()
-        words = self._coder.get_compressed().astype(">u4").tobytes()
-        size = WORD_BYTES * (count + STATE_BITS // (8 * WORD_BYTES))
-        point = int.from_bytes(words.ljust(size, b"\0"), "big")
-        # The words name a number in the last interval, whose low end is `low` modulo 2^64.
-        first = point - (point - low) % (1 << STATE_BITS)
-        return _shortest(first, first + width, size)
-
-    def _append(self, symbols: NDArray[Any], entries: NDArray[np.float64]) -> None:
-        with _one_error("encode"):
-            self._coder.encode(symbols.astype(np.int32), _FAMILY, entries)
+        count = int(self._state[COUNT])
+        digits = self._digits[:count].astype(">u4").tobytes()
+        low = digits + int(self._state[LOW]).to_bytes(2 * WORD_BYTES, "big")
+        first = int.from_bytes(low, "big")
+        return _shortest(first, first + int(self._state[WIDTH]), len(low))
 
 
 class Decoder:
@@ -113,6 +96,10 @@ class Decoder:
 
     Args:
         data: All bytes of one stream.
+
+    Attributes:
+        state: See `range_coder`; compiled code that decodes a scan reads and writes it.
+        words: The bytes in words of 32 bits.
 
     Example:
         >>> tables = np.array([[2**22, 3 * 2**22], [2**23, 2**23]], np.uint32)
@@ -125,8 +112,9 @@ class Decoder:
     def __init__(self, data: bytes) -> None:
         self._data = bytes(data)
         padded = self._data + bytes(-len(data) % WORD_BYTES)
-        words = np.frombuffer(padded, ">u4").astype(np.uint32)
-        self._coder = constriction.stream.queue.RangeDecoder(words)
+        self.words = np.frombuffer(padded, ">u4").astype(np.uint32)
+        first = int.from_bytes(self._data[: 2 * WORD_BYTES].ljust(2 * WORD_BYTES, b"\0"), "big")
+        self.state = np.array([first, WHOLE, 2], np.uint64)
         self._again = Encoder()
 
     def decode(self, tables: Tables) -> Long:
@@ -143,28 +131,15 @@ class Decoder:
             NextPixelError: If no encoder can have written the bytes.
         """
         ends = _ends(tables)
-        levels = self.next(np.subtract(tables, 1, dtype=np.float64, order="C"))
+        levels = np.zeros(len(tables), np.int64)
+        if read_by_tables(self.state, self.words, tables, BITS, levels) < len(tables):
+            raise no_stream()
         self.confirm(*_spans(levels, tables, ends))
         return levels
 
-    def next(self, entries: NDArray[np.float64]) -> Long:
-        """Read the next symbols by tables that need no check; `confirm` them before `finish`.
-
-        Args:
-            entries: Parts of 2^24 of every level less one, shape (n, K), each row summing to
-                2^24 - K.
-
-        Raises:
-            NextPixelError: If no encoder can have written the bytes.
-        """
-        with _one_error("decode"):
-            levels: Long = self._coder.decode(_FAMILY, entries).astype(np.int64)
-        return levels
-
-    def confirm(self, starts: Ints, parts: Ints) -> None:
+    def confirm(self, starts: Ints, parts: Ints, bits: int = BITS) -> None:
         """Say which spans the symbols that were read have, in order; see `Encoder.encode_spans`."""
-        if len(starts):
-            self._again.encode_spans(starts, parts)
+        self._again.encode_spans(starts, parts, bits)
 
     def finish(self) -> None:
         """Check that the symbols read are all there is, and that the bytes are theirs.
@@ -225,34 +200,16 @@ def _ends(tables: Tables) -> Tables:
     return ends
 
 
-def _check_spans(starts: Long, parts: Long) -> None:
+def _check_spans(starts: Long, parts: Long, most: int) -> None:
     if starts.ndim != 1 or starts.shape != parts.shape:
         raise ValueError(f"spans must be two rows, got shapes {starts.shape} and {parts.shape}")
-    good = (starts >= 0) & (parts >= 1) & (parts < PARTS) & (starts + parts <= PARTS)
+    good = (starts >= 0) & (parts >= 1) & (parts < most) & (starts + parts <= most)
     if not good.all():
         row = int(good.argmin())
         raise ValueError(
-            f"a span must lie in 0..{PARTS} and leave a part to others, "
+            f"a span must lie in 0..{most} and leave a part to others, "
             f"got {parts[row]} parts from {starts[row]} in row {row}"
         )
-
-
-def _two_entries(starts: Long, parts: Long) -> NDArray[np.float64]:
-    """A span at the edge and what is next to it, less one each, shape (n, 2)."""
-    lower = np.where(starts > 0, starts, parts)
-    return np.stack([lower - 1, PARTS - lower - 1], axis=1).astype(np.float64)
-
-
-def _three_entries(starts: Long, parts: Long) -> tuple[Long, NDArray[np.float64]]:
-    """Which of three entries is the span, shape (n,), and the entries less one, shape (n, 3).
-
-    A span at an edge takes the outermost entry; one part of what is next to it goes to the third.
-    """
-    which = np.where(starts == 0, 0, np.where(starts + parts == PARTS, 2, 1))
-    first = np.choose(which, [parts, starts, starts - 1])
-    last = np.choose(which, [1, PARTS - starts - parts, parts])
-    entries = np.stack([first, PARTS - first - last, last], axis=1)
-    return which, (entries - 1).astype(np.float64)
 
 
 def _shortest(first: int, end: int, size: int) -> bytes:
@@ -265,10 +222,6 @@ def _shortest(first: int, end: int, size: int) -> bytes:
     return (-(-first >> 8 * cut)).to_bytes(size - cut, "big")
 
 
-@contextmanager
-def _one_error(task: str) -> Iterator[None]:
-    """Turn whatever the library raises into our error; it knows no class of its own."""
-    try:
-        yield
-    except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError) as error:
-        raise NextPixelError(f"cannot {task}: {error.args[0] if error.args else error}") from error
+def no_stream() -> NextPixelError:
+    """The error for bytes that no encoder can have written."""
+    return NextPixelError("cannot decode: no encoder writes such bytes")

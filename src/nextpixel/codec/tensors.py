@@ -11,6 +11,7 @@ from torch import Tensor
 from nextpixel.codec.archive import Image, Reader, write
 from nextpixel.codec.chunks import Size
 from nextpixel.codec.container import read_archive
+from nextpixel.images import level_dtype
 from nextpixel.models import PixelModel
 from nextpixel.nn import Value
 
@@ -92,14 +93,15 @@ def decompress(
         last: The one after the last; None: all.
 
     Returns:
-        Levels, uint8, shape (B, C, H, W).
+        Levels, `images.level_dtype(K)`, shape (B, C, H, W).
 
     Raises:
         NextPixelError: If the archive is damaged, or was made with another model.
         ValueError: If there are no such images.
     """
+    kept = level_dtype(model.levels)
     reader = Reader(read_archive(blob), model, condition)
     images = [image for image, _ in reader.images(first, last)]
     if not images:
-        return torch.zeros(0, model.colors, *reader.tiles.size(0), dtype=torch.uint8)
-    return torch.from_numpy(np.stack(images)).to(torch.uint8)
+        return torch.zeros(0, model.colors, *reader.tiles.size(0), dtype=kept)
+    return torch.from_numpy(np.stack(images)).to(kept)
