@@ -1,7 +1,7 @@
 """The entropy coder: levels and integer tables to bytes and back, exactly.
 
-A level is coded by where its parts start and how many they are, of 2^24 or another power of two; see
-`range_coder` for how. A stream is a binary fraction: symbol by symbol an interval of [0, 1) is
+A level is coded by where its parts start and how many they are, of 2^24 or another power of two;
+see `range_coder` for how. A stream is a binary fraction: symbol by symbol an interval of [0, 1) is
 narrowed, and the bytes name a number in the last one. We write the shortest bytes that, followed by
 zeros for ever, lie in it, and of those the lowest: no stream has two spellings.
 

@@ -36,7 +36,7 @@ PLAIN = (1.0, 1 << 62, 1.0)
 """No truncation: temperature, top_k and top_p that keep all."""
 
 BY_TABLE, BY_CDF = 24, 26
-"""Bits of the parts; more for heads with a CDF, as 2^16 levels with a part each are much of 2^24."""
+"""Bits of the parts; more for heads with a CDF: 2^16 levels with a part each are much of 2^24."""
 
 
 @inlined

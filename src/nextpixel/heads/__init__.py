@@ -60,7 +60,7 @@ def make_head(levels: int, colors: int, options: HeadOptions) -> Head:
     Raises:
         ValueError: If there is no such head, or it is not for so many levels or for these colors.
     """
-    coupled, name = options.colors == "coupled", options.head
+    coupled, name = options.colors == "coupled" and colors > 1, options.head
     if name == "auto":
         few = "bernoulli" if levels == 2 else "categorical"
         name = "logistic" if coupled or levels > MOST_BY_SOFTMAX else few

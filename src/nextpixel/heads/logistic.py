@@ -180,7 +180,9 @@ class LogisticHead(Head):
     @classmethod
     def of(cls, levels: int, colors: int, options: HeadOptions) -> Self:
         """The head that a model's options ask for."""
-        return cls(levels, colors, options.components, coupled=options.colors == "coupled")
+        return cls(
+            levels, colors, options.components, coupled=options.colors == "coupled" and colors > 1
+        )
 
     def outputs(self, colors: int) -> int:
         """Network outputs for a pixel."""

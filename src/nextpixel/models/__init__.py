@@ -4,6 +4,7 @@ from nextpixel.models.autoencoder import PixelAutoencoder, PixelAutoencoderConfi
 from nextpixel.models.base import PixelModel
 from nextpixel.models.gated import GatedPixelCNN, GatedPixelCNNConfig
 from nextpixel.models.pixelcnn import PixelCNN, PixelCNNConfig
+from nextpixel.models.plusplus import PixelCNNPlusPlus, PixelCNNPlusPlusConfig
 from nextpixel.models.registry import build, model_class, names, register
 from nextpixel.models.residual import ResidualPixelCNN, ResidualPixelCNNConfig
 
@@ -14,6 +15,8 @@ __all__ = [
     "PixelAutoencoderConfig",
     "PixelCNN",
     "PixelCNNConfig",
+    "PixelCNNPlusPlus",
+    "PixelCNNPlusPlusConfig",
     "PixelModel",
     "ResidualPixelCNN",
     "ResidualPixelCNNConfig",

@@ -13,10 +13,13 @@ from nextpixel.models.autoencoder import PixelAutoencoder
 from nextpixel.models.base import PixelModel
 from nextpixel.models.gated import GatedPixelCNN
 from nextpixel.models.pixelcnn import PixelCNN
+from nextpixel.models.plusplus import PixelCNNPlusPlus
 from nextpixel.models.residual import ResidualPixelCNN
 from nextpixel.nn import ClassCondition, Condition, MapCondition, VectorCondition
 
-MODELS: tuple[type[PixelModel], ...] = (PixelCNN, ResidualPixelCNN, GatedPixelCNN, PixelAutoencoder)
+MODELS: tuple[type[PixelModel], ...] = (
+    PixelCNN, ResidualPixelCNN, GatedPixelCNN, PixelCNNPlusPlus, PixelAutoencoder,
+)  # fmt: skip
 """Those of the package."""
 
 Model = TypeVar("Model", bound=type[PixelModel])

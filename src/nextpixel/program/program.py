@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from nextpixel.program.ops import LATE, Add, Affine, Conv, Gate, Inject, Map, Op, Relu, Tap
+from nextpixel.program.ops import LATE, Add, Affine, Conv, Gate, Inject, Map, Op, Relu, Tap, Up
 from nextpixel.program.ops.inject import Source
 
 
@@ -35,9 +35,9 @@ class Program:
         self.image = self.new_map(self.inputs, LATE)
         self.output = self.image
 
-    def new_map(self, features: int, phase: int) -> Map:
+    def new_map(self, features: int, phase: int, stride: int = 1) -> Map:
         """Another map, which an operation is to make."""
-        made = Map(len(self.maps), features, phase)
+        made = Map(len(self.maps), features, phase, stride)
         self.maps.append(made)
         return made
 
@@ -54,14 +54,32 @@ class Program:
             *inputs: What it reads.
             **options: Further arguments of the class.
         """
-        return self.add_op(kind(inputs, self.new_map(*kind.shape(*inputs)), **options))
+        made = self.new_map(*kind.shape(*inputs), inputs[0].stride)
+        return self.add_op(kind(inputs, made, **options))
 
     def conv(
-        self, x: Map, weight: Tensor, taps: Sequence[Tap], bias: Tensor | None, *, phase: int
+        self,
+        x: Map,
+        weight: Tensor,
+        taps: Sequence[Tap],
+        bias: Tensor | None,
+        *,
+        phase: int,
+        stride: int = 1,
     ) -> Map:
-        """A convolution; `weight` (outputs, inputs, taps) in the order of `taps`."""
-        made = self.new_map(len(weight), phase)
-        return self.add_op(Conv((x,), made, weight, tuple(taps), bias))
+        """A convolution; `weight` (outputs, inputs, taps) in the order of `taps`.
+
+        With stride 2 the taps are read from row 2 R and column 2 C for place (R, C).
+        """
+        made = self.new_map(len(weight), phase, stride * x.stride)
+        return self.add_op(Conv((x,), made, weight, tuple(taps), bias, stride))
+
+    def up(
+        self, x: Map, weight: Tensor, size: tuple[int, int], bias: Tensor | None, *, phase: int
+    ) -> Map:
+        """A transposed convolution of stride 2, see `ops.up`; `weight` (outputs, inputs, size)."""
+        made = self.new_map(len(weight), phase, x.stride // 2)
+        return self.add_op(Up((x,), made, weight, size, bias))
 
     def relu(self, x: Map) -> Map:
         """The larger of x and 0."""

@@ -215,12 +215,27 @@ def elementwise(expression: Callable[[Value, Value], Value]) -> Any:
     return intrinsic(typing)
 
 
+def elu(x: Value) -> Value:
+    """x, or below 0 e^x - 1: of that the error is below 1e-7, and no share of it near 0."""
+    low = exponential(x.where_below(0.0, x, x.constant(0.0)), SINGLE) - 1.0
+    return x.where_below(0.0, low, x)
+
+
+def opened(x: Value, y: Value) -> Value:
+    """X * sigmoid(y)."""
+    b = exponential(minus_size(y), SINGLE)
+    return x * y.where_below(0.0, b, b.constant(1.0)) / (b + 1.0)
+
+
 copy16 = elementwise(lambda x, y: x)
 relu16 = elementwise(lambda x, y: x.at_least(0.0))
 add16 = elementwise(lambda x, y: x + y)
 times16 = elementwise(lambda x, y: x * y)
 shut16 = elementwise(lambda x, y: (-x).where_below(0.0, y, x.constant(0.0)))
 gate16 = elementwise(gated)
+elu16 = elementwise(lambda x, y: elu(x))
+minus_elu16 = elementwise(lambda x, y: elu(-x))
+open16 = elementwise(opened)
 
 
 @intrinsic

@@ -32,11 +32,13 @@ class Map:
         number: Its place in the program.
         features: How many.
         phase: ROW, PIXEL or LATE: when it is known.
+        stride: Rows and columns of the image that one of its own stands for: 1, 2, 4, ...
     """
 
     number: int
     features: int
     phase: int
+    stride: int = 1
 
 
 @dataclass(frozen=True, eq=False)

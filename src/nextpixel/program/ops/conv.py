@@ -70,6 +70,7 @@ class Conv(Op):
         weight: Shape (outputs, inputs, taps), in the order of `taps`.
         taps: Rows and columns from the place that is computed.
         bias: Shape (outputs,); None: zeros.
+        stride: Rows and columns of the input from one place to the next.
 
     Attributes:
         weight: Shape (taps, inputs, outputs).
@@ -87,21 +88,22 @@ class Conv(Op):
         weight: Tensor,
         taps: tuple[Tap, ...],
         bias: Tensor | None,
+        stride: int = 1,
     ) -> None:
         super().__init__(inputs, output)
-        self.taps = taps
+        self.taps, self.stride = taps, stride
         self.weight = weight.detach().permute(2, 1, 0).contiguous()
         self.bias = weight.new_zeros(len(weight)).detach() if bias is None else bias.detach()
 
     def reference(self, *inputs: Tensor) -> Tensor:
-        """(B, inputs, H, W) -> (B, outputs, H, W)."""
+        """(B, inputs, H, W) -> (B, outputs, H / stride, W / stride)."""
         (x,) = inputs
-        height, width = x.shape[2:]
-        total = self.bias[:, None, None].expand(len(x), -1, height, width)
+        (height, width), step = x.shape[2:], self.stride
+        total = self.bias[:, None, None]
         for (row, column), weight in zip(self.taps, self.weight, strict=True):
             reach = max(abs(row), abs(column))
-            rows = slice(reach + row, reach + row + height)
-            columns = slice(reach + column, reach + column + width)
+            rows = slice(reach + row, reach + row + height, step)
+            columns = slice(reach + column, reach + column + width, step)
             seen = F.pad(x, (reach,) * 4)[:, :, rows, columns]
             total = total + torch.einsum("bihw,io->bohw", seen, weight)
         return total
