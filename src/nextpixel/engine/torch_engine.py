@@ -43,7 +43,7 @@ class TorchEngine:
         check_device(self.device)
         self.use_graph = self.device.type == "cuda" if use_graph is None else use_graph
         self.truncation = truncation.checked()
-        self._ready: tuple[Scan, Callable[[], None]] | None = None
+        self._ready: tuple[Scan, list[Callable[[], None]]] | None = None
 
     @torch.inference_mode()
     def fill(
@@ -73,10 +73,10 @@ class TorchEngine:
             NotImplementedError: If this kind of model has no program.
             NextPixelError: If a prediction is no finite number, or the memory does not suffice.
         """
-        scan, advance = self._prepare(embedding, len(levels))
+        scan, turns = self._prepare(embedding, len(levels))
         scan.start(levels, known, uniforms)
         for row in range(self.model.shape[1]):
-            advance()
+            turns[row % len(turns)]()
             if on_row is not None:
                 on_row(row + 1, scan.levels.cpu())
         filled, log_prob = (x.to("cpu", copy=True) for x in (scan.levels, scan.log_prob))
@@ -86,8 +86,8 @@ class TorchEngine:
     def _draw(self, pixel: Distribution, uniforms: Tensor) -> Tensor:
         return pixel.icdf(uniforms, self.truncation)
 
-    def _prepare(self, embedding: Embedding, count: int) -> tuple[Scan, Callable[[], None]]:
-        """A scan of so many images, and what carries out its next row."""
+    def _prepare(self, embedding: Embedding, count: int) -> tuple[Scan, list[Callable[[], None]]]:
+        """A scan of so many images, and what carries out its next row, for each turn."""
         if self._ready is not None and len(self._ready[0].levels) == count:
             self._ready[0].set_embedding(embedding)
             return self._ready
@@ -95,7 +95,8 @@ class TorchEngine:
         if not type(self.model).__module__.startswith("nextpixel."):
             check_steps(self.model)
         scan = Scan(self.model, embedding, count, self._draw)
-        self._ready = scan, record(scan) if self.use_graph else scan.row
+        carry_out = record if self.use_graph else _plain
+        self._ready = scan, [carry_out(scan, turn) for turn in range(scan.turns)]
         return self._ready
 
 
@@ -109,8 +110,8 @@ def check_steps(model: PixelModel) -> None:
     levels, embedding, log_prob = probe(model)
     scan = Scan(model, embedding, len(levels), Distribution.icdf)
     scan.start(levels, torch.ones_like(levels).bool(), torch.zeros_like(scan.uniforms))
-    for _ in range(model.shape[1]):
-        scan.row()
+    for row in range(model.shape[1]):
+        scan.row(row % scan.turns)
     expected = log_prob.double().flatten(1).sum(1)
     if not torch.allclose(scan.log_prob, expected, rtol=1e-3, atol=2e-2):
         raise NextPixelError(
@@ -129,13 +130,18 @@ def check_device(device: torch.device) -> None:
         raise NextPixelError(f"the step engine runs on {' or '.join(DEVICES)}, not on {device}")
 
 
-def record(scan: Scan, *, warm_up: int = 2) -> Callable[[], None]:
-    """Record a row of a scan as a CUDA graph.
+def _plain(scan: Scan, turn: int) -> Callable[[], None]:
+    return lambda: scan.row(turn)
+
+
+def record(scan: Scan, turn: int = 0, *, warm_up: int = 2) -> Callable[[], None]:
+    """Record a row of a scan as a CUDA graph, of those that have a turn.
 
     Warming up and recording write into the scan, which must be started afterwards.
 
     Args:
         scan: On a CUDA device.
+        turn: See `Scan.row`.
         warm_up: Rows carried out before, in which libraries set up what cannot be recorded.
 
     Returns:
@@ -148,10 +154,10 @@ def record(scan: Scan, *, warm_up: int = 2) -> Callable[[], None]:
         with torch.cuda.stream(stream):
             for _ in range(warm_up):
                 scan.clear()
-                scan.row()
+                scan.row(turn)
         torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
         scan.clear()
         with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
-            scan.row()
+            scan.row(turn)
     return graph.replay

@@ -1,8 +1,9 @@
 """One row of the scan at a time, for a batch of images, in torch operations.
 
-Nothing in a row depends on the row's number, on the host or on a value: the last rows of each map
-lie in a `Ring`, at addresses that are the same for every row, and the number of the row is a
-tensor. So a row can be recorded once and replayed for all.
+Nothing in a row depends on a value, nor on the row's number but for its turn, the number modulo the
+largest stride (1 in a network of one resolution): the last rows of each map lie in a `Ring`, at
+addresses that are the same for every row, and the number of the row is a tensor. So a row of each
+turn can be recorded once and replayed for all.
 
 Per image the state has, over all maps, sum(rows kept x (width + padding) x features) numbers.
 """
@@ -34,18 +35,27 @@ class Ring:
         width: Columns of the image.
         pad: Columns of zeros at either side.
         features: F.
+        stride: Rows of the image that a row stands for.
     """
 
     def __init__(
-        self, like: Tensor, *, count: int, rows: int, width: int, pad: int, features: int
+        self,
+        like: Tensor,
+        *,
+        count: int,
+        rows: int,
+        width: int,
+        pad: int,
+        features: int,
+        stride: int = 1,
     ) -> None:
         self.values = like.new_zeros(count, rows, width + 2 * pad, features)
-        self.pad = pad
+        self.pad, self.stride = pad, stride
 
     def at(self, columns: range, row: int = 0, features: slice = slice(None)) -> Tensor:
         """A view of some columns, (B, columns, features); `row` is 0 or counts back from there."""
-        left = columns.start + self.pad
-        return self.values[:, row - 1, left : left + len(columns), features]
+        left, right = columns.start + self.pad, columns.stop + self.pad
+        return self.values[:, row - 1, left : right : columns.step, features]
 
     def seen(self, columns: range, taps: tuple[tuple[int, int], ...]) -> Tensor:
         """What taps see from some columns, (B, columns, taps * F).
@@ -57,14 +67,14 @@ class Ring:
             run = range(columns.start + first, columns.start + last + 1)
             return self.at(run).flatten(1).unsqueeze(1)
         shifted = [
-            self.at(range(columns.start + column, columns.stop + column), row)
+            self.at(range(columns.start + column, columns.stop + column, columns.step), row)
             for row, column in taps
         ]
         return torch.cat(shifted, -1)
 
-    def shift(self) -> None:
-        """Move rows up by one; the current row is to be written next."""
-        if self.values.shape[1] > 1:
+    def shift(self, turn: int) -> None:
+        """Move rows up by one where the image's row is the last of the current one."""
+        if self.values.shape[1] > 1 and (turn + 1) % self.stride == 0:
             self.values[:, :-1] = self.values[:, 1:].clone()
 
     def clear(self) -> None:
@@ -87,12 +97,14 @@ class Row:
         known: (B, C, W).
         uniforms: (B, C, W).
         terms: What is added from outside the image, by the number of its output: (B or 1, W, F).
+        turn: Its number modulo `Scan.turns`.
     """
 
     levels: Tensor
     known: Tensor
     uniforms: Tensor
     terms: dict[int, Tensor]
+    turn: int
 
 
 class Scan:
@@ -108,6 +120,7 @@ class Scan:
         levels: Int64, (B, C, H, W); rows that are done hold the drawn ones.
         log_prob: Of the rows that are done, nats, float64, (B,).
         number: How many rows are done, int64, (1,).
+        turns: Kinds of rows: those of one turn are carried out alike.
     """
 
     def __init__(self, model: PixelModel, embedding: Embedding, count: int, draw: Draw) -> None:
@@ -118,6 +131,7 @@ class Scan:
             [(task, task.parts(in_runs=phase == PIXEL)) for task in tasks]
             for phase, tasks in enumerate(self.schedule.tasks)
         )
+        self.turns = max(task.every for tasks in self.schedule.tasks for task in tasks)
         like = next(model.parameters()).detach()
         self.columns = range(model.shape[2])
         needed = count * self.schedule.numbers(self.program, model.shape[2]) * like.element_size()
@@ -155,9 +169,9 @@ class Scan:
         self.log_prob.zero_()
         self.number.zero_()
 
-    def row(self) -> None:
-        """Carry out the next row."""
-        row = self._read_row()
+    def row(self, turn: int = 0) -> None:
+        """Carry out the next row, whose number is `turn` modulo `turns`."""
+        row = self._read_row(turn)
         self._run(ROW, row, self.columns, None)
         for column in self.columns:
             for group in range(self.program.groups):
@@ -166,7 +180,7 @@ class Scan:
                 self._run(LATE, row, range(column, column + 1), None)
         self._write_row(row)
 
-    def _read_row(self) -> Row:
+    def _read_row(self, turn: int) -> Row:
         images = (self.levels, self.known, self.uniforms)
         levels, known, uniforms = (x.index_select(2, self.number).squeeze(2) for x in images)
         terms = {
@@ -175,7 +189,7 @@ class Scan:
             .expand(-1, len(self.columns), -1)
             for output, term in self.terms.items()
         }
-        return Row(levels, known, uniforms, terms)
+        return Row(levels, known, uniforms, terms, turn)
 
     def _write_row(self, row: Row) -> None:
         levels = row.levels.unsqueeze(2)
@@ -184,7 +198,7 @@ class Scan:
         log_p = self.model.read_head(outputs, levels).log_prob(levels)
         self.log_prob += log_p.sum((1, 2, 3))
         for ring in set(self.rings):
-            ring.shift()
+            ring.shift(row.turn)
         self.number += 1
 
     def _outputs(self, columns: range, features: slice) -> Tensor:
@@ -214,7 +228,8 @@ class Scan:
     def _run(self, phase: int, row: Row, columns: range, group: int | None) -> None:
         """Carry out a phase at some columns, for the features of a color group or for all."""
         for task, parts in self.tasks[phase]:
-            task.op.step(_Places(self, task, parts, row, columns, group))
+            if task.is_due(row.turn) and task.columns(columns):
+                task.op.step(_Places(self, task, parts, row, columns, group))
 
 
 class _Places:
@@ -230,7 +245,12 @@ class _Places:
         group: int | None,
     ) -> None:
         self.scan, self.op, self.start, self.parts = scan, task.op, task.start, parts
-        self.row, self.columns, self.group = row, columns, group
+        self.row, self.columns, self.group = row, task.columns(columns), group
+
+    def _own(self, kept: Map) -> range:
+        """The columns of a map that are those of the image."""
+        first, step = self.columns.start // kept.stride, max(1, self.columns.step // kept.stride)
+        return range(first, first + (len(self.columns) - 1) * step + 1, step)
 
     def _share(self, kept: Map) -> slice:
         return _share(kept.features, self.group, self.scan.program.groups)
@@ -244,7 +264,7 @@ class _Places:
     def inputs(self) -> list[Tensor]:
         """What the operation reads there, each (B, N, features)."""
         return [
-            self.scan.rings[kept.number].at(self.columns, features=self._share(kept))
+            self.scan.rings[kept.number].at(self._own(kept), features=self._share(kept))
             for kept in self.op.inputs
         ]
 
@@ -252,17 +272,18 @@ class _Places:
     def target(self) -> Tensor:
         """Where its output goes, (B, N, features)."""
         ring = self.scan.rings[self.op.output.number]
-        return ring.at(self.columns, features=self.features)
+        return ring.at(self._own(self.op.output), features=self.features)
 
     @property
     def term(self) -> Tensor:
         """What is added from outside the image there, (B or 1, N, features)."""
         term = self.row.terms[self.op.output.number]
-        return term[:, self.columns.start : self.columns.stop, self.features]
+        return term[:, self.columns.start : self.columns.stop : self.columns.step, self.features]
 
     def seen(self, taps: tuple[Tap, ...]) -> Tensor:
         """What taps see of the input there, (B, N, taps * inputs)."""
-        return self.scan.rings[self.op.inputs[0].number].seen(self.columns, taps)
+        source = self.op.inputs[0]
+        return self.scan.rings[source.number].seen(self._own(source), taps)
 
 
 def _rings(
@@ -272,7 +293,10 @@ def _rings(
 
     def make(known: Map) -> Ring:
         rows, pad = schedule.rows[known.number], schedule.pad[known.number]
-        return Ring(like, count=count, rows=rows, width=width, pad=pad, features=known.features)
+        return Ring(
+            like, count=count, rows=rows, width=width // known.stride, pad=pad,
+            features=known.features, stride=known.stride,
+        )  # fmt: skip
 
     homes = set(schedule.home)
     made = {known.number: make(known) for known in program.maps if known.number in homes}

@@ -11,13 +11,14 @@ to that sum and to the weights of the second part. The order of sums is another,
 promises its bits keeps to one of the two.
 """
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from nextpixel.program.ops import PIXEL, ROW, Affine, Conv, Map, Op, Part, Tap
+from nextpixel.program.ops import LATE, PIXEL, ROW, Affine, Conv, Map, Op, Part, Tap, Up
 from nextpixel.program.program import Program
 
 
@@ -30,12 +31,34 @@ class Task:
         taps: Numbers of the taps that are summed now.
         start: Whether it sets its output, or adds to it.
         factor: What the weights are multiplied by, (outputs,), if by anything.
+        parity: Rows and columns of the output, mod 2, that are made now; None: all.
     """
 
     op: Op
     taps: tuple[int, ...] = ()
     start: bool = True
     factor: Tensor | None = None
+    parity: tuple[int, int] | None = None
+
+    @property
+    def every(self) -> int:
+        """Rows and columns of the image from one place that is computed to the next."""
+        return self.op.output.stride * (1 if self.parity is None else 2)
+
+    @property
+    def offset(self) -> tuple[int, int]:
+        """Row and column of the image of the first place."""
+        row, column = self.parity or (0, 0)
+        return row * self.op.output.stride, column * self.op.output.stride
+
+    def is_due(self, row: int) -> bool:
+        """Whether there are places in a row of the image."""
+        return (row - self.offset[0]) % self.every == 0
+
+    def columns(self, columns: range) -> range:
+        """Those of some columns of the image at which there are places."""
+        first = columns.start + (self.offset[1] - columns.start) % self.every
+        return range(first, columns.stop, self.every)
 
     def parts(self, *, in_runs: bool) -> tuple[Part, ...]:
         """The taps as matrices: one, or one for each run of neighbours in the row."""
@@ -81,13 +104,17 @@ class Schedule:
     def numbers(self, program: Program, width: int) -> int:
         """How many numbers are kept of an image of so many columns."""
         return sum(
-            self.rows[kept.number] * (width + 2 * self.pad[kept.number]) * kept.features
+            self.rows[kept.number]
+            * (width // kept.stride + 2 * self.pad[kept.number])
+            * kept.features
             for kept in program.maps
             if self.home[kept.number] == kept.number
         )
 
     def _place(self, op: Op) -> None:
-        if isinstance(op, Conv):
+        if isinstance(op, Up):
+            self._place_up(op)
+        elif isinstance(op, Conv):
             self._place_conv(op)
         elif self._folds(op):
             self._fold(op)
@@ -110,7 +137,16 @@ class Schedule:
             self.tasks[PIXEL][later] = replace(task, factor=factor)
         self._sums[made] = later
 
+    def _place_up(self, op: Up) -> None:
+        """A convolution a parity; none reads rows that are not yet there, or already gone."""
+        _check_known(op)
+        self._keep(op.inputs[0], op.taps)
+        for parity in sorted(set(op.parities)):
+            taps = tuple(n for n, own in enumerate(op.parities) if own == parity)
+            self.tasks[op.output.phase].append(Task(op, taps, parity=parity))
+
     def _place_conv(self, op: Conv) -> None:
+        _check_known(op)
         self._keep(op.inputs[0], op.taps)
         early = tuple(n for n, (row, _) in enumerate(op.taps) if row < 0 or op.output.phase == ROW)
         late = tuple(n for n in range(len(op.taps)) if n not in early)
@@ -129,11 +165,29 @@ class Schedule:
             self.pad[home] = max(self.pad[home], abs(column))
 
 
+def _check_known(op: Conv) -> None:
+    """Refuse what would read a map before it is made.
+
+    Raises:
+        ValueError: Naming the operation and the tap.
+    """
+    source, phase = op.inputs[0].phase, op.output.phase
+    if phase == LATE:
+        return
+    own = {ROW: math.inf, PIXEL: 0, LATE: -1}[source]  # the last column of its own row
+    last = own if phase == PIXEL or source == ROW else -math.inf
+    for row, column in op.taps:
+        if row > 0 or (row == 0 and column > last):
+            raise ValueError(f"{op.name} reads at {row, column} what is not yet known there")
+
+
 def _brief(program: Program) -> set[int]:
     """Maps that are made and read at one pixel only."""
     found = {made.number for made in program.maps if made.phase == PIXEL}
     for op in program.ops:
         taps = op.taps if isinstance(op, Conv) else ()
+        if isinstance(op, Up):  # at other pixels than those where it is made
+            found.discard(op.inputs[0].number)
         if any(row < 0 for row, _ in taps):  # begun for the whole row
             found.discard(op.output.number)
         if any(tap != (0, 0) for tap in taps):

@@ -18,17 +18,21 @@ from nextpixel.engine.cpu.layout import (
     ACROSS,
     BASE,
     CONSTANT,
+    DOWN,
+    EVERY,
     EXTRA,
     FEATURES,
     FIRST,
     INPUTS,
     OTHER,
     PAD,
+    RIGHT,
     ROWS,
     SOURCE,
     SPANS,
     START,
     STEP,
+    STRIDE,
     TARGET,
     TERM,
     WEIGHT,
@@ -266,6 +270,12 @@ def _call(arrays, ops, k, count, source, target, term, other, steps, low, high, 
     )  # fmt: skip
 
 
+@inlined
+def _column(maps, m, column):
+    """How far a column of the image lies from the first, in a map; spans begin in their row."""
+    return (column >> maps[m, STRIDE]) * maps[m, ACROSS]
+
+
 @compiled
 def _run(plan, phase, begins, block, first, last, group, groups, row, left, right):
     """Operations at columns left..right-1 of images first..last-1, for one color group or all.
@@ -279,19 +289,31 @@ def _run(plan, phase, begins, block, first, last, group, groups, row, left, righ
     )  # fmt: skip
     across = right - left == 1
     for k in range(len(ops)):
+        every = ops[k, EVERY]
+        start = left + ((ops[k, RIGHT] - left) & (every - 1))
+        if start >= right or (row - ops[k, DOWN]) & (every - 1):
+            continue  # no place of a coarser map, or of the parity that is made here
         source, target, other, m = ops[k, SOURCE], ops[k, TARGET], ops[k, OTHER], ops[k, TERM]
-        read, made, also = maps[source, ACROSS], maps[target, ACROSS], maps[other, ACROSS]
         features = maps[target, FEATURES]
         low, high = group * features // groups, (group + 1) * features // groups
-        x = left * read + (0 if ops[k, SPANS] else here[source])  # spans begin in this row
-        y, z = here[target] + left * made, here[other] + left * also
-        steps = (size, size, size, places[m, 1]) if across else (read, also, made, places[m, 3])
+        x = _column(maps, source, start) + (0 if ops[k, SPANS] else here[source])
+        y, z = (
+            here[target] + _column(maps, target, start),
+            here[other] + _column(maps, other, start),
+        )
+        steps = (size, size, size, places[m, 1])
+        count = last - first
+        if not across:
+            count = (right - start + every - 1) // every
+            steps = (
+                _column(maps, source, every), _column(maps, other, every),
+                _column(maps, target, every), places[m, 3],
+            )  # fmt: skip
         for image in range(first, first + 1 if across else last):
             at, term = image * size, places[m, 0] + image * places[m, 1]
-            term += row * places[m, 2] + left * places[m, 3]
+            term += row * places[m, 2] + start * places[m, 3]
             _call(
-                arrays, ops, k, last - first if across else right - left,
-                x + at, y + at, term, z + at, steps, low, high, features,
+                arrays, ops, k, count, x + at, y + at, term, z + at, steps, low, high, features,
             )  # fmt: skip
 
 
@@ -302,8 +324,9 @@ def _find(plan, phase, begins, row):
     for s in range(len(begins)):
         m = phase.spans[s, 3]
         features = maps[m, FEATURES]
-        slot = (row + phase.spans[s, 0]) % maps[m, ROWS]
-        column = slot * (width + 2 * maps[m, PAD]) + maps[m, PAD] + phase.spans[s, 1]
+        slot = ((row >> maps[m, STRIDE]) + phase.spans[s, 0]) % maps[m, ROWS]
+        whole = (width >> maps[m, STRIDE]) + 2 * maps[m, PAD]
+        column = slot * whole + maps[m, PAD] + phase.spans[s, 1]
         begins[s] = maps[m, BASE] + column * features + phase.spans[s, 2]
 
 
@@ -312,7 +335,8 @@ def turn_to(plan, block, row):
     """Find where this row lies in the rings."""
     maps, width = plan.maps, plan.shape[2]
     for m in range(len(maps)):
-        slot = (row % maps[m, ROWS]) * (width + 2 * maps[m, PAD]) + maps[m, PAD]
+        whole = (width >> maps[m, STRIDE]) + 2 * maps[m, PAD]
+        slot = ((row >> maps[m, STRIDE]) % maps[m, ROWS]) * whole + maps[m, PAD]
         block.here[m] = maps[m, BASE] + slot * maps[m, FEATURES]
     _find(plan, plan.row, block.begins[0], row)
     _find(plan, plan.pixel, block.begins[1], row)

@@ -20,16 +20,20 @@ from nextpixel.runtime.compiling import address_of
 from nextpixel.runtime.vectors import WIDTH
 
 SOURCE, OTHER, TARGET, FIRST, SPANS, INPUTS, WEIGHT, CONSTANT, START, EXTRA, TERM, STEP = range(12)
-"""Columns of the tables of operations; the last is the address of its compiled step."""
-BASE, ROWS, PAD, FEATURES, ACROSS = range(5)
-"""Columns of the table of maps; ACROSS lies between columns, 0 where one is kept."""
+EVERY, DOWN, RIGHT = range(12, 15)
+COLUMNS = 15
+"""Columns of the tables of operations. STEP is the address of the compiled step; EVERY so many rows
+and columns of the image, a power of 2, there is a place, the first at row DOWN and column RIGHT."""
+BASE, ROWS, PAD, FEATURES, ACROSS, STRIDE = range(6)
+"""Columns of the table of maps. ACROSS lies between columns, 0 where one is kept; STRIDE is the
+logarithm to base 2 of the rows and columns of the image that one of the map's stands for."""
 
 
 class Phase(NamedTuple):
     """Operations that run in the same phase of the scan.
 
     Attributes:
-        ops: (operations, 12), see `SOURCE` and so on.
+        ops: (operations, 15), see `SOURCE` and so on.
         spans: (spans, 4): row, column and feature from the place computed, and the map.
         lengths: (spans,), inputs in each.
     """
@@ -71,7 +75,7 @@ class Layout:
 
     Attributes:
         phases: What runs for a row, at a pixel, and once a color is written.
-        maps: (maps, 5), see `BASE` and so on.
+        maps: (maps, 6), see `BASE` and so on.
         weights: Of convolutions in panels of 16 outputs, and factors.
         bias: Of convolutions and factors.
         places: Of each map.
@@ -131,7 +135,7 @@ class _Builder:
         ops = [self._row(task, spans) for task in tasks]
         table = np.array(spans, np.int64).reshape(-1, 5)
         return Phase(
-            np.array(ops, np.int64).reshape(-1, 12),
+            np.array(ops, np.int64).reshape(-1, COLUMNS),
             np.ascontiguousarray(table[:, :4]),
             np.ascontiguousarray(table[:, 4]),
         )
@@ -145,7 +149,7 @@ class _Builder:
         return [
             op.inputs[0].number, op.inputs[-1].number, op.output.number, first, len(spans) - first,
             inputs, weight, constant, int(task.start), op.extra, self.terms.get(op, 0),
-            step_address(op),
+            step_address(op), task.every, *task.offset,
         ]  # fmt: skip
 
     def _numbers(self, task: Task) -> tuple[int, int]:
@@ -194,8 +198,10 @@ class _Builder:
         for kept, place in zip(self.program.maps, self.places, strict=True):
             rows, pad = self.schedule.rows[kept.number], self.schedule.pad[kept.number]
             brief = kept.number in self.schedule.brief
-            maps.append([size, rows, pad, place.size, 0 if brief else place.size])
-            size += _whole(rows * (1 if brief else self.width + 2 * pad) * place.size)
+            stride = kept.stride.bit_length() - 1
+            maps.append([size, rows, pad, place.size, 0 if brief else place.size, stride])
+            width = self.width // kept.stride + 2 * pad
+            size += _whole(rows * (1 if brief else width) * place.size)
         return Layout(
             phases=self.phases,
             maps=np.array(maps, np.int64),
