@@ -14,7 +14,7 @@ from nextpixel.heads import HEADS, Categorical, CompiledHead, Head, split_colors
 from nextpixel.models import GatedPixelCNN, GatedPixelCNNConfig
 from nextpixel.models.options import ModelConfig
 from nextpixel.nn import MaskedConv2d, VerticalConv2d
-from nextpixel.program import ROW, Program
+from nextpixel.program import ROW, Program, schedule
 from nextpixel.runtime.compiling import compiled
 from tests import outside
 
@@ -239,14 +239,26 @@ class TooEarly(Slow):
         return program
 
 
-def test_a_program_whose_phases_are_wrong_is_refused():
+def test_a_tap_that_comes_too_early_is_refused_by_name():
+    model = random_weights(TooEarly(SHAPE, 4, SlowConfig()))
+    with pytest.raises(npx.NextPixelError, match=r"conv reads at \(0, -1\) what is made later"):
+        npx.sample(model, 1, rng=rng())
+
+
+@pytest.fixture
+def unchecked_order(monkeypatch):
+    """Without the check of taps: what is left to the comparison of steps with the model."""
+    monkeypatch.setattr(schedule, "_check_order", lambda op, groups: None)
+
+
+def test_a_program_whose_phases_are_wrong_is_refused(unchecked_order):
     model = random_weights(TooEarly(SHAPE, 4, SlowConfig()))
     with pytest.raises(npx.NextPixelError, match="compiled steps of TooEarly do not compute"):
         npx.sample(model, 1, rng=rng())
 
 
 @pytest.mark.filterwarnings("ignore:the step engine")
-def test_wrong_phases_are_refused_by_the_engine_in_torch_too(monkeypatch):
+def test_wrong_phases_are_refused_by_the_engine_in_torch_too(monkeypatch, unchecked_order):
     monkeypatch.setitem(HEADS, "plain", PlainHead)
     model = random_weights(TooEarly(SHAPE, 16, SlowConfig(head="plain")))
     with pytest.raises(npx.NextPixelError, match="steps of TooEarly do not compute"):

@@ -41,9 +41,9 @@ def test_without_a_seed_weights_are_drawn_from_torchs_generator():
 
 @pytest.mark.parametrize("name", [model.name for model in MODELS])
 def test_training_starts_from_the_uniform_distribution(name):
-    model = models.build(name, shape=(1, 6, 6), levels=5)
-    levels = torch.zeros(2, 1, 6, 6, dtype=torch.int64)
-    expected = torch.full((2,), -36 * torch.tensor(5.0).log())
+    model = models.build(name, shape=(1, 8, 8), levels=5)
+    levels = torch.zeros(2, 1, 8, 8, dtype=torch.int64)
+    expected = torch.full((2,), -64 * torch.tensor(5.0).log())
     torch.testing.assert_close(model.log_prob(levels).detach(), expected)
 
 
@@ -75,9 +75,9 @@ def test_seed_001_net_has_its_blocks():
         ({"name": "pixelcnm"}, "there is no model 'pixelcnm'; did you mean 'pixelcnn'"),
         ({"layerz": 3}, "unknown key 'layerz'; did you mean 'layers'"),
         ({"layers": "many"}, "layers must be an integer, got 'many'"),
-        ({"colors": "mixed"}, "colors must be one of dependent, independent, got 'mixed'"),
-        ({"levels": 1}, "levels must be 2 to 256, got 1"),
-        ({"levels": 257}, "levels must be 2 to 256, got 257"),
+        ({"colors": "mixed"}, "colors must be one of dependent, independent, coupled, got 'mixed'"),
+        ({"levels": 1}, "levels must be 2 to 65536, got 1"),
+        ({"levels": 65537}, "levels must be 2 to 65536, got 65537"),
         ({"shape": (28, 28)}, r"shape must be \(colors, height, width\)"),
         ({"shape": (1, 0, 4)}, r"shape must be \(colors, height, width\), each at least 1"),
         ({"side": 4}, "side must be odd"),

@@ -25,12 +25,19 @@ class Case:
     options: dict[str, Any] = field(default_factory=dict)
     colors: int = 1
     levels: int = 2
+    multiple: int = 1
+    """Of which height and width are: smaller images are made larger."""
+    size: float = 0.4
+    """Of the weights: smaller in a deep network, whose outputs would grow out of bounds."""
 
     def build(self, height: int, width: int) -> PixelModel:
         """The model in float64 with weights far from zero, so that every dependence shows."""
-        shape = (self.colors, height, width)
+        shape = (
+            self.colors,
+            *(-(-side // self.multiple) * self.multiple for side in (height, width)),
+        )
         model = models.build(self.model, shape=shape, levels=self.levels, **self.options)
-        return disturb(model.double())
+        return disturb(model.double(), self.size)
 
     def with_levels(self, levels: int) -> "Case":
         return replace(self, levels=levels)
@@ -128,7 +135,24 @@ CASES |= {
     ),
 }
 
+PLUSPLUS = {"features": 3, "blocks": 1}
+DEEP = {"multiple": 4, "size": 0.2}
+CASES |= {
+    "plusplus": Case("pixelcnn-plusplus", {**PLUSPLUS, "weight_norm": True}, **DEEP),
+    "plusplus-coupled": Case("pixelcnn-plusplus", {**PLUSPLUS, "components": 2}, 2, 4, **DEEP),
+    "plusplus-class": Case(
+        "pixelcnn-plusplus",
+        {**PLUSPLUS, "dropout": 0.5, "blocks": 2, "condition": [{"classes": 3}, {"size": 2}]},
+        **DEEP,
+    ),
+    "plusplus-independent": Case(
+        "pixelcnn-plusplus", {**PLUSPLUS, "colors": "independent"}, 3, 3, **DEEP
+    ),
+}
+
 COVERING = (
+    "plusplus",
+    "plusplus-class",
     "gated-mixture-coupled",
     "plain-unit-scale",
     "plain-batch-norm",
@@ -164,13 +188,13 @@ def condition_for(model: PixelModel, count: int, seed: int = 7) -> Value | None:
     return value.repeat_interleave(count, 0)
 
 
-def disturb(model: PixelModel) -> PixelModel:
+def disturb(model: PixelModel, size: float = 0.4) -> PixelModel:
     """Random weights of a size that lets every path through the network carry weight."""
     rng = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for parameter in model.parameters():
             noise = torch.randn(parameter.shape, generator=rng, dtype=parameter.dtype)
-            parameter.copy_(0.4 * noise)
+            parameter.copy_(size * noise)
         for module in model.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.running_mean.uniform_(-1, 1, generator=rng)

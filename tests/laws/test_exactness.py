@@ -79,6 +79,16 @@ def test_probabilities_of_all_tiny_images_sum_to_one(tiny_model):
     torch.testing.assert_close(log_total, torch.zeros_like(log_total), rtol=0, atol=1e-10)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["plusplus", "plusplus-class"])
+def test_probabilities_of_all_images_of_the_least_size_sum_to_one(name):
+    """4x4 pixels of two levels: 65,536 images."""
+    model = CASES[name].with_levels(2).build(4, 4)
+    images = all_images(model).int()
+    log_p = [model.log_prob(part, condition_for(model, len(part))) for part in images.split(4096)]
+    assert torch.cat(log_p).logsumexp(0).item() == pytest.approx(0, abs=1e-10)
+
+
 def test_gradient_reaches_every_parameter(model):
     rng = torch.Generator().manual_seed(2)
     levels = random_levels(model, 16)

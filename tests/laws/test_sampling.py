@@ -62,9 +62,9 @@ def test_a_window_gives_what_the_whole_image_gives(case):
         )
 
 
-def test_sampled_frequencies_fit_the_probabilities(gray_case):
+def test_sampled_frequencies_fit_the_probabilities(tiny_gray_case):
     """All 16 tiny images: the chi-square statistic stays near its mean."""
-    model = gray_case.with_levels(2).build(2, 2)
+    model = tiny_gray_case.with_levels(2).build(2, 2)
     count = 4000
     images = all_images(model)
     drawn = draw(model, count, rng=rng(3), batch_size=count)

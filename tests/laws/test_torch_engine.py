@@ -243,7 +243,7 @@ def test_what_the_memory_cannot_hold_is_refused_with_the_figures(monkeypatch):
 
 def test_the_memory_that_is_asked_for_is_the_memory_that_is_taken(case):
     scan = new_scan(build(case, "cpu"))
-    numbers = scan.schedule.numbers(scan.program, WIDTH)
+    numbers = scan.schedule.numbers(scan.program, scan.model.shape[2])
     assert scan.nbytes == IMAGES * numbers * 8
 
 

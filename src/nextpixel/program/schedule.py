@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
+from nextpixel.errors import NextPixelError
 from nextpixel.program.ops import LATE, PIXEL, ROW, Affine, Conv, Map, Op, Part, Tap, Up
 from nextpixel.program.program import Program
 
@@ -81,6 +82,9 @@ class Schedule:
         program: What a model is lowered to.
         fold: Whether every convolution starts in the row, and takes what the row knows with it.
 
+    Raises:
+        NextPixelError: If an operation would read what is made later.
+
     Attributes:
         tasks: For ROW, PIXEL and LATE, what runs then, in order.
         rows: Of each map, how many rows are kept: its own and those that are looked back at.
@@ -90,7 +94,7 @@ class Schedule:
     """
 
     def __init__(self, program: Program, *, fold: bool = False) -> None:
-        self.fold = fold
+        self.fold, self.groups = fold, program.groups
         self.tasks: tuple[list[Task], list[Task], list[Task]] = ([], [], [])
         count = len(program.maps)
         self.rows, self.pad, self.home = [1] * count, [0] * count, list(range(count))
@@ -139,14 +143,14 @@ class Schedule:
 
     def _place_up(self, op: Up) -> None:
         """A convolution a parity; none reads rows that are not yet there, or already gone."""
-        _check_known(op)
+        _check_order(op, self.groups)
         self._keep(op.inputs[0], op.taps)
         for parity in sorted(set(op.parities)):
             taps = tuple(n for n, own in enumerate(op.parities) if own == parity)
             self.tasks[op.output.phase].append(Task(op, taps, parity=parity))
 
     def _place_conv(self, op: Conv) -> None:
-        _check_known(op)
+        _check_order(op, self.groups)
         self._keep(op.inputs[0], op.taps)
         early = tuple(n for n, (row, _) in enumerate(op.taps) if row < 0 or op.output.phase == ROW)
         late = tuple(n for n in range(len(op.taps)) if n not in early)
@@ -165,20 +169,27 @@ class Schedule:
             self.pad[home] = max(self.pad[home], abs(column))
 
 
-def _check_known(op: Conv) -> None:
+def _check_order(op: Conv, groups: int) -> None:
     """Refuse what would read a map before it is made.
 
+    Of the image's own place, color groups see the colors that are drawn.
+
     Raises:
-        ValueError: Naming the operation and the tap.
+        NextPixelError: Naming the operation and the tap.
     """
     source, phase = op.inputs[0].phase, op.output.phase
     if phase == LATE:
         return
-    own = {ROW: math.inf, PIXEL: 0, LATE: -1}[source]  # the last column of its own row
+    own = {ROW: math.inf, PIXEL: 0, LATE: 0 if groups > 1 else -1}[
+        source
+    ]  # the last column of its own row
     last = own if phase == PIXEL or source == ROW else -math.inf
     for row, column in op.taps:
         if row > 0 or (row == 0 and column > last):
-            raise ValueError(f"{op.name} reads at {row, column} what is not yet known there")
+            raise NextPixelError(
+                f"the operation {op.name} reads at {row, column} what is made later: its phase, or "
+                "that of what it reads, is wrong"
+            )
 
 
 def _brief(program: Program) -> set[int]:
