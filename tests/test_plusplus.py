@@ -1,5 +1,7 @@
 """PixelCNN++: its parts against torch's, its size against the published one, what it refuses."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -141,6 +143,21 @@ def test_normalised_weights_are_fitted_to_the_first_batch():
             y.std((0, 2, 3), correction=0), torch.full((y.shape[1],), scale).double(),
             rtol=1e-6, atol=0,
         )  # fmt: skip
+
+
+def test_training_starts_with_fitted_gains_and_goes_on_from_where_it_stopped(tmp_path):
+    levels = torch.randint(4, (40, 1, 8, 8), generator=rng())
+    data = npx.from_tensors(levels, level_count=4)
+    config = npx.TrainConfig(steps=3, batch_size=8, validate_every=3, threads=1)
+    model, again = (plusplus(weight_norm=True, dropout=0.2) for _ in range(2))
+    start = model.above.gain.clone()
+    npx.fit(model, data, config, out=tmp_path / "whole")
+    assert (model.above.gain - start).abs().max() > 0.1
+    npx.fit(again, data, replace(config, steps=3), out=tmp_path / "parts")
+    resumed = plusplus(weight_norm=True, dropout=0.2)
+    npx.fit(resumed, data, config, out=tmp_path / "parts", resume=True)
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name]), name
 
 
 def test_the_gain_is_of_each_output_also_of_a_transposed_kernel():

@@ -282,6 +282,15 @@ class PixelModel(nn.Module, ABC):
         drawn: Tensor = nextpixel.sample(self, count, condition=condition, rng=rng)
         return drawn
 
+    def initialize(self, levels: Tensor, condition: Value | None = None) -> None:
+        """Fit to a batch what training is to start from; most models have nothing to fit.
+
+        Args:
+            levels: Images to train on, (B, C, H, W).
+            condition: As in `forward`.
+        """
+        del levels, condition
+
     @property
     def mode_matters(self) -> bool:
         """Whether training mode computes something else, as batch norm does (not causally)."""

@@ -19,12 +19,14 @@ from types import FrameType
 from typing import Any, TypedDict, Unpack
 
 import torch
+from torch import Tensor
 
 from nextpixel.data import Dataset, Split
 from nextpixel.data.splits import rng_of
 from nextpixel.errors import NextPixelError, check_keywords
 from nextpixel.likelihood import evaluation_mode
 from nextpixel.models import PixelModel
+from nextpixel.nn import Value, take
 from nextpixel.runtime.distributed import Processes, alone
 from nextpixel.training.config import TrainConfig
 from nextpixel.training.folder import RunFolder
@@ -122,6 +124,8 @@ def fit(
         processes.first(lambda: stack.enter_context(run.claimed(resume=resume)))
         stack.enter_context(_torch_threads(config.threads))
         stop = stack.enter_context(stop_requests(patient=processes.world_size > 1))
+        if not resume:
+            model.initialize(*_first_images(model, data, config.batch_size, condition_of))
         updates = Updates(model, data.train, config, processes, condition_of)
         validation = Validation(updates, data, run, Clock(config), chosen.on_preview)
         trainer = Trainer(updates, validation, run, chosen.on_progress)
@@ -338,13 +342,21 @@ def _check_data(model: PixelModel, data: Dataset, config: TrainConfig) -> None:
         raise ValueError(f"test_images must be 0 for data without any, got {config.test_images}")
 
 
-def _check_condition(model: PixelModel, data: Dataset, condition_of: ConditionOf) -> None:
+def _first_images(
+    model: PixelModel, data: Dataset, count: int, condition_of: ConditionOf
+) -> tuple[Tensor, Value | None]:
+    """The first images to train on, or of a stream those to choose by, and their conditions."""
     images = data.train if isinstance(data.train, Split) else data.validation
-    first = torch.arange(len(images))[:1]
+    first, device = torch.arange(len(images))[:count], next(model.parameters()).device
     levels = images.draw(first, rng_of("check"))
     condition = condition_of(levels, None if images.labels is None else images.labels[first])
+    return levels.to(device), take(condition, slice(None), device)
+
+
+def _check_condition(model: PixelModel, data: Dataset, condition_of: ConditionOf) -> None:
+    first = _first_images(model, data, 1, condition_of)
     with evaluation_mode(model), torch.inference_mode():
-        model(levels.to(next(model.parameters()).device), condition)
+        model(*first)
 
 
 def _check_batch_size(config: TrainConfig, processes: Processes) -> None:
