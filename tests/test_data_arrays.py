@@ -116,13 +116,19 @@ def test_labels_that_do_not_fit_are_refused(tmp_path, labels):
 @pytest.mark.parametrize(
     ("array", "message"),
     [
-        (np.zeros((5, 2, 2)), "must hold integers, got float64; scale them to 0..255, round"),
+        (
+            np.zeros((5, 2, 2)),
+            "must hold integers, got float64; scale them to 0..255 or 0..65535, round",
+        ),
         (np.zeros((5, 2, 2), np.complex64), "must hold integers, got complex64"),
         (np.array([["a"]]), "must hold integers, got <U1"),
         (counting(5, 4), r"must have shape .*, got \(5, 4\)"),
         (counting(5, 4, 4, 3, 1), r"must have shape .*, got \(5, 4, 4, 3, 1\)"),
-        (np.full((5, 2, 2), 256), r"numbers must be 0 to 255, got 256 in image 0 \(from 0\)"),
-        (np.full((5, 2, 2), -1), r"numbers must be 0 to 255, got -1 in image 0 \(from 0\)"),
+        (np.full((5, 2, 2), 65536), r"numbers must be 0 to 65535, got 65536 in image 0 \(from 0\)"),
+        (
+            np.full((5, 2, 2), -1),
+            r"numbers must be 0 to 65535, got -1 in image 0 \(from 0\); offset says",
+        ),
         (np.zeros((0, 2, 2), int), r"must have shape .*, got \(0, 2, 2\)"),
         (np.array([{}]), "not a whole .npy file of numbers"),
     ],

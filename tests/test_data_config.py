@@ -26,8 +26,8 @@ def test_the_ends_of_the_allowed_levels_are_accepted(levels):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"levels": 1}, "levels must be 2 to 256, got 1"),
-        ({"levels": 257}, "levels must be 2 to 256, got 257"),
+        ({"levels": 1}, "levels must be 2 to 65536, got 1"),
+        ({"levels": 65537}, "levels must be 2 to 65536, got 65537"),
         ({"size": 0}, "size must be at least 1, got 0"),
         ({"validation": 0}, "validation must be at least 1, got 0"),
         ({"limit": 0}, "limit must be at least 1, got 0"),

@@ -173,12 +173,6 @@ def test_a_file_that_is_no_picture_is_named(tmp_path):
         load_data(tmp_path)
 
 
-def test_more_than_8_bits_are_refused_by_name(tmp_path):
-    Image.fromarray(np.full((3, 3), 40_000, np.uint16)).save(tmp_path / "deep.png")
-    with pytest.raises(NextPixelError, match=r"deep\.png: must have 8 bits a color, got mode I"):
-        load_data(tmp_path)
-
-
 def test_a_folder_without_pictures_is_refused(tmp_path):
     with pytest.raises(NextPixelError, match=r"holds no pictures \(.bmp, .*\)"):
         load_data(tmp_path)

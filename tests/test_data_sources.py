@@ -10,7 +10,7 @@ from nextpixel.data import DataConfig, describe, from_datasets, load_config, loa
 
 
 def test_the_names_are_those_of_the_documentation():
-    generated = ["shapes", "color-shapes", "color-mnist"]
+    generated = ["shapes", "color-shapes", "color-mnist", "photons"]
     assert names() == ["mnist", "digits", *generated, "cifar10", "fashion-mnist"]
 
 
@@ -64,7 +64,7 @@ def test_a_file_of_no_known_kind_is_refused_by_name(tmp_path):
         ("mnist", {"folder": "here"}, "folder must be left out for mnist, got 'here'"),
         ("cifar10", {"size": 8, "folder": "here"}, "size must be left out for cifar10, got 8"),
         ("digits", {"levels": 2}, "levels must be 17 for digits"),
-        ("digits", {"levels": 1}, "levels must be 2 to 256, got 1"),
+        ("digits", {"levels": 1}, "levels must be 2 to 65536, got 1"),
         ("shapes", {"protocol": "dynamic"}, "protocol must be 'levels' for shapes"),
         ("color-shapes", {"levels": 256}, "levels must be 4 for color-shapes"),
         ("digits", {"validation": 1618}, "validation must .*: at most 1617, got 1618"),

@@ -110,8 +110,18 @@ def pair(levels=LEVELS, labels=LABELS):
         ((LEVELS[:0],), {}, ValueError, r"levels must have shape .*, got \(0, 2, 3, 4\)"),
         ((LEVELS,), {"level_count": 4}, ValueError, r"levels must be 0 to 3, got 4 in image 4 \("),
         ((LEVELS - 1,), {}, ValueError, r"levels must be 0 to 255, got -1 in image 0 \(from 0\)"),
-        ((LEVELS + 252,), {}, ValueError, r"levels must be 0 to 255, got 256 in image 4 \("),
-        ((LEVELS,), {"level_count": 257}, ValueError, "level_count must be 2 to 256, got 257"),
+        (
+            (LEVELS + 252,),
+            {"level_count": None},
+            ValueError,
+            "level_count must be passed, at least 257",
+        ),
+        (
+            (LEVELS,),
+            {"level_count": 65537},
+            ValueError,
+            "level_count must be 2 to 65536, got 65537",
+        ),
         ((LEVELS,), {"level_count": 2.5}, TypeError, "level_count must be an integer, got 2.5"),
         (
             pair(labels=LABELS[:9]),

@@ -1,10 +1,12 @@
-r"""Levels, and the two other things an image can be: 8-bit pixels, and the network's scale.
+r"""Levels, and the two other things an image can be: pixels, and the network's scale.
 
 Levels are integers 0..K-1 and the public form everywhere. They meet the two others only here:
 
-- 8-bit pixels v: level = min(K - 1, floor(v K / 255)). At K = 2 that is "v at least 128", at K =
-  256 it is v itself. `to_pixels` picks, of the pixels that have a level, the one nearest to its
-  even share 255 level / (K - 1), so `quantize(to_pixels(level))` is the level again for every K.
+- pixels v of 8 bits: level = min(K - 1, floor(v K / 255)). At K = 2 that is "v at least 128", at
+  K = 256 it is v itself. Of 16 bits likewise, with 65535 in place of 255: at K = 65536 it is v
+  itself, at K = 4096 sixteen values become one. `to_pixels` picks, of the pixels that have a level,
+  the one nearest to its even share of the values, so `quantize(to_pixels(level))` is the level
+  again for every K.
 - network scale: x = 2 level / (K - 1) - 1, in [-1, 1], or level / (K - 1), in [0, 1]. On the
   first no level is 0 where K is even (for odd K the middle one is); on the second level 0 is, as
   the zero padding around an image.
@@ -43,52 +45,62 @@ def level_dtype(levels: int) -> torch.dtype:
     return torch.uint8 if levels <= 256 else torch.int32
 
 
-def quantize(pixels: Tensor, levels: int) -> Tensor:
-    """Map 8-bit pixels onto K levels.
+def quantize(pixels: Tensor, levels: int, depth: int = 8) -> Tensor:
+    """Map pixels onto K levels; K = 2^depth leaves them as they are.
 
     Args:
-        pixels: Integers 0..255 of any shape.
-        levels: K, 2 to 256.
+        pixels: Integers 0..2^depth - 1 of any shape.
+        levels: K, 2 to 2^depth.
+        depth: Bits of a pixel, 8 or 16.
 
     Returns:
-        Levels 0..K-1 as uint8, of the same shape.
+        Levels 0..K-1 as `level_dtype(levels)`, of the same shape.
 
     Raises:
-        ValueError: If `levels` is not 2 to 256.
+        ValueError: If there are more levels than pixels have values.
 
     Example:
         >>> quantize(torch.tensor([0, 127, 128, 255]), 2).tolist()
         [0, 0, 1, 1]
+        >>> quantize(torch.tensor([0, 15, 16, 65535]), 4096, depth=16).tolist()
+        [0, 0, 1, 4095]
     """
-    check_levels(levels, 256)
-    return (pixels.to(torch.int32) * levels // 255).clamp(max=levels - 1).to(torch.uint8)
+    check_levels(levels, 1 << depth)
+    level = pixels.to(torch.int64) * levels // ((1 << depth) - 1)
+    return level.clamp(max=levels - 1).to(level_dtype(levels))
 
 
-def to_pixels(images: Tensor, levels: int) -> Tensor:
-    """Map levels onto 8-bit pixels, evenly spread from 0 to 255; `quantize` undoes it exactly.
+def to_pixels(images: Tensor, levels: int, depth: int = 8) -> Tensor:
+    """Map levels onto pixels, evenly spread over their values; `quantize` undoes it exactly.
 
     Args:
         images: Levels 0..K-1 of any shape.
-        levels: K, 2 to 256.
+        levels: K, 2 to 2^depth.
+        depth: Bits of a pixel, 8 or 16.
 
     Returns:
-        Pixels as uint8, of the same shape.
+        Pixels as `level_dtype(2^depth)`, of the same shape.
 
     Raises:
-        ValueError: If `levels` is not 2 to 256.
+        ValueError: If there are more levels than pixels have values.
 
     Example:
         >>> to_pixels(torch.arange(4), 4).tolist()
         [0, 85, 170, 255]
     """
-    check_levels(levels, 256)
-    level = torch.arange(levels)
-    even_share = (2 * 255 * level + levels - 1) // (2 * (levels - 1))
-    lowest = -(-255 * level // levels)
-    highest = -(-255 * (level + 1) // levels) - 1
-    highest[-1] = 255
-    table = even_share.clamp(lowest, highest).to(torch.uint8)
+    check_levels(levels, 1 << depth)
+    level, top = torch.arange(levels), (1 << depth) - 1
+    even_share = (2 * top * level + levels - 1) // (2 * (levels - 1))
+    lowest = -(-top * level // levels)
+    highest = -(-top * (level + 1) // levels) - 1
+    highest[-1] = top
+    table = even_share.clamp(lowest, highest).to(level_dtype(1 << depth))
     return table.to(images.device)[images.long()]
+
+
+def depth_of(levels: int) -> int:
+    """Bits that pixels of K levels need: 8, or 16."""
+    return 8 if levels <= 256 else 16
 
 
 def to_network(images: Tensor, levels: int, dtype: torch.dtype, scale: str = "symmetric") -> Tensor:

@@ -12,17 +12,15 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 from cyclopts import Parameter
-from PIL import Image
 
 import nextpixel as npx
-from nextpixel.cli.inputs import check_count, check_out
+from nextpixel.cli.inputs import check_count, check_out, offset_of
 from nextpixel.cli.progress import counting
 from nextpixel.codec import archive as archives
 from nextpixel.codec import files
 from nextpixel.codec.chunks import label_classes
 from nextpixel.codec.container import Archive, open_archive
 from nextpixel.errors import NextPixelError
-from nextpixel.images import to_pixels
 from nextpixel.likelihood import log_probs
 from nextpixel.models import PixelModel
 
@@ -43,7 +41,7 @@ def compress(
     Args:
         model: Folder of a model, or the name of a shipped one. The archive can be read with this
             very model only.
-        source: A .npy (levels or 8-bit pixels), a .png, or a folder of PNGs. A model
+        source: A .npy (levels or pixels), a .png, a .tif, or a folder of these. A model
             conditioned on labels takes those of NAME-labels.npy next to NAME.npy, or the folders'
             names.
         out: File to write, which ends in .npx.
@@ -54,7 +52,7 @@ def compress(
     check_out(out, (".npx",))
     check_count("chunk", chunk)
     loaded = npx.load(model)
-    images = files.open_source(source, loaded)
+    images = files.open_source(source, loaded, offset_of(model))
     check_condition(loaded, images, source)
     total = math.ceil(images.count / (chunk or archives.PER_CHUNK))
     with counting(total, "chunk") as tick:
@@ -123,12 +121,10 @@ def _in_one_pass(model: PixelModel, images: Source) -> float:
 def _png_bytes(model: PixelModel, images: Source) -> int:
     total = 0
     for number in range(images.count):
-        pixels = to_pixels(torch.from_numpy(images.image(number)), model.levels)
-        values = pixels.to(torch.uint8).numpy()
-        made = BytesIO()
-        picture = Image.fromarray(values[0] if len(values) == 1 else np.moveaxis(values, 0, 2))
-        (picture.convert("1") if model.levels == 2 else picture).save(made, "png", optimize=True)
-        total += made.tell()
+        for page in files.pages(images.image(number), model.levels):
+            made = BytesIO()
+            (page.convert("1") if model.levels == 2 else page).save(made, "png", optimize=True)
+            total += made.tell()
     return total
 
 

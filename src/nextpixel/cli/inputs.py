@@ -23,7 +23,7 @@ from nextpixel.data import Dataset, load_config
 from nextpixel.data.config import DataConfig
 from nextpixel.data.sources.folder import ENDINGS, list_pictures, read_picture
 from nextpixel.errors import NextPixelError, nearest
-from nextpixel.images import quantize
+from nextpixel.images import depth_of, level_dtype, quantize
 from nextpixel.likelihood import evaluation_mode
 from nextpixel.models import PixelModel
 from nextpixel.nn import ClassCondition, Value
@@ -181,7 +181,7 @@ def read_images(
         count: How many at most.
 
     Returns:
-        Levels, uint8, shape (N, C, H, W), and the labels of a data set that has some.
+        Levels, shape (N, C, H, W), and the labels of a data set that has some.
 
     Raises:
         ValueError: If there is no such source; the model itself checks shape and range.
@@ -190,7 +190,7 @@ def read_images(
     check_count("images-count", count)
     path = Path(source)
     if path.suffix.lower() == ".npy":
-        images = _read_array(path, model.levels)
+        images = _read_array(path, model.levels, offset_of(folder))
     elif path.suffix.lower() in ENDINGS:
         images = _read_pictures([path], model)
     elif path.is_dir():
@@ -201,19 +201,30 @@ def read_images(
     return images[:count], None
 
 
-def _read_array(path: Path, levels: int) -> Tensor:
+def offset_of(folder: str) -> int:
+    """What is added to the numbers of files, as of those that a model was trained on."""
+    offset = checkpoint.read_config(checkpoint.find(folder))["data"].get("offset", 0)
+    return int(offset or 0)
+
+
+def _read_array(path: Path, levels: int, offset: int) -> Tensor:
     try:
         array = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise NextPixelError(f"{path}: cannot be read as an array: {error}") from error
     whole = isinstance(array, np.ndarray) and array.dtype.kind in "biu" and array.ndim in (3, 4)
-    if not whole or not array.size or array.min() < 0 or array.max() > 255:
+    array = array.astype(np.int64) + offset if whole and array.dtype.kind != "b" else array
+    if not whole or not array.size or array.min() < 0 or array.max() > 65535:
         raise NextPixelError(
-            f"{path}: must hold levels or 8-bit pixels, integers of shape (N, H, W) or (N, C, H, W)"
+            f"{path}: must hold levels or pixels, integers 0 to 65535 of shape (N, H, W) or "
+            "(N, C, H, W)"
         )
-    images = torch.from_numpy(array.astype(np.uint8))
+    images = torch.from_numpy(array.astype(np.int32))
     images = images.unsqueeze(1) if images.ndim == 3 else images
-    return images if int(images.max()) < levels else quantize(images, levels)
+    highest = int(images.max())
+    if highest >= levels:
+        images = quantize(images, levels, depth_of(highest + 1))
+    return images.to(level_dtype(levels))
 
 
 def _read_pictures(paths: list[Path], model: PixelModel) -> Tensor:
@@ -222,12 +233,16 @@ def _read_pictures(paths: list[Path], model: PixelModel) -> Tensor:
 
 def _read_picture(path: Path, model: PixelModel) -> Tensor:
     colors, height, width = model.shape
-    pixels = torch.tensor(read_picture(path, None))
-    found = (1 if pixels.ndim == 2 else 3, *pixels.shape[:2])
-    if found[1:] != (height, width) or (found[0] == 3 and colors == 1):
+    read = read_picture(path, None)
+    depth, pixels = 8 * read.dtype.itemsize, torch.from_numpy(read.astype(np.int32))
+    found = (1 if pixels.ndim == 2 else pixels.shape[2], *pixels.shape[:2])
+    fits = found[0] in ((1, colors) if colors == 3 else (colors,))
+    if found[1:] != (height, width) or not fits:
         raise ValueError(f"{path} must have shape {model.shape} for this model, got {found}")
     planes = pixels.permute(2, 0, 1) if pixels.ndim == 3 else pixels.expand(colors, -1, -1)
-    return quantize(planes, model.levels)
+    if model.levels > 256 and int(planes.max()) < model.levels:
+        return planes.to(level_dtype(model.levels))
+    return quantize(planes, model.levels, depth)
 
 
 def read_known(known: str, model: PixelModel) -> Tensor:
@@ -264,13 +279,14 @@ def read_known(known: str, model: PixelModel) -> Tensor:
 
 
 def write_array(levels: Tensor, path: Path) -> None:
-    """Write levels as a `.npy` of uint8.
+    """Write levels as a `.npy`: of uint8, or of uint16 where there are more than 256.
 
     Raises:
         NextPixelError: If the file cannot be written.
     """
     buffer = BytesIO()
-    np.save(buffer, levels.to(torch.uint8).numpy(), allow_pickle=False)
+    kind = np.uint8 if levels.dtype == torch.uint8 else np.uint16
+    np.save(buffer, levels.numpy().astype(kind), allow_pickle=False)
     checkpoint.replace_file(path, buffer.getvalue())
 
 

@@ -1,7 +1,8 @@
-"""Files as sources of images, and back: a `.npy`, a PNG, or a folder of PNGs.
+"""Files as sources of images, and back: a `.npy`, a PNG or a TIFF, or a folder of those.
 
 What is read is kept to the pixel: a file whose pixels the model's levels cannot tell apart exactly
-is refused, not rounded.
+is refused, not rounded. Pictures of 16 bits are for models of more than 256 levels, and their
+numbers are the levels. A TIFF's colors come back as its pages.
 """
 
 import math
@@ -14,37 +15,39 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image as Pictures
-from torch import Tensor
 
 from nextpixel.codec.archive import Image
 from nextpixel.codec.chunks import Size
 from nextpixel.data.sources.arrays import labels_path, read_array, read_labels
-from nextpixel.data.sources.folder import list_pictures
+from nextpixel.data.sources.folder import TIFF, list_pictures, read_picture
 from nextpixel.data.sources.npy import colors_first
 from nextpixel.errors import NextPixelError
-from nextpixel.images import quantize, to_pixels
+from nextpixel.images import depth_of, quantize, to_pixels
 from nextpixel.models import PixelModel
 
 MODES = {1: "L", 3: "RGB"}
-"""Of a PNG, by colors."""
+"""Of a PNG of 8 bits, by colors."""
+LOSSLESS = (".png", *TIFF)
 
 
 class ArraySource:
-    """A `.npy` of levels or 8-bit pixels, (H, W), (N, H, W), (N, C, H, W) or (N, H, W, C).
+    """A `.npy` of levels or pixels, (H, W), (N, H, W), (N, C, H, W) or (N, H, W, C).
 
-    It is mapped, not read at once. Labels are those of `NAME-labels.npy` in the same folder.
+    To its numbers the offset is added. It is mapped, not read at once. Labels are those of
+    `NAME-labels.npy` in the same folder.
     """
 
-    def __init__(self, path: Path, model: PixelModel) -> None:
+    def __init__(self, path: Path, model: PixelModel, offset: int = 0) -> None:
         array = read_array(path)
         if array.dtype.kind not in "biu" or array.ndim not in (2, 3, 4) or not array.size:
             raise NextPixelError(
                 f"{path}: must hold integers of shape (H, W), (N, H, W), (N, C, H, W) or "
                 f"(N, H, W, C), got {array.dtype} {array.shape}"
             )
-        self.path, self.model = path, model
+        self.path, self.model, self.offset = path, model, offset
         self.images = colors_first(array[None] if array.ndim == 2 else array)
-        self.pixels = _are_pixels(path, array, model)
+        high = _highest(path, array, offset)
+        self.pixels, self.depth = high >= model.levels, depth_of(high + 1)
         self.count = len(self.images)
         self.sizes: list[Size] = [(self.images.shape[2], self.images.shape[3])]
         self.condition = read_labels(path, self.count)
@@ -54,33 +57,35 @@ class ArraySource:
             "shape": list(array.shape),
             **({"fortran": True} if _is_fortran(array) else {}),
             **({"pixels": True} if self.pixels else {}),
+            **({"depth": self.depth} if self.pixels and self.depth > 8 else {}),
+            **({"offset": offset} if offset else {}),
         }
 
     def image(self, number: int) -> Image:
         """Levels of one image, shape (C, H, W)."""
-        values = np.asarray(self.images[number]).astype(np.int64)
-        return _to_levels(values, self.model, f"{self.path}, image {number}", pixels=self.pixels)
+        values = np.asarray(self.images[number]).astype(np.int64) + self.offset
+        if not self.pixels:
+            return values
+        return _to_levels(values, self.model, f"{self.path}, image {number}", self.depth)
 
 
 class PictureSource:
-    """A PNG, or a folder of them, with a folder for each class if there are classes."""
+    """A PNG or TIFF, or a folder of them, with a folder for each class if there are classes."""
 
     def __init__(self, path: Path, model: PixelModel) -> None:
         self.model = model
-        if model.colors not in MODES:
-            raise NextPixelError(f"{path}: a PNG has 1 or 3 colors, this model has {model.colors}")
         folder = path.is_dir()
         listed = list_pictures(path) if folder else [(path, None)]
         self.paths = [file for file, _ in listed]
-        other = [file for file in self.paths if file.suffix.lower() != ".png"]
-        if other:
-            raise NextPixelError(f"{other[0]}: only PNG files are compressed, which lose nothing")
+        for file in self.paths:
+            _check_kind(file, model)
         self.count = len(self.paths)
         self.sizes = _shared([_size(file) for file in self.paths])
         names = sorted({name for _, name in listed if name is not None})
         labels = [names.index(name) for _, name in listed if name is not None]
         self.condition = torch.tensor(labels) if labels else None
-        self.metadata: Mapping[str, Any] = {"kind": "png"}
+        kind = "png" if self.paths[0].suffix.lower() == ".png" else "tiff"
+        self.metadata: Mapping[str, Any] = {"kind": kind}
         if folder:
             relative = [file.relative_to(path).as_posix() for file in self.paths]
             self.metadata = {"kind": "folder", "names": relative}
@@ -88,54 +93,100 @@ class PictureSource:
     def image(self, number: int) -> Image:
         """Levels of one image, shape (C, H, W)."""
         path = self.paths[number]
-        pixels = _read_png(path, MODES[self.model.colors])
+        shallow = path.suffix.lower() == ".png" and self.model.levels <= 256
+        if shallow:
+            pixels = _read_png(path, MODES[self.model.colors])
+        else:
+            pixels = _read_deep(path, self.model)
         planes = pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, 2, 0)
-        return _to_levels(planes.astype(np.int64), self.model, str(path), pixels=True)
+        if planes.shape[0] != self.model.colors:
+            raise NextPixelError(
+                f"{path}: has {len(planes)} colors, this model has {self.model.colors}"
+            )
+        found: Image = planes.astype(np.int64)
+        return found if self.model.levels > 256 else _to_levels(found, self.model, str(path))
 
 
-def open_source(path: Path, model: PixelModel) -> ArraySource | PictureSource:
-    """What a path holds.
+def open_source(path: Path, model: PixelModel, offset: int = 0) -> ArraySource | PictureSource:
+    """What a path holds; `offset` is added to the numbers of a `.npy`.
 
     Raises:
         NextPixelError: If it is nothing that can be compressed.
     """
     if path.suffix.lower() == ".npy":
-        source: ArraySource | PictureSource = ArraySource(path, model)
-    elif path.suffix.lower() == ".png" or path.is_dir():
+        source: ArraySource | PictureSource = ArraySource(path, model, offset)
+    elif path.suffix.lower() in LOSSLESS or path.is_dir():
         source = PictureSource(path, model)
     elif not path.exists():
         raise NextPixelError(f"{path}: there is no such file or folder")
     else:
-        raise NextPixelError(f"{path}: must be a .npy, a .png or a folder of PNGs")
+        raise NextPixelError(f"{path}: must be a .npy, a .png, a .tif or a folder of these")
     if not model.conditioner.conditions:
         source.condition = None  # labels that the model does not take are left where they are
     return source
 
 
-def _are_pixels(path: Path, array: NDArray[Any], model: PixelModel) -> bool:
-    low, high = int(array.min()), int(array.max())
-    if low < 0 or high > 255:
-        raise NextPixelError(f"{path}: numbers must be 0 to 255, got {low} to {high}")
-    return high >= model.levels
+def _check_kind(path: Path, model: PixelModel) -> None:
+    """Refuse pictures that lose something, or that cannot have the model's colors.
+
+    Raises:
+        NextPixelError: Naming the file.
+    """
+    if path.suffix.lower() not in LOSSLESS:
+        raise NextPixelError(f"{path}: only PNG and TIFF files are compressed, which lose nothing")
+    colors = MODES if model.levels <= 256 else (1,)
+    if path.suffix.lower() == ".png" and model.colors not in colors:
+        raise NextPixelError(
+            f"{path}: a PNG has {' or '.join(map(str, colors))} colors here, this model has "
+            f"{model.colors}"
+        )
 
 
-def _to_levels(values: Image, model: PixelModel, where: str, *, pixels: bool) -> Image:
-    """Levels of 8-bit pixels, or of levels as they are.
+def _highest(path: Path, array: NDArray[Any], offset: int) -> int:
+    """The highest number of a `.npy`, with the offset.
+
+    Raises:
+        NextPixelError: If one is not 0 to 65535.
+    """
+    low, high = int(array.min()) + offset, int(array.max()) + offset
+    if low < 0 or high > 65535:
+        raise NextPixelError(f"{path}: numbers must be 0 to 65535, got {low} to {high}")
+    return high
+
+
+def _to_levels(values: Image, model: PixelModel, where: str, depth: int = 8) -> Image:
+    """Levels of pixels.
 
     Raises:
         NextPixelError: If a pixel lies between two of the model's levels.
     """
-    if not pixels:
-        return values
     found = torch.from_numpy(values)
-    levels = quantize(found, model.levels)
-    back = to_pixels(levels, model.levels).long()
+    levels = quantize(found, model.levels, depth)
+    back = to_pixels(levels, model.levels, depth).long()
     if not torch.equal(back, found):
         wrong = int(found[back != found][0])
         raise NextPixelError(
             f"{where}: this model has {model.levels} levels, and none of them is pixel {wrong}"
         )
     return levels.numpy().astype(np.int64)
+
+
+def _read_deep(path: Path, model: PixelModel) -> NDArray[Any]:
+    """A TIFF, or a PNG of 16 bits: (H, W) or (H, W, C).
+
+    Raises:
+        NextPixelError: If its bits are not those of the model, or a number is no level.
+    """
+    found = read_picture(path, None)
+    if found.ndim == 2 and model.colors == 3 and model.levels <= 256:
+        found = np.repeat(found[:, :, None], 3, 2)
+    bits = 8 * found.dtype.itemsize
+    if bits != depth_of(model.levels) or int(found.max()) >= max(model.levels, 256):
+        raise NextPixelError(
+            f"{path}: must have levels 0 to {model.levels - 1}, in {depth_of(model.levels)} bits, "
+            f"for this model, got {int(found.max())} in {bits}"
+        )
+    return found
 
 
 def _read_png(path: Path, mode: str) -> NDArray[np.uint8]:
@@ -180,10 +231,10 @@ def check_target(path: Path, metadata: Mapping[str, Any], images: int) -> None:
         NextPixelError: If a name in the archive leads out of the folder, or names are missing.
     """
     kind, suffix = metadata.get("kind", "npy"), path.suffix.lower()
-    wanted = {"npy": ".npy", "png": ".png", "folder": ""}.get(str(kind))
+    wanted = {"npy": ".npy", "png": ".png", "tiff": ".tif", "folder": ""}.get(str(kind))
     if wanted is None:
         raise NextPixelError(f"the archive holds {kind!r}, which this version cannot write")
-    if suffix != wanted:
+    if suffix != wanted and not (kind == "tiff" and suffix in TIFF):
         what = {"": "the name of a folder"}.get(wanted, f"a file that ends in {wanted}")
         raise ValueError(f"out must be {what}, since that was compressed, got {str(path)!r}")
     if kind == "folder":
@@ -221,16 +272,18 @@ def write_back(
     folder = metadata["kind"] == "folder"
     for number, (image, _) in zip(chain.from_iterable(runs), images, strict=True):
         name = _inside(path, str(metadata["names"][number])) if folder else path
-        _write_png(name, image, levels)
+        _write_picture(name, image, levels)
 
 
-def _write_png(path: Path, image: Image, levels: int) -> None:
-    pixels = to_pixels(torch.from_numpy(image), levels).to(torch.uint8).numpy()
-    picture = pixels[0] if len(pixels) == 1 else np.moveaxis(pixels, 0, 2)
+def _write_picture(path: Path, image: Image, levels: int) -> None:
     partial = path.with_name(path.name + ".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        Pictures.fromarray(np.ascontiguousarray(picture)).save(partial, format="png")
+        first, *rest = pages(image, levels)
+        if path.suffix.lower() == ".png":
+            first.save(partial, format="png")
+        else:
+            first.save(partial, format="tiff", save_all=True, append_images=rest)
         partial.replace(path)
     except OSError as error:
         raise NextPixelError(f"cannot write {path}: {error.strerror or error}") from error
@@ -238,9 +291,23 @@ def _write_png(path: Path, image: Image, levels: int) -> None:
         partial.unlink(missing_ok=True)
 
 
+def pages(image: Image, levels: int) -> list[Pictures.Image]:
+    """Levels (C, H, W) as one picture of 1 or 3 colors of 8 bits, or as a page for each color."""
+    deep = levels > 256
+    pixels = image.astype(np.uint16) if deep else to_pixels(torch.from_numpy(image), levels).numpy()
+    if len(pixels) == 3 and not deep:
+        return [Pictures.fromarray(np.ascontiguousarray(np.moveaxis(pixels, 0, 2)))]
+    return [Pictures.fromarray(np.ascontiguousarray(plane)) for plane in pixels]
+
+
 def _inside(folder: Path, name: str) -> Path:
     path = Path(name)
-    if "\0" in name or path.is_absolute() or ".." in path.parts or path.suffix.lower() != ".png":
+    if (
+        "\0" in name
+        or path.is_absolute()
+        or ".." in path.parts
+        or path.suffix.lower() not in LOSSLESS
+    ):
         raise NextPixelError(f"the archive names a file outside of its folder: {name!r}")
     return folder / path
 
@@ -262,7 +329,7 @@ def _write_array(
         path.parent.mkdir(parents=True, exist_ok=True)
         out: NDArray[Any] | None = None
         for number, (image, label) in enumerate(images):
-            values = _to_values(image, levels, pixels=bool(metadata.get("pixels")))
+            values = _to_values(image, levels, metadata)
             if out is None:
                 whole = tuple(shape) or (count, *image.shape)
                 if math.prod(whole) != count * image.size:
@@ -296,6 +363,12 @@ def _array_type(metadata: Mapping[str, Any]) -> tuple[list[int], np.dtype[Any]]:
     return shape, dtype
 
 
-def _to_values(image: Image, levels: int, *, pixels: bool) -> NDArray[Any]:
-    found: Tensor = torch.from_numpy(image)
-    return to_pixels(found, levels).numpy() if pixels else image
+def _to_values(image: Image, levels: int, metadata: Mapping[str, Any]) -> NDArray[Any]:
+    """The numbers of a `.npy` from levels."""
+    if metadata.get("pixels"):
+        depth = 16 if metadata.get("depth") == 16 else 8
+        image = to_pixels(torch.from_numpy(image), levels, depth).numpy().astype(np.int64)
+    offset = metadata.get("offset", 0)
+    if not isinstance(offset, int):
+        raise NextPixelError(f"the archive describes no offset: {offset!r}")
+    return image - offset

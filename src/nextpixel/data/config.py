@@ -13,6 +13,9 @@ from nextpixel.errors import check_keywords, nearest
 PROTOCOLS = ("threshold", "dynamic", "quantized", "levels")
 """How levels are made of pixels; see `nextpixel.data.protocols`."""
 
+FLIPS = ("horizontal", "dihedral")
+"""How training images are mirrored and turned; see `nextpixel.data.crops`."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
@@ -21,8 +24,8 @@ class DataConfig:
     Args:
         name: A named set, the path of a folder, a `.npy` file or an IDX file, or hf:OWNER/NAME of
             the Hugging Face Hub.
-        levels: K, 2 to 256; None means the set's own number (256 where it has 8-bit pixels), or 2
-            where `protocol` is `threshold` or `dynamic`.
+        levels: K, 2 to 65,536; None means the set's own number (256 where it has 8-bit pixels,
+            65,536 where they have 16), or 2 where `protocol` is `threshold` or `dynamic`.
         protocol: `threshold`, `dynamic`, `quantized` or `levels`; None means by the data: `levels`
             where the source has levels, else `threshold` at 2 levels and `quantized` above.
         size: Resize a folder's images to size x size.
@@ -34,6 +37,11 @@ class DataConfig:
             or from the Hub, without storing it. Training images come one after another; the first
             ones, 1000 or as many as `validation` says, are held out, and as many for the test.
         buffer: Images of a stream that are shuffled together; None means 1000, and 1 none.
+        offset: What is added to the numbers of NumPy and FITS files, as 32768 to those of int16.
+        crop: Train on random crop x crop parts of images, which may differ in size, and validate
+            and test on fixed tiles of that size.
+        flip: `horizontal`: mirror half of the training images; `dihedral`: turn and mirror them at
+            random, in one of eight ways.
 
     Raises:
         TypeError: If a number is not an integer.
@@ -44,7 +52,7 @@ class DataConfig:
         0
         >>> DataConfig(name="mnist", levels=1)
         Traceback (most recent call last):
-        ValueError: levels must be 2 to 256, got 1
+        ValueError: levels must be 2 to 65536, got 1
     """
 
     name: str
@@ -57,16 +65,27 @@ class DataConfig:
     folder: str | None = None
     streaming: bool = False
     buffer: int | None = None
+    offset: int = 0
+    crop: int | None = None
+    flip: str | None = None
 
     def __post_init__(self) -> None:
-        check_number("levels", self.levels, 2, 256)
-        for name in ("size", "validation", "limit", "buffer"):
+        check_number("levels", self.levels, 2, 65536)
+        for name in ("size", "validation", "limit", "buffer", "crop"):
             check_number(name, getattr(self, name), 1, None)
         check_number("seed", self.seed, 0, None)
         if not isinstance(self.streaming, bool):
             raise TypeError(f"streaming must be true or false, got {self.streaming!r}")
         if self.buffer is not None and not self.streaming:
             raise ValueError(f"buffer must be left out without streaming, got {self.buffer}")
+        if self.streaming and (self.crop is not None or self.flip is not None):
+            raise ValueError("crop and flip must be left out with streaming")
+        check_number("offset", self.offset, -(2**31), 2**31)
+        if self.flip is not None and self.flip not in FLIPS:
+            raise ValueError(
+                f"flip must be one of {', '.join(FLIPS)}, got {self.flip!r}: "
+                f"{nearest(self.flip, FLIPS)}"
+            )
         if self.protocol is not None and self.protocol not in PROTOCOLS:
             hint = nearest(self.protocol, PROTOCOLS)
             raise ValueError(f"protocol must be a known one, got {self.protocol!r}: {hint}")
@@ -84,6 +103,9 @@ class DataOptions(TypedDict, total=False):
     folder: str | Path | None
     streaming: bool
     buffer: int | None
+    offset: int
+    crop: int | None
+    flip: str | None
 
 
 def make_config(name: str, options: Mapping[str, object]) -> DataConfig:

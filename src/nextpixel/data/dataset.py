@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from nextpixel.data.config import DataConfig
+from nextpixel.data.crops import cut, flipped
 from nextpixel.data.huggingface.streams import Stream, StreamSplits
-from nextpixel.data.protocols import resolve, to_levels
-from nextpixel.data.splits import Images, Pixels, Splits, checksum, rng_of
+from nextpixel.data.protocols import depth_in, resolve, to_levels
+from nextpixel.data.splits import Images, LoosePixels, Pixels, Splits, checksum, rng_of
 from nextpixel.order import Shape
 from nextpixel.runtime.device import require
 
@@ -32,12 +33,13 @@ class Split:
 
     Args:
         name: The set's and the split's name, as in `mnist/test`.
-        pixels: uint8, (N, C, H, W): intensities 0..255, or levels where `protocol` is `levels`. A
-            tensor, or images that are read when asked for.
+        pixels: (N, C, H, W): intensities 0..255, uint8, or 0..65535, int32; or levels where
+            `protocol` is `levels`. A tensor, or images that are read when asked for.
         labels: int64, (N,), or None.
         level_count: K.
         protocol: `threshold`, `dynamic`, `quantized` or `levels`.
         seed: Fixes the levels of `dynamic`.
+        flip: How images that are drawn for training are mirrored and turned; None: not.
 
     Example:
         >>> pixels = torch.tensor([0, 127, 128, 255], dtype=torch.uint8).view(1, 1, 2, 2)
@@ -52,6 +54,7 @@ class Split:
     level_count: int
     protocol: str
     seed: int
+    flip: str | None = None
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -69,7 +72,7 @@ class Split:
 
     @cached_property
     def levels(self) -> Tensor:
-        """Levels of all images, uint8, (N, C, H, W); for `dynamic`, the draw fixed by the seed.
+        """Levels of all images, `images.level_dtype(K)`, (N, C, H, W); `dynamic` by the seed.
 
         Raises:
             NextPixelError: If they do not fit into memory.
@@ -90,13 +93,24 @@ class Split:
 
         Args:
             indices: Which images, integers, (n,).
-            rng: Draws the levels of `dynamic` anew; None means the fixed draw. The other protocols
-                do not touch it.
+            rng: Of training: draws the levels of `dynamic` anew, parts of images that are cropped,
+                and how they are flipped. None means what validation and test have.
         """
         if self.protocol == "dynamic" and rng is None:
             return self.levels[indices].long()
+        pixels = self._pixels(indices, rng)
         rng = torch.Generator() if rng is None else rng
-        return to_levels(self.pixels[indices], self.level_count, self.protocol, rng).long()
+        return to_levels(pixels, self.level_count, self.protocol, rng).long()
+
+    def _pixels(self, indices: Tensor, rng: torch.Generator | None) -> Tensor:
+        """Pixels of some images, cropped and flipped at random where there is an `rng`."""
+        if rng is None:
+            return self.pixels[indices]
+        if isinstance(self.pixels, LoosePixels):
+            pixels = self.pixels.draw(indices, rng)
+        else:
+            pixels = self.pixels[indices]
+        return flipped(pixels, self.flip, rng) if self.flip else pixels
 
     def take(self, count: int) -> "Split":
         """The first `count` images, or all where there are fewer.
@@ -156,18 +170,43 @@ class Dataset:
         return len(self.class_names)
 
 
+def _check_flip(config: DataConfig, splits: Splits | StreamSplits) -> None:
+    """Turned images have the height of their width: both must be one.
+
+    Raises:
+        ValueError: If they are not.
+    """
+    if config.flip == "dihedral" and isinstance(splits, Splits):
+        height, width = splits.train.pixels.shape[2:]
+        if height != width:
+            raise ValueError(
+                f"flip must be horizontal for images of {height} x {width}: squares can be turned"
+            )
+
+
+def _depth(splits: Splits | StreamSplits) -> int:
+    """Bits of a source's pixels: one of them is looked at."""
+    if not isinstance(splits, Splits):
+        return 8
+    return depth_in(splits.train.pixels[torch.arange(1)].dtype)
+
+
 def make_dataset(config: DataConfig, splits: Splits | StreamSplits) -> Dataset:
     """The data set that a source's images make, with the levels and the protocol asked for.
 
     Raises:
         ValueError: If what was asked for does not fit the source, or itself.
     """
+    if isinstance(splits, Splits) and config.crop is not None:
+        splits = cut(splits, config.crop, config.name)
+    _check_flip(config, splits)
     source_levels = splits.level_count if isinstance(splits, Splits) else None
-    level_count, protocol = resolve(config, source_levels)
+    level_count, protocol = resolve(config, source_levels, _depth(splits))
 
     def split(part: str, images: Images) -> Split:
         name = f"{config.name}/{part}"
-        whole = Split(name, images.pixels, images.labels, level_count, protocol, config.seed)
+        flip = config.flip if part == "train" else None
+        whole = Split(name, images.pixels, images.labels, level_count, protocol, config.seed, flip)
         return whole if config.limit is None else whole.take(config.limit)
 
     def stream(splits: StreamSplits) -> Stream:

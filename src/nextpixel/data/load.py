@@ -14,7 +14,7 @@ from nextpixel.data.config import DataConfig, DataOptions, make_config, to_path
 from nextpixel.data.dataset import Dataset, make_dataset
 from nextpixel.data.huggingface.columns import Columns
 from nextpixel.data.huggingface.streams import StreamSplits
-from nextpixel.data.sources import arrays, cifar, folder, idx, mnist, shapes
+from nextpixel.data.sources import arrays, cifar, folder, idx, mnist, photons, shapes
 from nextpixel.data.splits import Splits
 from nextpixel.errors import NextPixelError, nearest
 
@@ -47,6 +47,10 @@ _NAMED = {
         mnist.load_color_mnist,
         "MNIST in color, 3x28x28, 4 levels, 60,000 + 10,000 images, 10 classes; CC BY-SA 3.0",
     ),
+    "photons": _Source(
+        photons.load_photons,
+        "photon and read noise over a field, 2x24x40, 16-bit, 2,000 + 200 + 400 images; generated",
+    ),
     "cifar10": _Source(
         cifar.load_cifar10,
         "small photographs, 3x32x32, 8-bit, 50,000 + 10,000 images, 10 classes; from your folder",
@@ -63,8 +67,9 @@ _STREAMS = ("size", "streaming", "buffer")
 
 OWN = {
     "FILE.npy": "your images, (N, H, W), (N, C, H, W) or (N, H, W, 3); may be larger than memory",
+    "FILE.npz": "the same by the name `levels`, with `labels` if there are some",
     "FILE": "your images as an IDX file, packed or not",
-    "FOLDER": "of pictures, of .npy or IDX files, or saved by Hugging Face's datasets",
+    "FOLDER": "of pictures (also TIFF, FITS), of .npy or IDX files, or saved by `datasets`",
     "hf:OWNER/NAME": "a set of the Hugging Face Hub; needs pip install 'nextpixel[datasets]'",
 }
 """What may be given in place of a name, and a line about each."""
@@ -74,8 +79,9 @@ def names() -> list[str]:
     """Names of the data sets.
 
     Example:
-        >>> names()
-        ['mnist', 'digits', 'shapes', 'color-shapes', 'color-mnist', 'cifar10', 'fashion-mnist']
+        >>> names()  # doctest: +NORMALIZE_WHITESPACE
+        ['mnist', 'digits', 'shapes', 'color-shapes', 'color-mnist', 'photons', 'cifar10',
+         'fashion-mnist']
     """
     return list(_NAMED)
 
@@ -195,6 +201,8 @@ def _folder_source(path: Path) -> _Source:
 
 
 def _file_source(path: Path) -> _Source:
+    if path.suffix == ".npz":
+        return _Source(partial(arrays.load_zipped, path=path))
     if path.suffix == ".npy":
         return _Source(partial(arrays.load_array, path=path))
     if idx.is_idx(path):

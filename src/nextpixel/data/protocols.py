@@ -3,7 +3,8 @@
 - `threshold`: 8-bit pixel v becomes 1 if v >= 128, else 0. K = 2.
 - `dynamic`: v becomes 1 with probability v / 255, drawn anew each time an image is read in training
   and fixed by a seed in testing. K = 2. Harder than `threshold`: never compare the two.
-- `quantized`: v becomes min(K - 1, floor(v K / 255)), 2 < K <= 256.
+- `quantized`: v becomes min(K - 1, floor(v K / 255)), 2 < K <= 256; of 16 bits with 65535 in place
+  of 255, K <= 65536. Fewer levels than pixels have values lose what distinguishes them.
 - `levels`: the source has levels already; they are left as they are.
 """
 
@@ -11,15 +12,16 @@ import torch
 from torch import Tensor
 
 from nextpixel.data.config import DataConfig
-from nextpixel.images import quantize
+from nextpixel.images import level_dtype, quantize
 
 
-def resolve(config: DataConfig, source_levels: int | None) -> tuple[int, str]:
+def resolve(config: DataConfig, source_levels: int | None, depth: int = 8) -> tuple[int, str]:
     """Settle the number of levels and the protocol.
 
     Args:
         config: What was asked for.
-        source_levels: K of a source of levels; None for 8-bit pixels.
+        source_levels: K of a source of levels; None for pixels.
+        depth: Bits of a pixel, 8 or 16.
 
     Returns:
         K and the protocol.
@@ -37,9 +39,13 @@ def resolve(config: DataConfig, source_levels: int | None) -> tuple[int, str]:
     """
     if source_levels is not None:
         return _resolve_levels(config, source_levels)
+    if depth > 8 and (config.protocol in ("threshold", "dynamic") or config.levels == 2):
+        raise ValueError(
+            f"levels must be above 2, quantized, for {config.name}, which has {depth}-bit pixels"
+        )
     if config.protocol in ("threshold", "dynamic"):
         return _resolve_binary(config), config.protocol
-    return _resolve_quantized(config)
+    return _resolve_quantized(config, depth)
 
 
 def _resolve_levels(config: DataConfig, count: int) -> tuple[int, str]:
@@ -62,12 +68,18 @@ def _resolve_binary(config: DataConfig) -> int:
     return 2
 
 
-def _resolve_quantized(config: DataConfig) -> tuple[int, str]:
-    count = 256 if config.levels is None else config.levels
+def _resolve_quantized(config: DataConfig, depth: int) -> tuple[int, str]:
+    most = 1 << depth
+    count = most if config.levels is None else config.levels
+    if count > most:
+        raise ValueError(
+            f"levels must be 2 to {most} for {config.name}, which has {depth}-bit pixels, "
+            f"got {count}"
+        )
     if config.protocol == "levels":
         raise ValueError(
             f"protocol must be threshold, dynamic or quantized for {config.name}, "
-            "which has 8-bit pixels, got 'levels'"
+            f"which has {depth}-bit pixels, got 'levels'"
         )
     if count > 2:
         return count, "quantized"
@@ -80,18 +92,24 @@ def to_levels(pixels: Tensor, level_count: int, protocol: str, rng: torch.Genera
     """Make levels of pixels.
 
     Args:
-        pixels: uint8 of any shape.
+        pixels: uint8, or int32 where they have 16 bits, of any shape.
         level_count: K.
         protocol: One of `PROTOCOLS`.
         rng: Drawn from by `dynamic` alone: one number a pixel, in order.
 
     Returns:
-        Levels as uint8, of the same shape.
+        Levels as `images.level_dtype(level_count)`, of the same shape.
     """
     if protocol == "dynamic":
         # One of 255 equally likely numbers is below v with probability v / 255 exactly.
         noise = torch.randint(255, pixels.shape, dtype=torch.uint8, generator=rng)
         return (noise < pixels).to(torch.uint8)
-    if protocol == "levels" or level_count == 256:
-        return pixels
-    return quantize(pixels, level_count)
+    if protocol == "levels":
+        return pixels.to(level_dtype(level_count))
+    depth = depth_in(pixels.dtype)
+    return pixels if level_count == 1 << depth else quantize(pixels, level_count, depth)
+
+
+def depth_in(dtype: torch.dtype) -> int:
+    """Bits of pixels that are kept as a type."""
+    return 8 if dtype == torch.uint8 else 16

@@ -6,6 +6,7 @@ are indices, not copies. Nothing here knows the levels that a model asks for, or
 
 import hashlib
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -90,13 +91,70 @@ def _places(indices: Tensor, count: int) -> Tensor:
     return torch.where(indices < 0, indices + count, indices)
 
 
-Pixels = Tensor | LazyPixels
-"""uint8, (N, C, H, W), in memory or not."""
+@dataclass(frozen=True, eq=False)
+class LoosePixels:
+    """Images that may differ in size; indexed as a tensor is, they give their top left parts.
+
+    Args:
+        images: Each (C, H, W).
+        crop: Height and width of the parts; None: the images must have one size.
+    """
+
+    images: Sequence[Tensor]
+    crop: int | None = None
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, indices: Tensor) -> Tensor:
+        """Top left parts of the images at `indices`, (n,): (n, C, crop, crop)."""
+        return torch.stack([self._part(int(n), 0, 0) for n in torch.arange(len(self))[indices]])
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(N, C, H, W) of the parts."""
+        colors, height, width = self.images[0].shape
+        return (len(self), colors, self.crop or height, self.crop or width)
+
+    def draw(self, indices: Tensor, rng: torch.Generator) -> Tensor:
+        """Random parts of the images at `indices`, (n,): (n, C, crop, crop)."""
+        parts = []
+        shares = torch.rand(len(indices), 2, generator=rng)
+        for n, share in zip(indices.tolist(), shares, strict=True):
+            _, height, width = self.images[n].shape
+            room = torch.tensor([height - self.shape[2] + 1, width - self.shape[3] + 1])
+            top, left = (share * room).long().minimum(room - 1).tolist()
+            parts.append(self._part(n, top, left))
+        return torch.stack(parts)
+
+    def select(self, indices: Tensor) -> "LoosePixels":
+        """The images at `indices`."""
+        chosen = torch.arange(len(self))[indices].tolist()
+        return LoosePixels([self.images[n] for n in chosen], self.crop)
+
+    def load(self) -> Tensor:
+        """The top left part of each."""
+        return self[torch.arange(len(self))]
+
+    def checksum(self) -> int:
+        """What tells these images from others, 32 bits."""
+        found = 0
+        for image in self.images:
+            found = zlib.crc32(image.contiguous().numpy().data, found)
+        return found
+
+    def _part(self, number: int, top: int, left: int) -> Tensor:
+        height, width = self.shape[2:]
+        return self.images[number][:, top : top + height, left : left + width]
+
+
+Pixels = Tensor | LazyPixels | LoosePixels
+"""uint8, or int32 of 16 bits, (N, C, H, W), in memory or not."""
 
 
 def checksum(pixels: Pixels) -> int:
     """What tells these images, in this order, from others: 32 bits."""
-    if isinstance(pixels, LazyPixels):
+    if not isinstance(pixels, Tensor):
         return pixels.checksum()
     return zlib.crc32(pixels.contiguous().numpy().data)
 
@@ -106,7 +164,7 @@ class Images:
     """Pixels with their labels.
 
     Args:
-        pixels: uint8, (N, C, H, W), in memory or not.
+        pixels: uint8, or int32 of 16 bits, (N, C, H, W), in memory or not.
         labels: int64, (N,), or None.
     """
 

@@ -17,6 +17,7 @@ from nextpixel.data.splits import (
     hold_out_validation,
     tenth,
 )
+from nextpixel.images import level_dtype
 
 Array = Tensor | NDArray[Any]
 HeldOut = int | Array | tuple[Array, Array] | None
@@ -39,8 +40,8 @@ def from_tensors(
         levels: Integers 0..K-1 or truth values, (N, C, H, W): images to divide by `seed`, but for
             those that are handed in as `validation` and `test`.
         labels: Classes, integers from 0, (N,), or None.
-        level_count: K, 2 to 256. May be left out for truth values (2), and where level 255 occurs
-            (256); nothing else says how many levels there are, as the highest need not occur.
+        level_count: K, 2 to 65,536. May be left out for truth values (2), and where 255 is the
+            highest level that occurs (256); nothing else says how many levels there are.
         validation: Images to choose by: how many to hold out, or levels, (n, C, H, W), or a pair of
             levels and labels. None holds out a tenth.
         test: Images to report on, likewise.
@@ -105,7 +106,9 @@ class _Arrays:
                     "(from 0)"
                 )
         labels = None if self.labels is None else torch.from_numpy(self.labels.astype(np.int64))
-        return Images(torch.from_numpy(self.levels.astype(np.uint8, order="C")), labels)
+        return Images(
+            torch.from_numpy(self.levels.astype(np.int64)).to(level_dtype(level_count)), labels
+        )
 
     def _check_labels(self, labels: NDArray[Any]) -> None:
         if labels.shape != self.levels.shape[:1]:
@@ -142,13 +145,13 @@ def _check_alike(arrays: Sequence[_Arrays]) -> None:
 
 
 def _count_levels(arrays: Sequence[_Arrays], level_count: int | None) -> int:
-    check_number("level_count", level_count, 2, 256)
+    check_number("level_count", level_count, 2, 65536)
     if level_count is not None:
         return level_count
     if all(some.levels.dtype.kind == "b" for some in arrays):
         return 2
     lowest, highest = min(some.lowest for some in arrays), max(some.highest for some in arrays)
-    if lowest < 0 or highest >= 255:
+    if lowest < 0 or highest == 255:
         return 256  # or a level is out of range, whatever their number
     raise ValueError(
         f"level_count must be passed, at least {highest + 1}: level {highest} is the highest that "

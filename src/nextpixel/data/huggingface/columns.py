@@ -165,6 +165,8 @@ def decode(read: Callable[[], object], size: int | None, where: str) -> Pixels:
 def _of_picture(picture: Image.Image, size: int | None, where: str) -> Pixels:
     """Unlike in a folder, a picture in color stays one though all of its pixels be gray."""
     pixels = to_pixels(picture, size, where)
+    if pixels.dtype != np.uint8:
+        raise NextPixelError(f"{where}: must have 8 bits a color in a set of datasets, got 16")
     is_gray = picture.mode in ("1", "L", "LA", "La")
     if is_gray or pixels.ndim == 3:
         return pixels

@@ -1,4 +1,4 @@
-"""NumPy files: 8-bit pixels or levels, one array of images in a `.npy`, or a folder of such files.
+"""NumPy files: pixels of 8 or 16 bits, or levels, in a `.npy`, or in a folder of such files.
 
 They may be larger than memory: images are read from the file when asked for. Labels are read from
 a file in the same folder: those of `faces.npy` are in `faces-labels.npy`, those of `x-images.npy`
@@ -6,6 +6,7 @@ in `x-labels.npy`. Pickled objects are never read.
 """
 
 import math
+import zipfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,9 +20,11 @@ from nextpixel.data.sources.npy import (
     DAMAGE,
     Array,
     ArrayFile,
+    as_pixels,
     check_form,
     check_range,
     colors_first,
+    moved,
     read_header,
 )
 from nextpixel.data.splits import (
@@ -41,9 +44,9 @@ from nextpixel.runtime.device import require
 def load_array(config: DataConfig, path: Path) -> Splits:
     """Load a `.npy` of shape (N, H, W), (N, C, H, W) or (N, H, W, 3), split 80/10/10 by the seed.
 
-    Numbers are 8-bit pixels, except where they are levels already: with `protocol="levels"`, where
+    Numbers are pixels, except where they are levels already: with `protocol="levels"`, where
     the array is boolean (2 levels), or where no protocol is given and all are below `levels`, which
-    pixels of a picture hardly are.
+    pixels of a picture hardly are. Numbers above 255 are pixels of 16 bits.
 
     Raises:
         NextPixelError: If a file is damaged or foreign, or its numbers are no pixels.
@@ -54,12 +57,35 @@ def load_array(config: DataConfig, path: Path) -> Splits:
 
 def load_arrays(config: DataConfig, paths: list[Path]) -> Splits:
     """Load several `.npy`, in that order, as if they were one; see `load_array`."""
-    files = [_open(path) for path in paths]
+    files = [_open(path, config.offset) for path in paths]
     _check_alike(files)
     labels = _join_labels(files)
+    depth = max(file.depth for file in files)
+    for file in files:
+        file.depth = depth
     pixels = LazyPixels(files[0] if len(files) == 1 else ConcatReader(files))
     splits = split_images(Images(pixels, labels), config.validation, seed=config.seed)
     return Splits(*splits, number_names(labels), _count_levels(config, files))
+
+
+def load_zipped(config: DataConfig, path: Path) -> Splits:
+    """Load a `.npz` that holds `levels`, and perhaps `labels`; all of it is read into memory.
+
+    Raises:
+        NextPixelError: If it is damaged, or holds no such array.
+        ValueError: If there is too little to split.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as held:
+            found = {name: held[name] for name in held.files if name in ("levels", "labels")}
+    except (*DAMAGE, zipfile.BadZipFile) as error:
+        raise NextPixelError(f"{path}: not a whole .npz file of numbers: {error}") from error
+    if "levels" not in found:
+        raise NextPixelError(f"{path}: must hold an array named levels")
+    file = _InMemory(path, config.offset, found["levels"])
+    labels = None if "labels" not in found else _as_labels(path, found["labels"], file.shape[0])
+    splits = split_images(Images(LazyPixels(file), labels), config.validation, seed=config.seed)
+    return Splits(*splits, number_names(labels), _count_levels(config, [file]))
 
 
 def find_arrays(folder: Path) -> list[Path]:
@@ -83,7 +109,8 @@ class ConcatReader:
 
     def read(self, indices: Indices) -> Tensor:
         """See `Reader`."""
-        pixels = torch.empty(len(indices), *self.shape[1:], dtype=torch.uint8)
+        parts = [reader.read(indices[:0]) for reader in self.readers[:1]]
+        pixels = parts[0].new_empty(len(indices), *self.shape[1:])
         which = np.searchsorted(self.ends, indices, side="right")
         for number in np.unique(which):
             here = which == number
@@ -98,35 +125,44 @@ class ConcatReader:
 
 
 class _InMemory:
-    """Images of a `.npy` in Fortran order: none lies in one piece, so all are read at once."""
+    """Images that are read at once: of a `.npz`, or of a `.npy` in Fortran order."""
 
-    def __init__(self, path: Path) -> None:
-        head = read_header(path)
-        check_form(path, head.dtype, head.shape)
-        require(
-            math.prod(head.shape),
-            f"{path}, which is in Fortran order,",
-            "save it in C order (numpy.ascontiguousarray), which is read as needed",
-        )
-        array = read_array(path)
-        self.path, self.is_boolean = path, head.dtype.kind == "b"
+    def __init__(self, path: Path, offset: int = 0, array: Array | None = None) -> None:
+        array = _read_fortran(path) if array is None else array
+        check_form(path, array.dtype, array.shape)
+        self.path, self.is_boolean = path, array.dtype.kind == "b"
+        array = moved(array, offset)
         self.highest, self.image = check_range(path, array, 0)
-        self._pixels = torch.from_numpy(np.array(colors_first(array), np.uint8, order="C"))
-        count, colors, height, width = self._pixels.shape
+        self.depth = 16 if self.highest > 255 else 8
+        self._numbers = colors_first(array)
+        count, colors, height, width = self._numbers.shape
         self.shape = (count, colors, height, width)
 
     def read(self, indices: Indices) -> Tensor:
-        return self._pixels[torch.from_numpy(indices)]
+        return as_pixels(self._numbers[indices], self.depth)
 
     def checksum(self) -> int:
-        return checksum(self._pixels)
+        return checksum(as_pixels(self._numbers, self.depth))
+
+
+def _read_fortran(path: Path) -> Array:
+    """A `.npy` in Fortran order: no image lies in one piece, so all are read."""
+    head = read_header(path)
+    check_form(path, head.dtype, head.shape)
+    require(
+        math.prod(head.shape),
+        f"{path}, which is in Fortran order,",
+        "save it in C order (numpy.ascontiguousarray), which is read as needed",
+    )
+    return read_array(path)
 
 
 _File = ArrayFile | _InMemory
 
 
-def _open(path: Path) -> _File:
-    return _InMemory(path) if read_header(path).fortran else ArrayFile(path)
+def _open(path: Path, offset: int) -> _File:
+    made = _InMemory if read_header(path).fortran else ArrayFile
+    return made(path, offset)
 
 
 def _check_alike(files: list[_File]) -> None:
@@ -147,13 +183,15 @@ def _count_levels(config: DataConfig, files: list[_File]) -> int | None:
     if files[0].is_boolean:
         return 2
     top = max(files, key=lambda file: file.highest)
-    levels = config.levels or 256
+    most = 1 << top.depth
+    levels = config.levels or most
     if config.protocol == "levels" and top.highest >= levels:
         raise NextPixelError(
             f"{top.path}: levels must be 0 to {levels - 1}, got {top.highest} in image {top.image} "
             "(from 0)"
         )
-    guessed = config.protocol is None and top.highest < levels < 256
+    more = levels > 256 and top.depth == 8  # levels of a file in which no high one occurs
+    guessed = config.protocol is None and (top.highest < levels < most or more)
     return levels if guessed or config.protocol == "levels" else None
 
 
@@ -191,7 +229,11 @@ def read_labels(path: Path, count: int) -> Tensor | None:
     found = labels_path(path)
     if not found.is_file():
         return None
-    labels = read_array(found)
+    return _as_labels(found, read_array(found), count)
+
+
+def _as_labels(found: Path, labels: Array, count: int) -> Tensor:
+    """Labels of so many images, int64, or an error that names their file."""
     if labels.dtype.kind not in "iu" or labels.shape != (count,) or int(labels.min()) < 0:
         raise NextPixelError(
             f"{found}: must hold a label from 0 for each of {count} images, "

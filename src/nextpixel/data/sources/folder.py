@@ -2,25 +2,38 @@
 
 Sub-folders `train` and `test` are the splits where both exist, and `validation` if there is one,
 else validation images are held out of `train`. A folder without them is split 80/10/10 by the seed.
-Pictures are read by Pillow, in the order of their names. They have one color if all are gray, else
-three.
+Pictures are read in the order of their names, by Pillow; FITS files, and TIFF files that it does
+not know, by astropy and tifffile (pip install 'nextpixel[science]'). They have one color if all are
+gray, else three. The pages of a TIFF, and the planes of a FITS file, are colors, of 8 or 16 bits.
 """
 
 import struct
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from nextpixel.data.config import DataConfig
-from nextpixel.data.splits import Images, Splits, hold_out_validation, split_images
+from nextpixel.data.sources import science
+from nextpixel.data.splits import (
+    Images,
+    LoosePixels,
+    Pixels,
+    Splits,
+    hold_out_validation,
+    split_images,
+)
 from nextpixel.errors import NextPixelError
 
-ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+FITS = (".fit", ".fits", ".fts")
+TIFF = (".tif", ".tiff")
+ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".webp", *TIFF, *FITS)
 """Names of files that are read as pictures, in lower case."""
 
 DAMAGE = (
@@ -34,6 +47,10 @@ DAMAGE = (
 )
 """What Pillow raises for damaged files."""
 
+DEEP = ("I", "I;16", "I;16L", "I;16B", "I;16N")
+"""Modes of Pillow for gray pictures of 16 bits."""
+
+Array = NDArray[Any]
 _SPLITS = ("train", "validation", "test")
 
 _Picture = tuple[Path, str | None]
@@ -43,21 +60,23 @@ def load_folder(config: DataConfig, folder: Path) -> Splits:
     """Load a folder of pictures.
 
     Raises:
-        NextPixelError: If there is no picture, one is damaged, or their sizes differ.
+        NextPixelError: If there is no picture, one is damaged, or sizes differ without `crop`.
         ValueError: If there is too little to split.
     """
     if not all((folder / part).is_dir() for part in ("train", "test")):
         listed = list_pictures(folder)
         names = _class_names(listed)
-        (images,) = _read_groups([listed], names, config.size)
-        return Splits(*split_images(images, config.validation, seed=config.seed), names, None)
+        (images,) = _read_groups([listed], names, config)
+        count = _count_levels(config, [images])
+        return Splits(*split_images(images, config.validation, seed=config.seed), names, count)
     return _load_splits(config, folder)
 
 
 def _load_splits(config: DataConfig, folder: Path) -> Splits:
     groups = {part: list_pictures(folder / part) for part in _SPLITS if (folder / part).is_dir()}
     names = _class_names(groups["train"])
-    images = dict(zip(groups, _read_groups(list(groups.values()), names, config.size), strict=True))
+    images = dict(zip(groups, _read_groups(list(groups.values()), names, config), strict=True))
+    count = _count_levels(config, list(images.values()))
     if "validation" not in images:
         images["train"], images["validation"] = hold_out_validation(
             images["train"], config.validation, seed=config.seed
@@ -67,7 +86,25 @@ def _load_splits(config: DataConfig, folder: Path) -> Splits:
             f"validation must be left out where {folder / 'validation'} exists, "
             f"got {config.validation}"
         )
-    return Splits(images["train"], images["validation"], images["test"], names, None)
+    return Splits(images["train"], images["validation"], images["test"], names, count)
+
+
+def _count_levels(config: DataConfig, groups: list[Images]) -> int | None:
+    """K where pictures of 16 bits hold levels: where asked to, or where all are below K < 65536."""
+    pixels = [part for images in groups for part in _each(images.pixels)]
+    if pixels[0].dtype == torch.uint8 or config.protocol not in (None, "levels"):
+        return None
+    highest, levels = max(int(part.max()) for part in pixels), config.levels or 65536
+    if config.protocol == "levels" and highest >= levels:
+        raise NextPixelError(f"{config.name}: levels must be 0 to {levels - 1}, got {highest}")
+    guessed = highest < levels < 65536
+    return levels if config.protocol == "levels" or guessed else None
+
+
+def _each(pixels: Pixels) -> Sequence[Tensor]:
+    if isinstance(pixels, LoosePixels):
+        return pixels.images
+    return [pixels if isinstance(pixels, Tensor) else pixels.load()]
 
 
 def list_pictures(folder: Path) -> list[_Picture]:
@@ -103,15 +140,18 @@ def _class_names(listed: list[_Picture]) -> tuple[str, ...]:
 
 
 def _read_groups(
-    groups: list[list[_Picture]], names: tuple[str, ...], size: int | None
+    groups: list[list[_Picture]], names: tuple[str, ...], config: DataConfig
 ) -> list[Images]:
     files = [path for group in groups for path, _ in group]
-    pixels = _stack(files, [read_picture(path, size) for path in files])
+    pictures = [read_picture(path, config.size, config.offset) for path in files]
+    pixels = _stack(files, pictures, loose=config.crop is not None)
     labels = _number([picture for group in groups for picture in group], names)
     counts = [len(group) for group in groups]
     label_parts = [None] * len(counts) if labels is None else torch.split(labels, counts)
-    pairs = zip(torch.split(pixels, counts), label_parts, strict=True)
-    return [Images(part, part_labels) for part, part_labels in pairs]
+    places = torch.split(torch.arange(len(files)), counts)
+    whole = Images(pixels, None)
+    parts = [whole.select(part).pixels for part in places]
+    return [Images(part, own) for part, own in zip(parts, label_parts, strict=True)]
 
 
 def _number(listed: list[_Picture], names: tuple[str, ...]) -> Tensor | None:
@@ -122,45 +162,117 @@ def _number(listed: list[_Picture], names: tuple[str, ...]) -> Tensor | None:
     return torch.tensor([numbers[name] for _, name in listed]) if names else None
 
 
-def _stack(files: list[Path], pictures: list[NDArray[np.uint8]]) -> Tensor:
+def _stack(files: list[Path], pictures: list[Array], *, loose: bool) -> Tensor | LoosePixels:
+    """Pictures as one tensor; as they are where they may differ in size."""
+    _check_alike(files, pictures, loose=loose)
+    kind = max((picture.dtype for picture in pictures), key=lambda dtype: dtype.itemsize)
+    kind = np.dtype(np.uint8) if kind == np.uint8 else np.dtype(np.int32)
+    colors = max(1 if picture.ndim == 2 else picture.shape[2] for picture in pictures)
+    made = [torch.from_numpy(_planes(picture, colors).astype(kind)) for picture in pictures]
+    return LoosePixels(made) if loose else torch.stack(made)
+
+
+def _planes(picture: Array, colors: int) -> Array:
+    """(H, W) or (H, W, C) -> (C, H, W); gray in all of several colors."""
+    if picture.ndim == 2:
+        return np.broadcast_to(picture, (colors, *picture.shape))
+    return np.moveaxis(picture, 2, 0)
+
+
+def _check_alike(files: list[Path], pictures: list[Array], *, loose: bool) -> None:
+    """Refuse pictures of several sizes, or of other numbers of colors than gray and one other.
+
+    Raises:
+        NextPixelError: Naming the first.
+    """
     height, width = pictures[0].shape[:2]
+    colors = max((picture.shape[2] for picture in pictures if picture.ndim == 3), default=1)
     for path, picture in zip(files, pictures, strict=True):
-        if picture.shape[:2] != (height, width):
+        if not loose and picture.shape[:2] != (height, width):
             raise NextPixelError(
                 f"{path}: is {picture.shape[1]} x {picture.shape[0]} pixels and {files[0].name} "
-                f"{width} x {height}; give `size` to resize all"
+                f"{width} x {height}; give `size` to resize all, or `crop` to take parts"
             )
-    if all(picture.ndim == 2 for picture in pictures):
-        return torch.from_numpy(np.stack(pictures)).unsqueeze(1)
-    shape = (height, width, 3)
-    colored = [
-        picture if picture.ndim == 3 else np.broadcast_to(picture[:, :, None], shape)
-        for picture in pictures
-    ]
-    return torch.from_numpy(np.stack(colored)).permute(0, 3, 1, 2).contiguous()
+        own = 1 if picture.ndim == 2 else picture.shape[2]
+        if own != colors and (own, colors) != (1, 3):
+            raise NextPixelError(f"{path}: has {own} colors, others of the folder {colors}")
 
 
-def read_picture(path: Path, size: int | None) -> NDArray[np.uint8]:
+def read_picture(path: Path, size: int | None, offset: int = 0) -> Array:
     """Read one picture; transparent parts show white, and the camera's turn is undone.
 
     Args:
         path: The file.
         size: Cut the largest centered square and resize it to size x size; None leaves the size.
+        offset: What is added to the numbers of a FITS file.
 
     Returns:
-        (H, W) where red, green and blue are the same everywhere, else (H, W, 3).
+        uint8, or uint16 where the file has 16 bits: (H, W) where red, green and blue are the same
+        everywhere, or there is one page, else (H, W, C).
 
     Raises:
-        NextPixelError: If the file cannot be read or has more than 8 bits a color.
+        NextPixelError: If the file cannot be read, or not without losing bits.
     """
+    if path.suffix.lower() in FITS:
+        return _own_size(path, pages_first(path, science.read_fits(path, offset)), size)
     try:
         with Image.open(path) as picture:
+            if path.suffix.lower() in TIFF and getattr(picture, "n_frames", 1) > 1:
+                return _own_size(path, _pages(path, picture), size)
             return to_pixels(picture, size, str(path))
+    except UnidentifiedImageError as error:
+        if path.suffix.lower() in TIFF:
+            return _own_size(path, pages_first(path, science.read_tiff(path)), size)
+        raise NextPixelError(f"{path}: not a whole picture: {error}") from error
     except DAMAGE as error:
         raise NextPixelError(f"{path}: not a whole picture: {error}") from error
 
 
-def to_pixels(picture: Image.Image, size: int | None, where: str) -> NDArray[np.uint8]:
+def _own_size(path: Path, picture: Array, size: int | None) -> Array:
+    """A picture that cannot be resized.
+
+    Raises:
+        ValueError: If it should be.
+    """
+    if size is not None:
+        raise ValueError(f"size must be left out for {path}, whose pixels are measurements")
+    return picture
+
+
+def _pages(path: Path, picture: Image.Image) -> Array:
+    """The pages of a TIFF as colors, (H, W, pages)."""
+    pages = []
+    for number in range(getattr(picture, "n_frames", 1)):
+        picture.seek(number)
+        if picture.mode not in ("L", *DEEP):
+            raise NextPixelError(
+                f"{path}: page {number} must be gray, of 8 or 16 bits, got mode {picture.mode}"
+            )
+        pages.append(np.asarray(picture))
+    if any(page.shape != pages[0].shape for page in pages):
+        raise NextPixelError(f"{path}: its pages differ in size")
+    return pages_first(path, np.stack(pages))
+
+
+def pages_first(path: Path, planes: Array) -> Array:
+    """(H, W), or (C, H, W) -> (H, W, C), as uint8 or uint16.
+
+    Raises:
+        NextPixelError: If it has another form, or a number is not 0 to 65535.
+    """
+    if planes.ndim not in (2, 3) or planes.dtype.kind not in "iu":
+        raise NextPixelError(
+            f"{path}: must hold planes of integers, got {planes.dtype} of shape {planes.shape}"
+        )
+    lowest, highest = int(planes.min()), int(planes.max())
+    if lowest < 0 or highest > 65535:
+        wrong = lowest if lowest < 0 else highest
+        raise NextPixelError(f"{path}: numbers must be 0 to 65535, got {wrong}; see `offset`")
+    made = planes.astype(np.uint8 if planes.dtype == np.uint8 else np.uint16)
+    return made if made.ndim == 2 else np.moveaxis(made, 0, 2)
+
+
+def to_pixels(picture: Image.Image, size: int | None, where: str) -> Array:
     """The pixels of an opened picture; see `read_picture`.
 
     Args:
@@ -169,9 +281,13 @@ def to_pixels(picture: Image.Image, size: int | None, where: str) -> NDArray[np.
         where: What an error calls it.
 
     Raises:
-        NextPixelError: If it has more than 8 bits a color.
+        NextPixelError: If it has 16 bits in several colors, or is of floats.
+        ValueError: If it should be resized and has 16 bits.
     """
     picture.load()
+    if picture.mode in DEEP:
+        return _own_size(Path(where), _deep(picture, where), size)
+    _check_bits(picture, where)
     flat = _flatten(where, ImageOps.exif_transpose(picture))
     if size is not None:
         flat = ImageOps.fit(flat, (size, size), Image.Resampling.LANCZOS)
@@ -180,10 +296,35 @@ def to_pixels(picture: Image.Image, size: int | None, where: str) -> NDArray[np.
     return pixels[:, :, 0].copy() if gray else pixels
 
 
-def _flatten(where: str, picture: Image.Image) -> Image.Image:
-    if picture.mode.startswith(("I", "F")):
+def _deep(picture: Image.Image, where: str) -> Array:
+    """A gray picture of 16 bits, which Pillow may hold as 32."""
+    pixels = np.asarray(picture)
+    if int(pixels.min()) < 0 or int(pixels.max()) > 65535:
+        raise NextPixelError(f"{where}: numbers must be 0 to 65535, got {pixels.max()}")
+    return pixels.astype(np.uint16)
+
+
+def _check_bits(picture: Image.Image, where: str) -> None:
+    """Pillow reads a PNG of 16 bits in several colors as one of 8, and does not say so.
+
+    Raises:
+        NextPixelError: If it is one.
+    """
+    if picture.format != "PNG" or not Path(where).is_file():
+        return
+    with Path(where).open("rb") as file:
+        head = file.read(26)
+    if head[12:16] == b"IHDR" and head[24] == 16:
         raise NextPixelError(
-            f"{where}: must have 8 bits a color, got mode {picture.mode}; save it with 8 bits"
+            f"{where}: has 16 bits in several colors, which are not read from PNG; save the colors "
+            "as pages of a TIFF, or as .npy"
+        )
+
+
+def _flatten(where: str, picture: Image.Image) -> Image.Image:
+    if picture.mode.startswith("F"):
+        raise NextPixelError(
+            f"{where}: must have 8 or 16 bits a color, got mode {picture.mode}; save it with those"
         )
     if picture.has_transparency_data:
         white = Image.new("RGBA", picture.size, "white")

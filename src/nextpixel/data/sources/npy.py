@@ -79,7 +79,7 @@ def _read_header(file: BinaryIO) -> Header:
 
 
 def colors_first(array: Array) -> Array:
-    """(N, H, W), (N, C, H, W) or (N, H, W, C) -> (N, C, H, W), a view."""
+    """(N, H, W), (N, C, H, W), or (N, H, W, C) of 1 or 3 colors -> (N, C, H, W), a view."""
     if array.ndim == 3:
         return array[:, None]
     last = array.shape[3] in (1, 3) and array.shape[1] not in (1, 3)
@@ -93,20 +93,22 @@ class ArrayFile:
         path: The file.
         shape: (N, C, H, W).
         is_boolean: Whether its numbers are truth values.
-        highest: Largest number.
+        highest: Largest number, with the offset.
         image: The first image that has it.
+        depth: Bits that its numbers are taken to have: 16 where one is above 255, else 8.
 
     Args:
         path: The file.
+        offset: What is added to its numbers.
 
     Raises:
-        NextPixelError: If it is no whole file of images whose numbers are 0 to 255.
+        NextPixelError: If it is no whole file of images whose numbers are 0 to 65535.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, offset: int = 0) -> None:
         head = read_header(path)
         check_form(path, head.dtype, head.shape)
-        self.path, self._head = path, head
+        self.path, self._head, self.offset = path, head, offset
         self.is_boolean = head.dtype.kind == "b"
         # A truth value is a byte, and a damaged file has others than 0 and 1.
         self._dtype = np.dtype(np.uint8) if self.is_boolean else head.dtype
@@ -120,6 +122,7 @@ class ArrayFile:
         self.highest, self.image, self._checksum = 0, 0, 0
         self._written = self._last_written()
         self._look_through()
+        self.depth = 16 if self.highest > 255 else 8
 
     def read(self, indices: Indices) -> Tensor:
         """See `Reader`."""
@@ -131,7 +134,7 @@ class ArrayFile:
         numbers = self._numbers(raw)
         if numbers.size and (int(numbers.min()) < 0 or int(numbers.max()) > self.highest):
             raise NextPixelError(self._changed())
-        return torch.from_numpy(np.array(colors_first(numbers), np.uint8, order="C"))
+        return as_pixels(colors_first(numbers), self.depth)
 
     def checksum(self) -> int:
         """CRC-32 of all numbers, as they were when the file was opened."""
@@ -166,7 +169,8 @@ class ArrayFile:
         return f"{self.path}: changed while it was in use; start anew"
 
     def _numbers(self, raw: NDArray[np.uint8]) -> Array:
-        return raw.reshape(-1).view(self._dtype).reshape(-1, *self._image)
+        numbers = raw.reshape(-1).view(self._dtype).reshape(-1, *self._image)
+        return moved(numbers, self.offset)
 
     def _checksum_of_file(self) -> int:
         found = 0
@@ -175,7 +179,7 @@ class ArrayFile:
         return found
 
     def _look_through(self) -> None:
-        limit = 1 if self.is_boolean else 255
+        limit = 1 if self.is_boolean else 65535
         for first, raw in self._blocks():
             self._checksum = zlib.crc32(raw.data, self._checksum)
             highest, image = check_range(self.path, self._numbers(raw), first, limit)
@@ -196,6 +200,17 @@ class ArrayFile:
             self._fill(block.reshape(-1), first)
 
 
+def moved(numbers: Array, offset: int) -> Array:
+    """Numbers with an offset added, in a type that holds them."""
+    return numbers.astype(np.int64) + offset if offset else numbers
+
+
+def as_pixels(numbers: Array, depth: int) -> Tensor:
+    """Numbers as pixels: uint8 for 8 bits, int32 for 16."""
+    kind = np.uint8 if depth == 8 else np.int32
+    return torch.from_numpy(np.array(numbers, kind, order="C"))
+
+
 def check_form(path: Path, dtype: np.dtype[np.generic], shape: tuple[int, ...]) -> None:
     """Refuse an array that cannot be images.
 
@@ -204,8 +219,8 @@ def check_form(path: Path, dtype: np.dtype[np.generic], shape: tuple[int, ...]) 
     """
     if dtype.kind not in "biu":
         raise NextPixelError(
-            f"{path}: must hold integers, got {dtype}; scale them to 0..255, round, and save "
-            "them as uint8"
+            f"{path}: must hold integers, got {dtype}; scale them to 0..255 or 0..65535, round, "
+            "and save them as uint8 or uint16"
         )
     if len(shape) not in (3, 4) or min(shape) < 1:
         raise NextPixelError(
@@ -213,7 +228,7 @@ def check_form(path: Path, dtype: np.dtype[np.generic], shape: tuple[int, ...]) 
         )
 
 
-def check_range(path: Path, numbers: Array, first: int, limit: int = 255) -> tuple[int, int]:
+def check_range(path: Path, numbers: Array, first: int, limit: int = 65535) -> tuple[int, int]:
     """The largest of some images' numbers, and the first image that has it.
 
     Args:
@@ -230,7 +245,8 @@ def check_range(path: Path, numbers: Array, first: int, limit: int = 255) -> tup
     found = numbers.argmin() if lowest < 0 else numbers.argmax()
     image = first + int(found) // (numbers.size // len(numbers))
     if lowest < 0 or highest > limit:
+        hint = "; offset says what to add to them" if lowest < 0 else ""
         raise NextPixelError(
-            f"{path}: numbers must be 0 to {limit}, got {wrong} in image {image} (from 0)"
+            f"{path}: numbers must be 0 to {limit}, got {wrong} in image {image} (from 0){hint}"
         )
     return highest, image
