@@ -219,13 +219,25 @@ def read_picture(path: Path, size: int | None, offset: int = 0) -> Array:
         with Image.open(path) as picture:
             if path.suffix.lower() in TIFF and getattr(picture, "n_frames", 1) > 1:
                 return _own_size(path, _pages(path, picture), size)
-            return to_pixels(picture, size, str(path))
+            if not _would_lose_bits(picture):
+                return to_pixels(picture, size, str(path))
+        return _own_size(path, pages_first(path, science.read_tiff(path)), size)
     except UnidentifiedImageError as error:
         if path.suffix.lower() in TIFF:
             return _own_size(path, pages_first(path, science.read_tiff(path)), size)
         raise NextPixelError(f"{path}: not a whole picture: {error}") from error
     except DAMAGE as error:
         raise NextPixelError(f"{path}: not a whole picture: {error}") from error
+
+
+BITS_PER_SAMPLE = 258
+"""The tag of a TIFF."""
+
+
+def _would_lose_bits(picture: Image.Image) -> bool:
+    """Whether it is a TIFF of 16 bits in several colors, of which Pillow makes 8 and says nothing."""
+    bits = getattr(picture, "tag_v2", {}).get(BITS_PER_SAMPLE, (8,))
+    return max(bits) > 8 and picture.mode not in (*DEEP, "F")
 
 
 def _own_size(path: Path, picture: Array, size: int | None) -> Array:
