@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -260,7 +261,10 @@ def _write_made(made: Tensor, out: Path, sheet: Callable[[], Image]) -> None:
     if out.suffix.lower() == ".npy":
         write_array(made, out)
     else:
-        gallery.save(sheet(), out)
+        picture = sheet()
+        gallery.save(picture, out)
+        if note := gallery.note_of(picture):
+            print(f"{out}: {note}", file=sys.stderr)
 
 
 def _write(levels: Tensor, model: PixelModel, out: Path, columns: int | None) -> None:

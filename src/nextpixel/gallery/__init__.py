@@ -5,7 +5,7 @@ model. matplotlib is imported when a plot is made, never before.
 """
 
 from nextpixel.gallery.plots import compare, curves, receptive_field
-from nextpixel.gallery.tiles import animated, animation, grid, reconstructions, save, sheet
+from nextpixel.gallery.tiles import animated, animation, grid, note_of, reconstructions, save, sheet
 
 __all__ = [
     "animated",
@@ -13,6 +13,7 @@ __all__ = [
     "compare",
     "curves",
     "grid",
+    "note_of",
     "receptive_field",
     "reconstructions",
     "save",

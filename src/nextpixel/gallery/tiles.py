@@ -9,14 +9,15 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from nextpixel.checkpoint import replace_file
-from nextpixel.images import to_pixels
+from nextpixel.gallery.stretch import Pixels, Screen, side_by_side
 
-Pixels = NDArray[np.uint8]
+NOTE = "Description"
+"""Of a PNG: where a picture says how its levels are shown."""
 
 SEPARATOR = (128, 128, 128)
 UNKNOWN = (60, 110, 190)
@@ -37,7 +38,8 @@ def grid(
     """Lay images out in rows with thin separators.
 
     Args:
-        levels: Integers 0..K-1, shape (N, C, H, W) with 1 or 3 colors.
+        levels: Integers 0..K-1, shape (N, C, H, W); see `gallery.stretch` for colors and for K
+            above 256.
         level_count: K.
         columns: Images a row; None makes it about square.
         scale: Side of the square that shows one pixel; None enlarges small images to about 64.
@@ -47,20 +49,22 @@ def grid(
         The picture.
 
     Raises:
-        ValueError: If there is no image to show, or it has neither 1 nor 3 colors.
+        ValueError: If there is no image to show.
 
     Example:
         >>> import torch
         >>> grid(torch.zeros(6, 1, 8, 8, dtype=torch.uint8), 2, columns=3, scale=1).size
         (32, 22)
     """
-    tiles = _enlarge(_to_colors(levels, level_count, known), scale or _scale(levels, 64))
+    screen = Screen.of(levels, level_count)
+    tiles = _enlarge(_to_colors(levels, screen, known), scale or _scale(levels, 64))
     columns = columns or math.ceil(math.sqrt(len(tiles)))
     if columns < 1:
         raise ValueError(f"columns must be at least 1, got {columns}")
     rows = [tiles[start : start + columns] for start in range(0, len(tiles), columns)]
     width = min(columns, len(tiles))
-    return Image.fromarray(_frame([_join(row, width) for row in rows]))
+    picture = Image.fromarray(_frame([_join(row, width) for row in rows]))
+    return _noted(picture, screen, levels)
 
 
 def sheet(originals: Tensor, known: Tensor, completions: Tensor, level_count: int) -> Image.Image:
@@ -78,11 +82,12 @@ def sheet(originals: Tensor, known: Tensor, completions: Tensor, level_count: in
     Raises:
         ValueError: If there is nothing to show, or the shapes do not fit.
     """
-    whole = _to_colors(originals, level_count)
-    occluded = _to_colors(originals, level_count, known)
-    made = _made(originals, completions, "completions", level_count)
+    screen = Screen.of(originals, level_count)
+    whole = _to_colors(originals, screen)
+    occluded = _to_colors(originals, screen, known)
+    made = _made(originals, completions, "completions", screen)
     shown = {"original": whole, "occluded": occluded}
-    return _table(shown, "completions", made, _scale(originals, 72))
+    return _noted(_table(shown, "completions", made, _scale(originals, 72)), screen, originals)
 
 
 def reconstructions(originals: Tensor, decodings: Tensor, level_count: int) -> Image.Image:
@@ -99,19 +104,34 @@ def reconstructions(originals: Tensor, decodings: Tensor, level_count: int) -> I
     Raises:
         ValueError: If there is nothing to show, or the shapes do not fit.
     """
-    whole = _to_colors(originals, level_count)
-    made = _made(originals, decodings, "decodings", level_count)
-    return _table({"input": whole}, "decodings", made, _scale(originals, 72))
+    screen = Screen.of(originals, level_count)
+    whole = _to_colors(originals, screen)
+    made = _made(originals, decodings, "decodings", screen)
+    picture = _table({"input": whole}, "decodings", made, _scale(originals, 72))
+    return _noted(picture, screen, originals)
 
 
-def _made(originals: Tensor, made: Tensor, name: str, level_count: int) -> Pixels:
+def _noted(picture: Image.Image, screen: Screen, levels: Tensor) -> Image.Image:
+    """With what a viewer must know, which goes into the file: see `note_of`."""
+    note = screen.note(levels.shape[1])
+    if note:
+        picture.info[NOTE] = note
+    return picture
+
+
+def note_of(picture: Image.Image) -> str:
+    """What a viewer of a picture must know; empty if nothing."""
+    return str(picture.info.get(NOTE, ""))
+
+
+def _made(originals: Tensor, made: Tensor, name: str, screen: Screen) -> Pixels:
     """(N, S, C, H, W) levels -> (N, S, H, W, 3) pixels."""
     if made.ndim != 5 or made[:, 0].shape != originals.shape:
         raise ValueError(
             f"{name} must be (N, S, C, H, W) for originals {tuple(originals.shape)}, "
             f"got {tuple(made.shape)}"
         )
-    colors = _to_colors(made.flatten(0, 1), level_count)
+    colors = _to_colors(made.flatten(0, 1), screen)
     return colors.reshape(*made.shape[:2], *colors.shape[1:])
 
 
@@ -148,19 +168,18 @@ def _font() -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
     return ImageFont.load_default(size=12)
 
 
-def _to_colors(levels: Tensor, level_count: int, known: Tensor | None = None) -> Pixels:
-    """(N, C, H, W) levels -> (N, H, W, 3) pixels, tinted where a color is unknown."""
-    if levels.ndim != 4 or not len(levels) or levels.shape[1] not in (1, 3):
+def _to_colors(levels: Tensor, screen: Screen, known: Tensor | None = None) -> Pixels:
+    """(N, C, H, W) levels -> (N, H, W', 3) pixels, tinted where a color is unknown."""
+    if levels.ndim != 4 or not len(levels):
         raise ValueError(
-            "levels must be at least one image of 1 or 3 colors, shape (N, C, H, W), "
-            f"got {tuple(levels.shape)}"
+            f"levels must be at least one image, shape (N, C, H, W), got {tuple(levels.shape)}"
         )
-    pixels = to_pixels(levels.cpu(), level_count).expand(-1, 3, -1, -1)
-    colors: Pixels = pixels.permute(0, 2, 3, 1).contiguous().numpy()
+    colors = screen.show(levels)
     if known is None:
         return colors
-    seen = known.expand_as(levels).all(1).cpu().numpy()[..., None]
-    return np.where(seen, colors, np.array(UNKNOWN, np.uint8))
+    seen = known.expand_as(levels).cpu()
+    seen = seen.all(1, keepdim=True) if levels.shape[1] in (1, 3) else side_by_side(seen)
+    return np.where(seen[:, 0].numpy()[..., None], colors, np.array(UNKNOWN, np.uint8))
 
 
 def _scale(levels: Tensor, side: int) -> int:
@@ -196,7 +215,10 @@ def save(picture: Image.Image, path: str | Path) -> None:
         NextPixelError: If the file cannot be written.
     """
     buffer = BytesIO()
-    picture.save(buffer, format="PNG")
+    text = PngInfo()
+    if note_of(picture):
+        text.add_text(NOTE, note_of(picture))
+    picture.save(buffer, format="PNG", pnginfo=text)
     replace_file(Path(path), buffer.getvalue())
 
 

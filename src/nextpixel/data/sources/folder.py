@@ -235,7 +235,7 @@ BITS_PER_SAMPLE = 258
 
 
 def _would_lose_bits(picture: Image.Image) -> bool:
-    """Whether it is a TIFF of 16 bits in several colors, of which Pillow makes 8 and says nothing."""
+    """Whether it is a TIFF of 16 bits in several colors, of which Pillow silently makes 8."""
     bits = getattr(picture, "tag_v2", {}).get(BITS_PER_SAMPLE, (8,))
     return max(bits) > 8 and picture.mode not in (*DEEP, "F")
 
