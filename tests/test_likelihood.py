@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -53,15 +54,91 @@ def test_the_mean_of_a_float32_model_is_taken_in_float64(model, levels):
     assert found == pytest.approx(-math.fsum(single.tolist()) / 7, rel=1e-15)
 
 
-def test_figures_by_hand(monkeypatch):
-    # Surprises of 2, 4 and 9 nats: mean 5, deviations -3, -1 and 4, variance 26 / 2.
-    model = npx.build("pixelcnn", shape=(1, 2, 3), levels=2, features=2, layers=1)
-    log_probs = torch.tensor([-2.0, -4.0, -9.0])
-    monkeypatch.setattr(model, "log_prob", lambda batch, _=None: log_probs[: len(batch)])
-    found = npx.evaluate(model, torch.zeros(3, 1, 2, 3, dtype=torch.int64))
+class Fixed:
+    """A distribution that gives each image of a batch its own log-probabilities."""
+
+    def __init__(self, log_p):
+        self.log_p = log_p
+
+    def log_prob(self, levels):
+        return self.log_p[: len(levels)]
+
+
+@pytest.fixture
+def by_hand(monkeypatch):
+    """Surprises of 2, 4 and 9 nats: mean 5, deviations -3, -1 and 4, variance 26 / 2."""
+    model = npx.build("pixelcnn", shape=(2, 1, 3), levels=2, features=2, layers=1)
+    log_p = -torch.tensor([[[[1.0, 0, 0]], [[0, 0, 1]]], [[[0, 1, 1]], [[0, 0, 2]]],
+                           [[[0, 3, 0]], [[0, 0, 6]]]])  # fmt: skip
+    monkeypatch.setattr(model, "forward", lambda batch, _=None: Fixed(log_p))
+    return model
+
+
+HAND = torch.zeros(3, 2, 1, 3, dtype=torch.int64)
+
+
+def test_figures_by_hand(by_hand):
+    found = npx.evaluate(by_hand, HAND)
     assert found.nats == 5
     assert found.standard_error == pytest.approx(math.sqrt(13 / 3), rel=1e-15)
     assert found.bits_per_dim == pytest.approx(5 / (6 * math.log(2)), rel=1e-15)
+    assert found.bits_error == pytest.approx(math.sqrt(13 / 3) / (6 * math.log(2)), rel=1e-15)
+    assert found.by_color == pytest.approx([2 / (3 * math.log(2)), 3 / (3 * math.log(2))])
+    assert found.region is None
+
+
+def test_a_region_by_hand(by_hand):
+    """The last column: 1, 3 and 6 nats."""
+    region = torch.tensor([[False, False, True]])
+    found = npx.evaluate(by_hand, HAND, region=region).region
+    assert (found.nats, found.sub_pixels) == (pytest.approx(10 / 3), 2)
+    assert found.standard_error == pytest.approx(torch.tensor([1.0, 3, 6]).std() / math.sqrt(3))
+    assert found.bits_per_dim == pytest.approx(10 / 3 / (2 * math.log(2)))
+    red = torch.zeros(2, 1, 3, dtype=torch.bool)
+    red[0] = True
+    assert npx.evaluate(by_hand, HAND, region=red).region.nats == pytest.approx(2)
+
+
+@pytest.mark.parametrize(("region", "error", "text"), [
+    (torch.ones(1, 3), TypeError, "region must be a boolean tensor, got torch.float32"),
+    (torch.ones(3, 1).bool(), ValueError, r"region must have shape \(1, 3\) or \(2, 1, 3\)"),
+    (torch.zeros(1, 3).bool(), ValueError, "region must hold at least one sub-pixel, got none"),
+])  # fmt: skip
+def test_a_region_that_is_none_is_refused(by_hand, region, error, text):
+    with pytest.raises(error, match=text):
+        npx.evaluate(by_hand, HAND, region=region)
+
+
+def test_regions_that_share_an_image_out_share_its_likelihood(model, levels):
+    left = torch.zeros(model.shape[1:], dtype=torch.bool)
+    left[:, :2] = True
+    whole = npx.evaluate(model, levels)
+    parts = [npx.evaluate(model, levels, region=part).region for part in (left, ~left)]
+    assert sum(part.nats for part in parts) == pytest.approx(whole.nats)
+
+
+def test_a_map_has_the_bits_of_every_sub_pixel(model, levels):
+    found = npx.surprise_map(model, levels, batch_size=3)
+    assert (found.shape, found.dtype) == (levels.shape, torch.float32)
+    bits = found.double().sum((1, 2, 3)) * math.log(2)
+    torch.testing.assert_close(bits, -log_probs(model, levels), rtol=1e-5, atol=1e-5)
+
+
+def test_the_difference_of_models_is_taken_image_by_image(model, levels):
+    other = npx.build("pixelcnn", shape=model.shape, levels=model.levels, features=2, layers=1)
+    other = other.double()
+    each = log_probs(other, levels) - log_probs(model, levels)
+    found = npx.compare(model, other, levels)
+    assert found.nats == pytest.approx(each.mean().item())
+    assert found.standard_error == pytest.approx(each.std().item() / math.sqrt(len(levels)))
+    assert npx.compare(model, model, levels).nats == 0
+    assert npx.compare(other, model, levels).nats == pytest.approx(-found.nats)
+
+
+def test_models_of_other_images_are_not_compared(model, levels):
+    other = npx.build("pixelcnn", shape=model.shape, levels=7, features=2, layers=1)
+    with pytest.raises(ValueError, match="both models must be of the same images"):
+        npx.compare(model, other, levels)
 
 
 def test_a_uniform_model_needs_the_bits_of_its_levels():
@@ -151,8 +228,10 @@ def test_an_evaluation_is_one_line_for_people():
 
 
 def test_an_evaluation_is_plain_values_for_programs():
-    values = json.loads(json.dumps(EXAMPLE.as_dict(), allow_nan=False))
-    assert Evaluation(conditioned_on=values.pop("given"), **values) == EXAMPLE
+    example = replace(EXAMPLE, bits_error=0.25, by_color=(1.0, 2.0))
+    values = json.loads(json.dumps(example.as_dict(), allow_nan=False))
+    values["by_color"] = tuple(values["by_color"])
+    assert Evaluation(conditioned_on=values.pop("given"), **values) == example
 
 
 def test_no_images_are_refused(model, levels):

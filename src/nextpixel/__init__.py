@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from nextpixel.errors import NextPixelError
     from nextpixel.heads import Distribution, Head, register_head
     from nextpixel.health import health
-    from nextpixel.likelihood import Evaluation, evaluate
+    from nextpixel.likelihood import Difference, Evaluation, compare, evaluate, surprise_map
     from nextpixel.models import PixelModel, build, register
     from nextpixel.nn import ClassCondition, MapCondition, VectorCondition
     from nextpixel.recipes import build_recipe
@@ -56,6 +56,7 @@ __version__ = "0.1.0"
 __all__ = [
     "ClassCondition",
     "Dataset",
+    "Difference",
     "Distribution",
     "Evaluation",
     "Head",
@@ -70,6 +71,7 @@ __all__ = [
     "build_recipe",
     "checkpoint",
     "classify",
+    "compare",
     "complete",
     "compress",
     "data",
@@ -87,12 +89,14 @@ __all__ = [
     "register_head",
     "sample",
     "save",
+    "surprise_map",
 ]
 
 _HOMES = {
     "ClassCondition": "nn",
     "Dataset": "data",
     "Distribution": "heads",
+    "Difference": "likelihood",
     "Evaluation": "likelihood",
     "Head": "heads",
     "MapCondition": "nn",
@@ -105,6 +109,7 @@ _HOMES = {
     "build": "models",
     "build_recipe": "recipes",
     "classify": "classify",
+    "compare": "likelihood",
     "complete": "sampling",
     "compress": "codec",
     "decompress": "codec",
@@ -118,6 +123,7 @@ _HOMES = {
     "register_head": "heads",
     "sample": "sampling",
     "save": "checkpoint",
+    "surprise_map": "likelihood",
 }
 
 

@@ -24,6 +24,57 @@ _PIECE = 16 * 2**20  # sub-pixels of images that are read as needed, at a time
 
 
 @dataclass(frozen=True)
+class Region:
+    """Likelihood of some sub-pixels of each image, each given all before it.
+
+    It is their share of the image's likelihood by the chain rule. It is not the probability of that
+    part alone: what lies before it, inside or outside, is taken as it is.
+
+    Attributes:
+        nats: Mean over images.
+        standard_error: Of `nats`.
+        bits_per_dim: `nats` / (ln 2 x sub-pixels).
+        sub_pixels: How many.
+    """
+
+    nats: float
+    standard_error: float
+    bits_per_dim: float
+    sub_pixels: int
+
+    def __str__(self) -> str:
+        """One line for people."""
+        return (
+            f"the region given its past: {self.nats:.2f} +- {self.standard_error:.2f} nats per "
+            f"image, {self.bits_per_dim:.4f} bits/dim ({self.sub_pixels:,} sub-pixels)"
+        )
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How much better one model codes images than another, image by image.
+
+    Attributes:
+        nats: Mean of what the first takes less what the second takes; below 0 the first is better.
+        standard_error: Of `nats`, from the spread of the differences.
+        bits_per_dim: `nats` / (ln 2 x sub-pixels).
+        n: Images.
+    """
+
+    nats: float
+    standard_error: float
+    bits_per_dim: float
+    n: int
+
+    def __str__(self) -> str:
+        """One line for people."""
+        return (
+            f"difference {self.nats:+.2f} +- {self.standard_error:.2f} nats per image, "
+            f"{self.bits_per_dim:+.4f} bits/dim ({self.n:,} images)"
+        )
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """Likelihood of a set of images.
 
@@ -35,6 +86,9 @@ class Evaluation:
         protocol: How the levels were made ("threshold", "dynamic", "quantized", "levels").
         data: Name of the set.
         conditioned_on: What the model was conditioned on besides the past; in JSON "given".
+        bits_error: Standard error of `bits_per_dim`.
+        by_color: Bits/dim of each color given those before it.
+        region: Likelihood of a part of each image given its past; None: none was asked for.
     """
 
     nats: float
@@ -44,6 +98,9 @@ class Evaluation:
     protocol: str
     data: str
     conditioned_on: str = "nothing"
+    bits_error: float = math.nan
+    by_color: tuple[float, ...] = ()
+    region: "Region | None" = None
 
     def as_dict(self) -> dict[str, Any]:
         """The same as plain values, for JSON; NaN becomes None."""
@@ -67,6 +124,7 @@ def evaluate(
     condition: Value | None = None,
     *,
     batch_size: int = 100,
+    region: Tensor | None = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> Evaluation:
     """Measure the exact likelihood of images.
@@ -80,6 +138,7 @@ def evaluate(
         condition: A condition for each image. None: what `model.condition_of` makes, which is the
             labels for a class-conditional model.
         batch_size: Images a pass.
+        region: A part of the images to measure besides, boolean, (H, W) or (C, H, W).
         on_progress: Called with the number of images done so far.
 
     Returns:
@@ -87,21 +146,118 @@ def evaluate(
 
     Raises:
         TypeError: If the levels are no integers.
-        ValueError: If there are no images, they do not fit the model, `batch_size` is below 1, or
-            processes differ in model or images.
+        ValueError: If there are no images, they or the region do not fit the model, `batch_size` is
+            below 1, or processes differ in model or images.
     """
-    surprise = -log_probs(model, images, condition, batch_size=batch_size, on_progress=on_progress)
-    n, dimensions = len(surprise), math.prod(model.shape)
-    nats = surprise.mean().item()
+    masks = part_masks(model, region)
+    parts = -part_log_probs(
+        model, images, condition, masks, batch_size=batch_size, on_progress=on_progress
+    )
+    colors = parts[:, : model.colors]
+    nats, error = mean_and_error(colors.sum(1))
+    unit = 1 / (math.log(2) * math.prod(model.shape))
     return Evaluation(
         nats=nats,
-        standard_error=surprise.std().item() / math.sqrt(n) if n > 1 else math.nan,
-        bits_per_dim=nats / (math.log(2) * dimensions),
-        n=n,
+        standard_error=error,
+        bits_per_dim=nats * unit,
+        bits_error=error * unit,
+        by_color=tuple((colors.mean(0) * unit * model.colors).tolist()),
+        region=None if region is None else _region(parts[:, -1], masks[-1]),
+        n=len(parts),
         protocol=images.protocol if isinstance(images, Split) else "levels",
         data=images.name if isinstance(images, Split) else "levels given",
         conditioned_on=model.condition_in_words,
     )
+
+
+def part_masks(model: PixelModel, region: Tensor | None = None) -> Tensor:
+    """Which sub-pixels belong to each color, and to a region, boolean, (parts, C, H, W).
+
+    Raises:
+        TypeError: If the region is not boolean.
+        ValueError: If it has another shape than images, or no sub-pixel.
+    """
+    colors, height, width = model.shape
+    masks = torch.eye(colors, dtype=torch.bool)[:, :, None, None].expand(-1, -1, height, width)
+    if region is None:
+        return masks
+    if not isinstance(region, Tensor) or region.dtype != torch.bool:
+        raise TypeError(f"region must be a boolean tensor, got {getattr(region, 'dtype', region)}")
+    if tuple(region.shape) not in ((height, width), model.shape):
+        raise ValueError(
+            f"region must have shape {(height, width)} or {model.shape}, got {tuple(region.shape)}"
+        )
+    if not region.any():
+        raise ValueError("region must hold at least one sub-pixel, got none")
+    return torch.cat([masks, region.expand(1, *model.shape)])
+
+
+def mean_and_error(values: Tensor) -> tuple[float, float]:
+    """Mean of values (n,), and its standard error; NaN for a single one."""
+    n = len(values)
+    return values.mean().item(), values.std().item() / math.sqrt(n) if n > 1 else math.nan
+
+
+def _region(nats: Tensor, mask: Tensor) -> Region:
+    mean, error = mean_and_error(nats)
+    count = int(mask.sum())
+    return Region(mean, error, mean / (math.log(2) * count), count)
+
+
+def compare(
+    first: PixelModel,
+    second: PixelModel,
+    images: Split | Tensor,
+    *,
+    batch_size: int = 100,
+    on_progress: Callable[[int], None] | None = None,
+) -> Difference:
+    """Measure how much better one model codes the same images than another, image by image.
+
+    The difference of two means has the error of both; that of paired images is much smaller, as
+    images that are hard for one model are hard for the other.
+
+    Args:
+        first: A model.
+        second: Another, of images of the same shape and levels.
+        images: A part of a data set, or levels of shape (N, C, H, W).
+        batch_size: Images a pass.
+        on_progress: Called with the number of images done so far, by each model in turn.
+
+    Raises:
+        ValueError: If the models are not of the same images, and as `evaluate` does.
+    """
+    if (first.shape, first.levels) != (second.shape, second.levels):
+        raise ValueError(
+            f"both models must be of the same images, got {first.shape} of {first.levels} levels "
+            f"and {second.shape} of {second.levels}"
+        )
+    one, other = (
+        -log_probs(model, images, batch_size=batch_size, on_progress=on_progress)
+        for model in (first, second)
+    )
+    nats, error = mean_and_error(one - other)
+    return Difference(nats, error, nats / (math.log(2) * math.prod(first.shape)), len(one))
+
+
+def surprise_map(
+    model: PixelModel,
+    images: Split | Tensor,
+    condition: Value | None = None,
+    *,
+    batch_size: int = 100,
+) -> Tensor:
+    """Bits of every sub-pixel given its past, float32, (N, C, H, W); errors as in `evaluate`."""
+    levels = _levels_for(model, images)
+    condition = _condition_for(model, levels, images) if condition is None else condition
+    device, parts = next(model.parameters()).device, []
+    with evaluation_mode(model), torch.inference_mode():
+        for first in range(0, len(levels), batch_size):
+            batch = slice(first, first + batch_size)
+            part = levels[batch].to(device)
+            log_p = model(part, take(condition, batch, device)).log_prob(part)
+            parts.append((-log_p / math.log(2)).float().cpu())
+    return torch.cat(parts)
 
 
 def log_probs(
@@ -117,26 +273,44 @@ def log_probs(
     Of P processes, that of rank r takes the batches r, r + P, ... of those that one process would
     make, so that the bits are the same.
     """
+    parts = part_log_probs(
+        model, images, condition, part_masks(model), batch_size=batch_size, on_progress=on_progress
+    )
+    return parts.sum(1)
+
+
+def part_log_probs(
+    model: PixelModel,
+    images: Split | Tensor,
+    condition: Value | None,
+    masks: Tensor,
+    *,
+    batch_size: int,
+    on_progress: Callable[[int], None] | None,
+) -> Tensor:
+    """As `log_probs`, of parts (parts, C, H, W) of every image given their past: (N, parts)."""
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     if isinstance(images, Split) and not images.in_memory and condition is None and len(images):
-        return _by_pieces(model, images, batch_size, on_progress)
+        return _by_pieces(model, images, masks, batch_size, on_progress)
     levels = _levels_for(model, images)
-    if condition is None:
-        condition = model.condition_of(levels, images.labels if isinstance(images, Split) else None)
+    condition = _condition_for(model, levels, images) if condition is None else condition
     processes = Processes.current()
     processes.check_equal({"model": model, "images": levels, "condition": condition})
     device = next(model.parameters()).device
     own = range(0, len(levels), batch_size)[processes.rank :: processes.world_size]
+    masks = masks.to(device)
 
     @torch.inference_mode()
     def score(first: int) -> Tensor:
         batch = slice(first, first + batch_size)
-        own = take(condition, batch, device)
-        return model.log_prob(levels[batch].to(device), own).double().cpu()
+        part = levels[batch].to(device)
+        log_p = model(part, take(condition, batch, device)).log_prob(part)
+        sums = [log_p.where(mask, log_p.new_zeros(())).flatten(1).sum(1) for mask in masks]
+        return torch.stack(sums, 1).double().cpu()
 
     def score_own() -> Tensor:
-        found = torch.zeros(len(levels), dtype=torch.float64)
+        found = torch.zeros(len(levels), len(masks), dtype=torch.float64)
         threads = Threads(1 if device.type == "cuda" else None)
         with evaluation_mode(model):
             for first, part in zip(own, threads.map(score, own), strict=True):
@@ -149,9 +323,14 @@ def log_probs(
     return processes.all_reduce(processes.each(score_own))
 
 
+def _condition_for(model: PixelModel, levels: Tensor, images: Split | Tensor) -> Value | None:
+    return model.condition_of(levels, images.labels if isinstance(images, Split) else None)
+
+
 def _by_pieces(
     model: PixelModel,
     images: Split,
+    masks: Tensor,
     batch_size: int,
     on_progress: Callable[[int], None] | None,
 ) -> Tensor:
@@ -165,7 +344,9 @@ def _by_pieces(
         labels = None if images.labels is None else images.labels[done : done + len(levels)]
         condition = model.condition_of(levels, labels)
         tell = None if on_progress is None else _counted_from(done, on_progress)
-        parts.append(log_probs(model, levels, condition, batch_size=batch_size, on_progress=tell))
+        parts.append(
+            part_log_probs(model, levels, condition, masks, batch_size=batch_size, on_progress=tell)
+        )
     return torch.cat(parts)
 
 

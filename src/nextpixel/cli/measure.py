@@ -1,23 +1,33 @@
 """`nextpixel evaluate` and `audit`: exact likelihoods, and the proof that they are some."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from io import BytesIO
 from json import dumps
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from cyclopts import Parameter
 from torch import Tensor
 
 import nextpixel as npx
 from nextpixel import gallery
+from nextpixel.checkpoint import replace_file
 from nextpixel.classify import classes_of
-from nextpixel.cli.inputs import Team, check_count, check_out, codes_its_images, data_of, team
+from nextpixel.cli.inputs import (
+    check_count,
+    check_out,
+    codes_its_images,
+    data_of,
+    read_known,
+    team,
+)
 from nextpixel.cli.options import Device
 from nextpixel.cli.progress import counting
 from nextpixel.data import Split
 from nextpixel.errors import NextPixelError
-from nextpixel.likelihood import Evaluation
+from nextpixel.likelihood import Evaluation, log_probs
 from nextpixel.models import PixelModel
 from nextpixel.nn import ClassCondition
 
@@ -51,6 +61,70 @@ class Measured:
 _IMAGES = Measured()
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Reports:
+    """What else to measure, and to write.
+
+    Attributes:
+        region: Picture of the images' size; also measure its white part, given its past.
+        per_image: File to write, .csv: nats and bits/dim of each image.
+        map: File to write, .npy: bits of every sub-pixel, (N, C, H, W), float32.
+        against: Another model; also measure the difference on the same images, and its error.
+    """
+
+    region: Path | None = None
+    per_image: Path | None = None
+    map: Path | None = None
+    against: str | None = None
+
+    def check(self) -> None:
+        """Refuse names of files that cannot be written, before anything is measured."""
+        if self.per_image is not None:
+            check_out(self.per_image, (".csv",))
+        if self.map is not None:
+            check_out(self.map, (".npy",))
+
+    def mask(self, model: PixelModel) -> Tensor | None:
+        """The region, boolean, (H, W).
+
+        Raises:
+            ValueError: If it is no picture of the images' size, or has no white part.
+        """
+        if self.region is None:
+            return None
+        mask = read_known(str(self.region), model)
+        if not mask.any():
+            raise ValueError(f"region must have a white part, got none in {self.region}")
+        return mask
+
+    def more(self, model: PixelModel, images: Split, batch_size: int) -> dict[str, tuple[Any, str]]:
+        """Files are written; of a comparison, a JSON entry and a line for people."""
+        if self.per_image is not None:
+            nats = (-log_probs(model, images, batch_size=batch_size)).tolist()
+            replace_file(self.per_image, _csv(nats, math.prod(model.shape)).encode())
+        if self.map is not None:
+            made = BytesIO()
+            np.save(made, npx.surprise_map(model, images, batch_size=batch_size).numpy())
+            replace_file(self.map, made.getvalue())
+        if self.against is None:
+            return {}
+        other = npx.load(self.against).to(next(model.parameters()).device)
+        found = npx.compare(model, other, images, batch_size=batch_size)
+        line = f"against {self.against}: {found}"
+        return {"against": ({"model": self.against, **asdict(found)}, line)}
+
+
+def _csv(nats: list[float], sub_pixels: int) -> str:
+    """A line for each image."""
+    unit = 1 / (math.log(2) * sub_pixels)
+    lines = [f"{n},{value!r},{value * unit!r}" for n, value in enumerate(nats)]
+    return "\n".join(["image,nats,bits_per_dim", *lines, ""])
+
+
+_REPORTS = Reports()
+
+
 def evaluate(
     model: str,
     /,
@@ -58,6 +132,7 @@ def evaluate(
     images: Measured = _IMAGES,
     batch_size: int = 100,
     classify: bool = False,
+    reports: Reports = _REPORTS,
     device: Device = "auto",
     json: bool = False,
 ) -> None:
@@ -70,16 +145,27 @@ def evaluate(
         images: Which images.
         batch_size: Images a pass.
         classify: Also classify the images by Bayes: p(class | image) by p(image | class).
+        reports: What else to measure, and to write.
         device: Where to compute: cuda, cpu, or auto, which takes CUDA where there is any.
         json: Print one JSON object.
     """
     check_count("batch-size", batch_size)
+    reports.check()
     with team(device) as us:
         loaded = us.load(model)
         found = us.each(lambda: _images(images, model, loaded, classify=classify))
-        figures, more = _measure(us, loaded, found, batch_size, classify=classify)
+        mask = us.each(lambda: reports.mask(loaded))
+        with counting(len(found), "image", shown=us.is_first) as tick:
+            figures = npx.evaluate(
+                loaded, found, batch_size=batch_size, region=mask, on_progress=tick
+            )
+        more = _details(figures) | health_of(loaded, found)
+        if classify:
+            more |= accuracy(loaded, found, batch_size, shown=us.is_first)
+        more |= reports.more(loaded, found, batch_size)
     if json:
-        us.say(dumps(figures.as_dict() | {name: value for name, (value, _) in more.items()}))
+        values = {name: value for name, (value, _) in more.items() if value is not None}
+        us.say(dumps(figures.as_dict() | values))
     else:
         us.say("\n".join([str(figures), *(line for _, line in more.values())]))
 
@@ -93,16 +179,15 @@ def _images(chosen: Measured, folder: str, model: PixelModel, *, classify: bool)
     return images
 
 
-def _measure(
-    us: Team, model: PixelModel, images: Split, batch_size: int, *, classify: bool
-) -> tuple[Evaluation, dict[str, tuple[Any, str]]]:
-    """The likelihood, and further figures by name: a JSON entry and a line for people each."""
-    with counting(len(images), "image", shown=us.is_first) as tick:
-        figures = npx.evaluate(model, images, batch_size=batch_size, on_progress=tick)
-    more = health_of(model, images)
-    if classify:
-        more |= accuracy(model, images, batch_size, shown=us.is_first)
-    return figures, more
+def _details(figures: Evaluation) -> dict[str, tuple[Any, str]]:
+    """Lines for people by color and by region; JSON has them in the evaluation."""
+    lines: dict[str, tuple[Any, str]] = {}
+    if len(figures.by_color) > 1:
+        shares = ", ".join(f"{bits:.4f}" for bits in figures.by_color)
+        lines["colors"] = (None, f"by color, each given those before it: {shares} bits/dim")
+    if figures.region is not None:
+        lines["part"] = (None, str(figures.region))
+    return lines
 
 
 def health_of(model: PixelModel, images: Split) -> dict[str, tuple[Any, str]]:

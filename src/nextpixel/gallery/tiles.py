@@ -14,7 +14,7 @@ from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from nextpixel.checkpoint import replace_file
-from nextpixel.gallery.stretch import Pixels, Screen, side_by_side
+from nextpixel.gallery.screen import Pixels, Screen, side_by_side
 
 NOTE = "Description"
 """Of a PNG: where a picture says how its levels are shown."""
@@ -38,7 +38,7 @@ def grid(
     """Lay images out in rows with thin separators.
 
     Args:
-        levels: Integers 0..K-1, shape (N, C, H, W); see `gallery.stretch` for colors and for K
+        levels: Integers 0..K-1, shape (N, C, H, W); see `gallery.screen` for colors and for K
             above 256.
         level_count: K.
         columns: Images a row; None makes it about square.

@@ -1,4 +1,4 @@
-"""Levels as colors of a screen: as they are, or stretched where there are more than it can show.
+"""Levels as colors of a screen: as they are, or spread where there are more than it can show.
 
 A screen has 256 shades. Images of more levels are shown between two percentiles of their levels,
 which are stated; colors that are neither one nor red, green and blue lie side by side.
