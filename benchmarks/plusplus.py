@@ -56,9 +56,7 @@ def compare(features: int, images: int, rounds: int) -> str:
             found[name].append(seconds(job))
     sample, forward = (statistics.median(found[name]) for name in jobs)
     count = sum(weight.numel() for weight in model.parameters())
-    return (
-        f"| {features} | {count:,} | {forward:.3f} | {sample:.3f} | {sample / forward:.2f} |"
-    )
+    return f"| {features} | {count:,} | {forward:.3f} | {sample:.3f} | {sample / forward:.2f} |"
 
 
 def start(cache: str) -> float:
@@ -76,9 +74,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    os.environ["NEXTPIXEL_THREADS"] = "1"
     print(f"{asked.images} images of 3 x 32 x 32, 256 levels, 2 blocks, 10 components, one thread")
-    print("| features | parameters | forward, s | sampling, s | ratio |\n| --- | --- | --- | --- | --- |")
+    print("| features | parameters | forward, s | sampling, s | ratio |")
+    print("| --- | --- | --- | --- | --- |")
     for features in asked.features:
         print(compare(features, asked.images, asked.rounds), flush=True)
     with tempfile.TemporaryDirectory() as cache:

@@ -5,10 +5,12 @@ import json
 import pytest
 import torch
 
+import nextpixel as npx
 from nextpixel import audit as run_audit
 from nextpixel import models
 from nextpixel.audit import Audit
 from nextpixel.order import Step
+from tests.laws.cases import disturb
 
 
 @pytest.fixture
@@ -78,6 +80,15 @@ def test_progress_counts_all_derivatives():
 
 
 @pytest.mark.parametrize("mode", [torch.inference_mode, torch.no_grad])
+def test_many_levels_are_audited_without_a_list_of_them():
+    options = {"features": 4, "layers": 2, "colors": "coupled", "components": 2}
+    model = npx.build("pixelcnn", shape=(2, 5, 6), levels=65536, **options)
+    found = run_audit(disturb(model))
+    assert found.causal
+    few = run_audit(disturb(npx.build("pixelcnn", shape=(2, 5, 6), levels=16, **options)))
+    assert torch.equal(found.sees, few.sees)
+
+
 def test_an_audit_takes_derivatives_wherever_it_is_called(mode):
     model = models.build("pixelcnn", shape=(1, 3, 3), levels=2, features=4, layers=1, side=3)
     expected = run_audit(model).sees

@@ -22,6 +22,9 @@ from torch import Tensor, nn
 from nextpixel.models import PixelModel
 from nextpixel.order import Shape, Step, from_sequence, index_of, step_at, to_sequence
 
+ALL_LEVELS, SOME_LEVELS = 256, 8
+"""Levels up to which all are looked at, and how many are else, of each step."""
+
 CHUNK = 16
 """Derivatives taken at a time."""
 
@@ -195,9 +198,17 @@ def redraw(model: nn.Module, rng: torch.Generator) -> None:
 
 
 def _outputs(model: PixelModel, levels: Tensor, rng: torch.Generator) -> Tensor:
-    """One number for each step, shape (steps,): a random combination of its log-probabilities."""
+    """One number for each step, shape (steps,): a random combination of its log-probabilities.
+
+    Where there are many levels, those of some: a list of all would not fit into memory.
+    """
     embedding = model.condition(model.conditioner.example(len(levels), rng), len(levels))
-    log_p = model.predict(levels, embedding).logits
+    found = model.predict(levels, embedding)
+    if model.levels <= ALL_LEVELS:
+        log_p = found.logits
+    else:
+        some = torch.randint(model.levels, (SOME_LEVELS, *levels.shape), generator=rng)
+        log_p = torch.stack([found.log_prob(one) for one in some], -1)
     weights = torch.randn(log_p.shape, generator=rng, dtype=log_p.dtype)
     return to_sequence((log_p * weights).sum(-1))[0]
 

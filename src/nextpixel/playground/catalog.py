@@ -82,7 +82,8 @@ class Catalog:
 
     Raises:
         ValueError: If there is no such model.
-        NextPixelError: If a folder holds no description of a model.
+        NextPixelError: If a folder holds no description of a model, or one of images that a page of
+            256 shades cannot show.
     """
 
     def __init__(self, models: Sequence[str] = ()) -> None:
@@ -140,11 +141,18 @@ def read_card(name: str, folder: Path) -> Card:
     """
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        return _card(name, config, shipped=folder == SHIPPED / name)
+        card = _card(name, config, shipped=folder == SHIPPED / name)
     except OSError as error:
         raise NextPixelError(f"{folder} is no model folder: it has no {CONFIG}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise NextPixelError(f"{folder / CONFIG} describes no model of this version") from error
+    if card.levels > 256 or card.shape[0] not in (1, 3):
+        raise NextPixelError(
+            f"{folder}: the playground shows images of up to 256 levels and of 1 or 3 colors, and "
+            f"this model has {card.levels} levels and {card.shape[0]} colors; `nextpixel sample` "
+            "draws them"
+        )
+    return card
 
 
 def _card(name: str, config: Mapping[str, Any], *, shipped: bool) -> Card:
