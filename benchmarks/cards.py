@@ -44,8 +44,6 @@ LIMITS = {
     "own": "Its figure counts the image given its code, not the code: no likelihood of the image.",
 }
 NOTES = {
-    "color-mnist-dependent": "Minutes of training: its samples are strokes of ink on paper, not "
-    "yet digits.",
     "shapes-fast": "A perfect model needs 7.12 nats of an image whose class is known "
     "(`nextpixel.data.sources.shapes.entropy`, less log 4).",
 }

@@ -34,8 +34,10 @@ from nextpixel.models import PixelModel
 from nextpixel.recipes import model_of, read
 from nextpixel.recipes.shipped import FILE, Measured, Results
 
-SHAPES = {"fashion-mnist": (1, 28, 28)}
+SHAPES = {"fashion-mnist": (1, 28, 28), "cifar10": (3, 32, 32)}
 """Of data sets that are read from files, which need not be here."""
+FIGURES = ("nats", "standard_error", "bits_per_dim", "n", "protocol", "data")
+"""What is recorded of an evaluation."""
 LARGEST = 2 * 2**20
 IGNORED = {"threads", "step", "validation_nats"}
 
@@ -114,7 +116,7 @@ def measure(name: str, folder: Path, place: Place) -> Measured:
     options = " ".join([f"nextpixel train {name}", *differences(name, config)])
     return Measured(
         conditioned_on=figures.pop("given"),
-        **figures,
+        **{name: figures[name] for name in FIGURES},
         command=options + (f" --train.threads {threads}" if threads else ""),
         minutes=round(float(last["seconds"]) / 60, 1),
         images=int(last["images"]),

@@ -20,7 +20,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(bool(browsers.missing()), reason=f"not here: {browsers.missing()}"),
 ]
-PLAIN, CLASS, LARGE = "mnist2-gated", "mnist2-gated-class", "color-mnist-dependent"
+PLAIN, CLASS, LARGE = "mnist2-gated", "mnist2-gated-class", "color-mnist-plusplus"
 ENCODER = "mnist2-autoencoder"
 OWN = "two-colors"
 """A model of the reader's own, in a folder, of images that no PNG can hold."""

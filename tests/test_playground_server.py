@@ -23,7 +23,7 @@ from tests import playgrounds
 
 ROOT = Path(__file__).parents[1]
 SECONDS = 120
-LONG = {"model": "color-mnist-dependent", "count": 64, "seed": 1}
+LONG = {"model": "color-mnist-plusplus", "count": 64, "seed": 1}
 """A request that takes seconds."""
 
 
@@ -121,7 +121,7 @@ def lines(answer):
 @pytest.fixture
 def home(tmp_path):
     folders = playgrounds.make_models(tmp_path)
-    with playgrounds.served([folders["plain"], "color-mnist-dependent"], waiting=2) as (home, _):
+    with playgrounds.served([folders["plain"], "color-mnist-plusplus"], waiting=2) as (home, _):
         yield home
 
 
@@ -181,7 +181,7 @@ def test_a_full_queue_is_refused_with_the_time_to_come_again(home):
 
 @pytest.fixture
 def process():
-    words = ["-m", "nextpixel", "serve", "color-mnist-dependent", "--port", "0"]
+    words = ["-m", "nextpixel", "serve", "color-mnist-plusplus", "--port", "0"]
     begun = subprocess.Popen(
         [sys.executable, *words],
         stdout=subprocess.PIPE,

@@ -58,7 +58,7 @@ def test_a_recipe_says_where_it_comes_from_and_what_it_changes(name):
 @pytest.mark.parametrize("name", recipes.names())
 def test_the_model_of_a_recipe_can_be_built(name):
     recipe = recipes.read(name)
-    levels = recipe.data.levels or 65536
+    levels = recipe.data.levels
     model = recipes.model_of(recipe, shape=(1, 12, 12), levels=levels)
     assert (model.name, model.levels) == (recipe.model.name, levels)
 

@@ -16,7 +16,7 @@ FROM_FILES = {"fashion-mnist"}
 
 
 def test_what_issue_and_docs_promise_is_shipped():
-    promised = {"mnist2-gated-class", "mnist2-autoencoder", "color-mnist-dependent"}
+    promised = {"mnist2-gated-class", "mnist2-autoencoder", "color-mnist-plusplus"}
     assert promised | {"digits17-gated"} <= set(NAMES)
 
 
