@@ -22,6 +22,7 @@ from nextpixel.training.gradient import Gradient
 from tests.laws.cases import CASES, disturb
 
 WIDE = {
+    "pixelcnn-plusplus": {"features": 32},
     "pixelcnn": {"features": 96, "layers": 2, "side": 7},
     "gated-pixelcnn": {
         "features": 48, "layers": 2, "first_side": 3, "head_features": 48,
@@ -86,7 +87,7 @@ def test_every_form_of_every_model_trains_by_the_gradients_of_its_plain_layers(n
         key: size for key, size in WIDE[case.model].items() if "features" in key or key == "inner"
     }
     options.pop("dropout", None)  # draws in the order of memory, which is another
-    shape = (case.colors, 6, 7)
+    shape = case.build(6, 7).shape
     model = build(case.model, shape=shape, levels=case.levels, **options)
     assert_fused_is_plain(shrunk(disturb(model)).train())
 

@@ -105,7 +105,8 @@ def test_every_recipe_has_a_row():
     seeds = "\n".join(tables.seed_table(seed, nothing) for seed in tables.SEEDS)
     for name in recipes.names():
         assert cells(table, name)[3] == "not trained yet"
-        assert cells(seeds, name)[2] == "not trained yet"
+        if recipes.read(name).seed:
+            assert cells(seeds, name)[2] == "not trained yet"
 
 
 def test_the_page_of_the_seeds_has_no_figure_outside_of_its_tables():

@@ -65,8 +65,8 @@ BAD = [
     ("train TINY --model.features x", 2, "model: features must be an integer, got 'x'"),
     ("train TINY --model.name pixlcnn", 2, "no model 'pixlcnn'; did you mean 'pixelcnn'?"),
     ("train TINY --data.name digit", 2, "got 'digit': did you mean 'digits'?"),
-    ("train TINY --data.levels 1", 2, "data: levels must be 2 to 256, got 1"),
-    ("train TINY --data.levels 300", 2, "data: levels must be 2 to 256, got 300"),
+    ("train TINY --data.levels 1", 2, "data: levels must be 2 to 65536, got 1"),
+    ("train TINY --data.levels 70000", 2, "data: levels must be 2 to 65536, got 70000"),
     ("train TINY --train.learning-rate 1e30", 1, "is not finite at step"),
     ("train TINY --config absent.yaml", 2, "absent.yaml: cannot be read"),
     ("train TINY --config bad.yaml", 2, "bad.yaml: malformed settings: line 3"),
@@ -131,7 +131,7 @@ def clutter(run):
     for name, text in texts.items():
         Path(name).write_text(text)
     np.save("large.npy", np.zeros((2, 9, 9), np.uint8))
-    np.save("high.npy", np.full((2, 8, 8), 256))
+    np.save("high.npy", np.full((2, 8, 8), 65536))
     Image.new("L", (9, 8)).save("large.png")
     Image.new("RGB", (8, 8), "red").save("color.png")
     return run

@@ -90,13 +90,13 @@ def test_the_order_of_the_images_does_not_matter(labels):
 @pytest.mark.parametrize("count", [2, 3, 10])
 def test_no_image_gets_its_own_condition_and_none_is_used_twice(monkeypatch, count):
     model, seen = parity_model(classes=count), []
-    take = model.log_prob
+    take = model.forward
 
     def listen(levels, labels):
         seen.append(labels)
         return take(levels, labels)
 
-    monkeypatch.setattr(model, "log_prob", listen)
+    monkeypatch.setattr(model, "forward", listen)
     assert health(model, images(list(range(count)))).n == count
     right, shuffled = seen
     assert (right != shuffled).all()

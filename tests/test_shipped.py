@@ -78,7 +78,7 @@ def test_the_parameters_written_down_are_those_of_the_nets():
 
 def test_figures_are_of_recipes_and_of_whole_test_sets():
     known = {"mnist": 10_000, "color-mnist": 10_000, "digits": 179}
-    known |= {"fashion-mnist": 10_000, "shapes": 1000, "color-shapes": 1000}
+    known |= {"fashion-mnist": 10_000, "shapes": 1000, "color-shapes": 1000, "photons": 400}
     for label, measured in Results.read().measured.items():
         assert label.split()[0] in npx.recipes.names()
         assert measured.n == known[measured.data.split("/")[0]]

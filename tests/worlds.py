@@ -172,16 +172,16 @@ def share(folder, pipe):
     rng = torch.Generator().manual_seed(0)
     for weights in model.parameters():  # so that the label matters, as it does not at the start
         weights.data += 0.3 * torch.randn(weights.shape, generator=rng)
-    log_prob, counted = model.log_prob, {"batch_size": 20}
+    forward, counted = model.forward, {"batch_size": 20}
 
     def count(levels, condition):
         work["scored"] += len(levels)
-        return log_prob(levels, condition)
+        return forward(levels, condition)
 
     def draw(row, levels):
         work["drawn"] += len(levels)
 
-    model.log_prob = count
+    model.forward = count
     drawing = {"condition": torch.arange(11) % 2, "on_row": draw, "batch_size": 2}
     drawing["method"] = "recompute"  # the engine would take seconds to start in each process
     known = torch.arange(6).view(6, 1).expand(6, 6) < 2

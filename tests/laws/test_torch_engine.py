@@ -123,7 +123,7 @@ def test_one_trace_of_a_row_serves_every_row(name):
 
 
 def test_a_trace_of_rows_that_change_their_address_is_seen(monkeypatch):
-    def move(ring: Ring) -> None:
+    def move(ring: Ring, turn: int) -> None:
         ring.values = torch.cat([ring.values[:, 1:], ring.values[:, :1]], 1)
 
     monkeypatch.setattr(Ring, "shift", move)
@@ -187,7 +187,7 @@ def test_a_fault_in_lowering_is_seen(name, kind, monkeypatch):
 def test_rows_that_do_not_move_up_are_seen(monkeypatch):
     model = build(CASES["gated"], "cpu")
     levels = random_levels(model, IMAGES)
-    monkeypatch.setattr(Ring, "shift", lambda self: None)
+    monkeypatch.setattr(Ring, "shift", lambda self, turn: None)
     assert (score(model, levels) - exact(model, levels)).abs().max() > 1e-3
 
 

@@ -52,7 +52,7 @@ class LogisticMixture(Distribution):
 
     Example:
         >>> zeros = torch.zeros(1, 1)
-        >>> LogisticMixture(zeros, zeros + 1.5, zeros, 4).probs.sum().item()
+        >>> round(LogisticMixture(zeros, zeros + 1.5, zeros, 4).probs.sum().item(), 6)
         1.0
     """
 
