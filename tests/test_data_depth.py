@@ -1,5 +1,6 @@
 """Pixels of 16 bits: read from PNG, TIFF, FITS, .npy and .npz to the number, or refused by name."""
 
+import json
 import struct
 import zlib
 
@@ -189,3 +190,16 @@ def test_tensors_of_many_levels():
     levels = torch.randint(0, 60000, (20, 2, 4, 4))
     data = npx.from_tensors(levels, level_count=65536)
     assert (data.level_count, data.train.levels.dtype) == (65536, torch.int32)
+
+
+def test_levels_of_codes_may_have_names(tmp_path):
+    codes, names = RNG.integers(0, 300, (12, 1, 4, 4)), [f"entry {n}" for n in range(300)]
+    np.savez(tmp_path / "codes.npz", levels=codes, level_names=names)
+    data = load_data(tmp_path / "codes.npz", levels=300)
+    assert data.level_names == tuple(names)
+    model = npx.build("pixelcnn", shape=data.shape, levels=300, features=4, layers=1)
+    npx.fit(model, data, npx.TrainConfig(steps=1, batch_size=2, threads=1), out=tmp_path / "run")
+    kept = json.loads((tmp_path / "run" / "config.json").read_text())["data"]
+    assert kept["level_names"] == names
+    with pytest.raises(ValueError, match="names must be 300 different ones, one for each level"):
+        data.with_level_names(names[:-1])

@@ -29,7 +29,9 @@ def cut(splits: Splits, crop: int, name: str) -> Splits:
         _tiled(loose[part], parts[part].labels, f"{name}/{part}") for part in ("validation", "test")
     )
     train = Images(loose["train"], splits.train.labels)
-    return Splits(train, validation, test, splits.class_names, splits.level_count)
+    return Splits(
+        train, validation, test, splits.class_names, splits.level_count, splits.level_names
+    )
 
 
 def _loose(pixels: Pixels, crop: int, where: str) -> LoosePixels:

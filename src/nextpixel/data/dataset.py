@@ -6,7 +6,7 @@ A split keeps the source's pixels, a byte each, and makes levels when asked, bec
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -141,6 +141,7 @@ class Dataset:
         validation: Images to choose by; held out of the training images.
         test: Images to report on.
         class_names: What the labels mean; empty where there are none.
+        level_names: What the levels are, as tiles or codes; empty where they have no names.
     """
 
     name: str
@@ -148,6 +149,20 @@ class Dataset:
     validation: Split
     test: Split
     class_names: tuple[str, ...]
+    level_names: tuple[str, ...] = ()
+
+    def with_level_names(self, names: Sequence[str]) -> "Dataset":
+        """The same, whose levels have names: of tiles, or of codes. They are kept with the model.
+
+        Raises:
+            ValueError: If they are not K different names.
+        """
+        if len(names) != self.level_count or len(set(names)) != len(names):
+            raise ValueError(
+                f"names must be {self.level_count} different ones, one for each level, got "
+                f"{len(names)} with {len(set(names))} different"
+            )
+        return replace(self, level_names=tuple(names))
 
     @property
     def shape(self) -> Shape:
@@ -220,10 +235,12 @@ def make_dataset(config: DataConfig, splits: Splits | StreamSplits) -> Dataset:
             len(splits.class_names),
         )
 
-    return Dataset(
+    made = Dataset(
         config.name,
         split("train", splits.train) if isinstance(splits, Splits) else stream(splits),
         split("validation", splits.validation),
         split("test", splits.test),
         splits.class_names,
     )
+    names = splits.level_names if isinstance(splits, Splits) else ()
+    return made.with_level_names(names) if names else made

@@ -200,7 +200,8 @@ class Splits:
         validation: Images to choose by.
         test: Images to report on.
         class_names: What the labels mean; empty where there are none.
-        level_count: K where `pixels` are levels 0..K-1 already; None where they are 8-bit.
+        level_count: K where `pixels` are levels 0..K-1 already; None where they are pixels.
+        level_names: What the levels are; empty where they have no names.
     """
 
     train: Images
@@ -208,6 +209,7 @@ class Splits:
     test: Images
     class_names: tuple[str, ...]
     level_count: int | None
+    level_names: tuple[str, ...] = ()
 
 
 def hold_out(count: int, held_out: int, *, seed: int) -> tuple[Tensor, Tensor]:

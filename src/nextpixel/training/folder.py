@@ -59,7 +59,8 @@ class RunFolder:
         processes: int = 1,
     ) -> None:
         self.folder = None if folder is None else Path(folder)
-        self.description = {**description, "protocol": data.protocol}
+        names = {"level_names": list(data.level_names)} if data.level_names else {}
+        self.description = {**description, "protocol": data.protocol, **names}
         self.training = asdict(config)
         self.board: TensorBoard | None = None
         self.last_is_whole = True  # the last resume point, as far as is known

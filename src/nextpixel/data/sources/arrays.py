@@ -68,8 +68,12 @@ def load_arrays(config: DataConfig, paths: list[Path]) -> Splits:
     return Splits(*splits, number_names(labels), _count_levels(config, files))
 
 
+ZIPPED = ("levels", "labels", "level_names")
+"""Arrays of a `.npz` that are read."""
+
+
 def load_zipped(config: DataConfig, path: Path) -> Splits:
-    """Load a `.npz` that holds `levels`, and perhaps `labels`; all of it is read into memory.
+    """Load a `.npz` that holds `levels`, and perhaps `labels` and `level_names`, into memory.
 
     Raises:
         NextPixelError: If it is damaged, or holds no such array.
@@ -77,7 +81,7 @@ def load_zipped(config: DataConfig, path: Path) -> Splits:
     """
     try:
         with np.load(path, allow_pickle=False) as held:
-            found = {name: held[name] for name in held.files if name in ("levels", "labels")}
+            found = {name: held[name] for name in held.files if name in ZIPPED}
     except (*DAMAGE, zipfile.BadZipFile) as error:
         raise NextPixelError(f"{path}: not a whole .npz file of numbers: {error}") from error
     if "levels" not in found:
@@ -85,7 +89,8 @@ def load_zipped(config: DataConfig, path: Path) -> Splits:
     file = _InMemory(path, config.offset, found["levels"])
     labels = None if "labels" not in found else _as_labels(path, found["labels"], file.shape[0])
     splits = split_images(Images(LazyPixels(file), labels), config.validation, seed=config.seed)
-    return Splits(*splits, number_names(labels), _count_levels(config, [file]))
+    names = tuple(map(str, found.get("level_names", ())))
+    return Splits(*splits, number_names(labels), _count_levels(config, [file]), names)
 
 
 def find_arrays(folder: Path) -> list[Path]:
