@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import nextpixel as npx
 from nextpixel.cli.app import main
+from nextpixel.cli.inputs import data_of, read_images
 from nextpixel.data.sources.folder import read_picture
 
 RECIPE = """
@@ -96,3 +98,49 @@ def test_deep_images_go_through_every_command(name, tmp_path, monkeypatch, capsy
         assert main(words) == 0, words
     assert np.load("s.npy").dtype == np.uint16
     assert same(Path(source), Path("back.npy" if source.endswith("npy") else "back"))
+
+
+@pytest.fixture
+def quantized(tmp_path, monkeypatch):
+    """A model of 4,096 levels that was trained on quantised 16-bit pixels, with an offset."""
+    monkeypatch.chdir(tmp_path)
+    model = npx.build("pixelcnn", shape=(1, 4, 5), levels=4096, features=2, layers=1, seed=0)
+    data = {"name": "first.npy", "levels": 4096, "protocol": "quantized", "offset": 32768}
+    npx.save(model, tmp_path / "run", data=data)
+    return model
+
+
+def test_other_data_are_read_as_a_model_was_trained(quantized, tmp_path):
+    """A dark file, whose numbers are all below K, is no file of levels."""
+    dark = np.full((12, 1, 4, 5), 3198 - 32768, np.int16)
+    np.save("other.npy", dark)
+    found = data_of("run", quantized, "other.npy")
+    assert (found.protocol, found.level_count) == ("quantized", 4096)
+    assert set(found.test.levels.flatten().tolist()) == {3198 * 4096 // 65535}
+    images, _ = read_images("other.npy", "run", quantized, 2)
+    assert set(images.flatten().tolist()) == {3198 * 4096 // 65535}
+
+
+@pytest.mark.parametrize("mode", ["LA", "RGBA", "P", "CMYK"])
+def test_a_tiff_that_would_not_come_back_is_not_compressed(mode, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    colors = 1 if mode == "LA" else 3
+    model = npx.build("pixelcnn", shape=(colors, 4, 5), levels=256, features=3, layers=1)
+    npx.save(model, tmp_path / "run")
+    Image.new(mode, (5, 4)).save("a.tif")
+    assert main(["compress", "run", "a.tif", "a.npx"]) == 1
+    assert "must be of mode" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("mode", "colors"), [("L", 1), ("RGB", 3)])
+def test_8_bit_tiffs_come_back(mode, colors, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model = npx.build("pixelcnn", shape=(colors, 4, 5), levels=256, features=3, layers=1)
+    npx.save(model, tmp_path / "run")
+    values = RNG.integers(0, 256, (4, 5, 3)[: 2 + (colors > 1)]).astype(np.uint8)
+    Image.fromarray(values).save("a.tif")
+    assert main(["compress", "run", "a.tif", "a.npx"]) == 0
+    assert main(["decompress", "run", "a.npx", "b.tif"]) == 0
+    with Image.open("b.tif") as back:
+        assert back.mode == mode
+        assert np.array_equal(np.asarray(back), values)

@@ -203,3 +203,41 @@ def test_levels_of_codes_may_have_names(tmp_path):
     assert kept["level_names"] == names
     with pytest.raises(ValueError, match="names must be 300 different ones, one for each level"):
         data.with_level_names(names[:-1])
+
+
+@pytest.mark.parametrize(("suffix", "head", "values"), [
+    ("ppm", b"P6 5 4 65535\n", np.zeros((4, 5, 3), ">u2")),
+    ("pgm", b"P5 5 4 1023\n", np.zeros((4, 5), ">u2")),
+])  # fmt: skip
+def test_a_portable_map_that_would_be_rescaled_is_refused(tmp_path, suffix, head, values):
+    (tmp_path / f"a.{suffix}").write_bytes(head + values.tobytes())
+    with pytest.raises(
+        NextPixelError, match=r"has numbers up to .*, which are not read as they are"
+    ):
+        load_data(tmp_path)
+
+
+@pytest.mark.parametrize("shape", [(6, 10, 2), (6, 10, 5), (3, 10, 3), (4, 10, 3), (6, 10, 4)])
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_interleaved_tiffs_have_their_axes_whatever_their_sizes(tmp_path, shape, kind):
+    tifffile = pytest.importorskip("tifffile")
+    images = RNG.integers(0, np.iinfo(kind).max, (12, *shape)).astype(kind)
+    for number, image in enumerate(images):
+        tifffile.imwrite(tmp_path / f"{number:02}.tif", image, planarconfig="contig",
+                         photometric="minisblack" if shape[2] != 3 else "rgb")  # fmt: skip
+    data = load_data(tmp_path, levels=256 if kind == np.uint8 else 65536)
+    assert data.shape == (shape[2], *shape[:2])
+    assert all_pixels(data) == expected(np.moveaxis(images, 3, 1))
+
+
+def test_a_set_of_datasets_is_never_read_as_8_bits(tmp_path):
+    datasets = pytest.importorskip("datasets")
+    for number in range(5):
+        path = tmp_path / f"{number}.png"
+        path.write_bytes(png_of_16_bits(np.full((4, 5, 3), 1000 * number, np.uint16)))
+    paths = sorted(map(str, tmp_path.glob("*.png")))
+    found = datasets.Dataset.from_dict({"image": paths}).cast_column("image", datasets.Image())
+    with pytest.raises(NextPixelError, match="has 16 bits in several colors"):
+        npx.data.from_datasets(found)
+    with pytest.raises(NextPixelError, match="has 16 bits in several colors"):
+        npx.data.from_datasets(found.to_iterable_dataset(), buffer=1, validation=1)

@@ -5,12 +5,12 @@ Several processes of torchrun carry out a command together, each on its device, 
 
 import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from io import BytesIO
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -160,7 +160,7 @@ def _data_config(folder: str, model: PixelModel, name: str | None) -> DataConfig
     path = checkpoint.find(folder)
     trained = checkpoint.read_config(path).get("data") or {}
     if name is not None and name != trained.get("name"):
-        return DataConfig(name=name, levels=model.levels)
+        return DataConfig(name=name, levels=model.levels, **_kept(trained, model.levels))
     if "name" not in trained:
         raise ValueError(f"data must be given, since {path} does not say what it was trained on")
     known = {field.name for field in fields(DataConfig)}
@@ -190,15 +190,31 @@ def read_images(
     check_count("images-count", count)
     path = Path(source)
     if path.suffix.lower() == ".npy":
-        images = _read_array(path, model.levels, offset_of(folder))
+        images = _read_array(
+            path, model.levels, offset_of(folder), pixels=has_pixels(folder, model)
+        )
     elif path.suffix.lower() in ENDINGS:
-        images = _read_pictures([path], model)
+        images = _read_pictures([path], model, pixels=has_pixels(folder, model))
     elif path.is_dir():
-        images = _read_pictures([picture for picture, _ in list_pictures(path)][:count], model)
+        pictures = [picture for picture, _ in list_pictures(path)][:count]
+        images = _read_pictures(pictures, model, pixels=has_pixels(folder, model))
     else:
         test = data_of(folder, model, source).test.take(count)
         return test.levels, None if test.labels is None else test.labels.tolist()
     return images[:count], None
+
+
+def _kept(trained: Mapping[str, Any], levels: int) -> dict[str, Any]:
+    """What of a model's own data also holds for other data: how numbers of many levels are read."""
+    deep = levels > 256 and trained.get("protocol") == "quantized"
+    kept = {"offset": trained.get("offset") or 0, "crop": trained.get("crop")}
+    return kept | ({"protocol": "quantized"} if deep else {})
+
+
+def has_pixels(folder: str, model: PixelModel) -> bool:
+    """Whether a model of many levels was trained on pixels of 16 bits that were quantised."""
+    data = checkpoint.read_config(checkpoint.find(folder))["data"]
+    return model.levels > 256 and data.get("protocol") == "quantized"
 
 
 def offset_of(folder: str) -> int:
@@ -207,7 +223,7 @@ def offset_of(folder: str) -> int:
     return int(offset or 0)
 
 
-def _read_array(path: Path, levels: int, offset: int) -> Tensor:
+def _read_array(path: Path, levels: int, offset: int, *, pixels: bool) -> Tensor:
     try:
         array = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
@@ -222,25 +238,27 @@ def _read_array(path: Path, levels: int, offset: int) -> Tensor:
     images = torch.from_numpy(array.astype(np.int32))
     images = images.unsqueeze(1) if images.ndim == 3 else images
     highest = int(images.max())
-    if highest >= levels:
+    if pixels:
+        images = quantize(images, levels, 16)
+    elif highest >= levels:
         images = quantize(images, levels, depth_of(highest + 1))
     return images.to(level_dtype(levels))
 
 
-def _read_pictures(paths: list[Path], model: PixelModel) -> Tensor:
-    return torch.stack([_read_picture(path, model) for path in paths])
+def _read_pictures(paths: list[Path], model: PixelModel, *, pixels: bool) -> Tensor:
+    return torch.stack([_read_picture(path, model, pixels=pixels) for path in paths])
 
 
-def _read_picture(path: Path, model: PixelModel) -> Tensor:
+def _read_picture(path: Path, model: PixelModel, *, pixels: bool) -> Tensor:
     colors, height, width = model.shape
     read = read_picture(path, None)
-    depth, pixels = 8 * read.dtype.itemsize, torch.from_numpy(read.astype(np.int32))
-    found = (1 if pixels.ndim == 2 else pixels.shape[2], *pixels.shape[:2])
+    depth, values = 8 * read.dtype.itemsize, torch.from_numpy(read.astype(np.int32))
+    found = (1 if values.ndim == 2 else values.shape[2], *values.shape[:2])
     fits = found[0] in ((1, colors) if colors == 3 else (colors,))
     if found[1:] != (height, width) or not fits:
         raise ValueError(f"{path} must have shape {model.shape} for this model, got {found}")
-    planes = pixels.permute(2, 0, 1) if pixels.ndim == 3 else pixels.expand(colors, -1, -1)
-    if model.levels > 256 and int(planes.max()) < model.levels:
+    planes = values.permute(2, 0, 1) if values.ndim == 3 else values.expand(colors, -1, -1)
+    if model.levels > 256 and not pixels and int(planes.max()) < model.levels:
         return planes.to(level_dtype(model.levels))
     return quantize(planes, model.levels, depth)
 

@@ -93,9 +93,8 @@ class PictureSource:
     def image(self, number: int) -> Image:
         """Levels of one image, shape (C, H, W)."""
         path = self.paths[number]
-        shallow = path.suffix.lower() == ".png" and self.model.levels <= 256
-        if shallow:
-            pixels = _read_png(path, MODES[self.model.colors])
+        if self.model.levels <= 256 and _is_one_page(path):
+            pixels = _read_shallow(path, MODES.get(self.model.colors, "L"))
         else:
             pixels = _read_deep(path, self.model)
         planes = pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, 2, 0)
@@ -178,8 +177,6 @@ def _read_deep(path: Path, model: PixelModel) -> NDArray[Any]:
         NextPixelError: If its bits are not those of the model, or a number is no level.
     """
     found = read_picture(path, None)
-    if found.ndim == 2 and model.colors == 3 and model.levels <= 256:
-        found = np.repeat(found[:, :, None], 3, 2)
     bits = 8 * found.dtype.itemsize
     if bits != depth_of(model.levels) or int(found.max()) >= max(model.levels, 256):
         raise NextPixelError(
@@ -189,12 +186,20 @@ def _read_deep(path: Path, model: PixelModel) -> NDArray[Any]:
     return found
 
 
-def _read_png(path: Path, mode: str) -> NDArray[np.uint8]:
+def _is_one_page(path: Path) -> bool:
+    try:
+        with Pictures.open(path) as picture:
+            return getattr(picture, "n_frames", 1) == 1
+    except (OSError, ValueError, SyntaxError, Pictures.DecompressionBombError) as error:
+        raise NextPixelError(f"{path}: not a whole picture: {error}") from error
+
+
+def _read_shallow(path: Path, mode: str) -> NDArray[np.uint8]:
     try:
         with Pictures.open(path) as picture:
             if picture.mode != mode:
                 raise NextPixelError(
-                    f"{path}: must be a PNG of mode {mode} for this model, got {picture.mode}; "
+                    f"{path}: must be of mode {mode} for this model, got {picture.mode}; "
                     "convert it first"
                 )
             return np.asarray(picture, np.uint8)

@@ -6,6 +6,9 @@ library itself is not imported here.
 
 import zlib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -14,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from nextpixel.data.sources.folder import DAMAGE, to_pixels
+from nextpixel.data.sources.folder import DAMAGE, check_depth, to_pixels, would_lose
 from nextpixel.data.splits import Indices
 from nextpixel.errors import NextPixelError
 from nextpixel.order import Shape
@@ -76,8 +79,12 @@ class ColumnReader:
 
     def __init__(self, dataset: MapStyleDataset, where: str, column: str, size: int | None) -> None:
         feature = dataset.features[column]
-        if getattr(feature, "decode", None) is False:
-            dataset = dataset.cast_column(column, type(feature)())
+        self._decoder: Callable[[Any], object] | None = None
+        if (
+            getattr(feature, "decode", None) is not None
+        ):  # decoded here, once its bits are looked at
+            dataset = dataset.cast_column(column, replace(feature, decode=False))
+            self._decoder = type(feature)().decode_example
         self._rows = dataset.with_format(None).select_columns([column])
         self._where, self._column, self._size = where, column, size
         self._format = ImageFormat(self._decode(0), where)
@@ -99,7 +106,29 @@ class ColumnReader:
     def _decode(self, index: int) -> Pixels:
         """(H, W) or (H, W, 3)."""
         where = f"{self._where}: image {index}"
-        return decode(lambda: self._rows[index][self._column], self._size, where)
+
+        def read() -> object:
+            value = self._rows[index][self._column]
+            return value if self._decoder is None else decoded(value, self._decoder, where)
+
+        return decode(read, self._size, where)
+
+
+def decoded(encoded: Any, decoder: Callable[[Any], object], where: str) -> object:  # noqa: ANN401
+    """A picture of its bytes, or of its path.
+
+    Raises:
+        NextPixelError: If decoding would lose bits.
+    """
+    content = encoded.get("bytes") if isinstance(encoded, dict) else None
+    if content is None and isinstance(encoded, dict) and encoded.get("path"):
+        content = Path(encoded["path"]).read_bytes()
+    if content is not None:
+        check_depth(BytesIO(content), where)
+        with Image.open(BytesIO(content)) as picture:
+            if would_lose(picture):
+                raise NextPixelError(f"{where}: must have 8 bits a color, got more")
+    return decoder(encoded)
 
 
 class ImageFormat:

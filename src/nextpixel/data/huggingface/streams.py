@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from PIL import Image
 
-from nextpixel.data.huggingface.columns import Columns, ImageFormat, Pixels, decode
+from nextpixel.data.huggingface.columns import Columns, ImageFormat, Pixels, decode, decoded
 from nextpixel.data.splits import Images
 from nextpixel.errors import NextPixelError
 from nextpixel.order import Shape
@@ -150,7 +150,9 @@ class ImageStream:
         value, where = self._value(row, self._columns.image, index), f"{self.where}: image {index}"
         encoded = value if isinstance(value, dict) else None
         return decode(
-            lambda: value if encoded is None else self._decoder(encoded), self._size, where
+            lambda: value if encoded is None else decoded(encoded, self._decoder, where),
+            self._size,
+            where,
         )
 
     def _value(self, row: Row, column: str, index: int) -> object:

@@ -7,11 +7,12 @@ not know, by astropy and tifffile (pip install 'nextpixel[science]'). They have 
 gray, else three. The pages of a TIFF, and the planes of a FITS file, are colors, of 8 or 16 bits.
 """
 
+import re
 import struct
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -216,10 +217,12 @@ def read_picture(path: Path, size: int | None, offset: int = 0) -> Array:
     if path.suffix.lower() in FITS:
         return _own_size(path, pages_first(path, science.read_fits(path, offset)), size)
     try:
+        with path.open("rb") as file:
+            check_depth(file, str(path))
         with Image.open(path) as picture:
             if path.suffix.lower() in TIFF and getattr(picture, "n_frames", 1) > 1:
                 return _own_size(path, _pages(path, picture), size)
-            if not _would_lose_bits(picture):
+            if not would_lose(picture):
                 return to_pixels(picture, size, str(path))
         return _own_size(path, pages_first(path, science.read_tiff(path)), size)
     except UnidentifiedImageError as error:
@@ -230,14 +233,18 @@ def read_picture(path: Path, size: int | None, offset: int = 0) -> Array:
         raise NextPixelError(f"{path}: not a whole picture: {error}") from error
 
 
-BITS_PER_SAMPLE = 258
-"""The tag of a TIFF."""
+BITS_PER_SAMPLE, EXTRA_SAMPLES = 258, 338
+"""Tags of a TIFF."""
 
 
-def _would_lose_bits(picture: Image.Image) -> bool:
-    """Whether it is a TIFF of 16 bits in several colors, of which Pillow silently makes 8."""
-    bits = getattr(picture, "tag_v2", {}).get(BITS_PER_SAMPLE, (8,))
-    return max(bits) > 8 and picture.mode not in (*DEEP, "F")
+def would_lose(picture: Image.Image) -> bool:
+    """Whether it is a TIFF of 16 bits in several colors, or with planes that are no transparency.
+
+    Of the first Pillow silently makes 8 bits, of the second it shows the planes as transparency.
+    """
+    tags = getattr(picture, "tag_v2", {})
+    deep = max(tags.get(BITS_PER_SAMPLE, (8,))) > 8 and picture.mode not in (*DEEP, "F")
+    return deep or 0 in tags.get(EXTRA_SAMPLES, ())
 
 
 def _own_size(path: Path, picture: Array, size: int | None) -> Array:
@@ -299,7 +306,6 @@ def to_pixels(picture: Image.Image, size: int | None, where: str) -> Array:
     picture.load()
     if picture.mode in DEEP:
         return _own_size(Path(where), _deep(picture, where), size)
-    _check_bits(picture, where)
     flat = _flatten(where, ImageOps.exif_transpose(picture))
     if size is not None:
         flat = ImageOps.fit(flat, (size, size), Image.Resampling.LANCZOS)
@@ -311,26 +317,38 @@ def to_pixels(picture: Image.Image, size: int | None, where: str) -> Array:
 def _deep(picture: Image.Image, where: str) -> Array:
     """A gray picture of 16 bits, which Pillow may hold as 32."""
     pixels = np.asarray(picture)
-    if int(pixels.min()) < 0 or int(pixels.max()) > 65535:
-        raise NextPixelError(f"{where}: numbers must be 0 to 65535, got {pixels.max()}")
+    lowest, highest = int(pixels.min()), int(pixels.max())
+    if lowest < 0 or highest > 65535:
+        wrong = lowest if lowest < 0 else highest
+        raise NextPixelError(f"{where}: numbers must be 0 to 65535, got {wrong}")
     return pixels.astype(np.uint16)
 
 
-def _check_bits(picture: Image.Image, where: str) -> None:
-    """Pillow reads a PNG of 16 bits in several colors as one of 8, and does not say so.
+def check_depth(file: BinaryIO, where: str) -> None:
+    """Refuse encoded pictures of which Pillow would silently make 8 bits, or others' numbers.
+
+    Args:
+        file: The encoded picture, from its beginning.
+        where: What an error calls it.
 
     Raises:
-        NextPixelError: If it is one.
+        NextPixelError: If it is a PNG or PPM of more than 8 bits in several colors, or a PGM of an
+            odd depth.
     """
-    if picture.format != "PNG" or not Path(where).is_file():
-        return
-    with Path(where).open("rb") as file:
-        head = file.read(26)
-    if head[12:16] == b"IHDR" and head[24] == 16:
+    head = file.read(512)
+    if head[:8] == b"\x89PNG\r\n\x1a\n" and head[24:26] in (b"\x10\x02", b"\x10\x04", b"\x10\x06"):
         raise NextPixelError(
             f"{where}: has 16 bits in several colors, which are not read from PNG; save the colors "
             "as pages of a TIFF, or as .npy"
         )
+    words = re.sub(rb"#[^\n]*", b"", head).split(maxsplit=4)
+    if words[:1] in ([b"P5"], [b"P6"], [b"P2"], [b"P3"]) and len(words) > 3:
+        most = int(words[3]) if words[3].isdigit() else 0
+        if most > 255 and (most != 65535 or words[0] in (b"P6", b"P3")):
+            raise NextPixelError(
+                f"{where}: has numbers up to {most}, which are not read as they are; save it as a "
+                "TIFF, or as .npy"
+            )
 
 
 def _flatten(where: str, picture: Image.Image) -> Image.Image:

@@ -45,11 +45,16 @@ def read_tiff(path: Path) -> Array:
     """
     tifffile = _library("tifffile", path)
     try:
-        found = np.asarray(tifffile.imread(path))
+        with tifffile.TiffFile(path) as file:
+            series = file.series[0]
+            found, axes = np.asarray(series.asarray()), str(series.axes)
     except Exception as error:  # whatever a damaged file makes it raise
         raise NextPixelError(f"{path}: not a whole TIFF: {error}") from error
-    last = found.ndim == 3 and found.shape[2] in (3, 4) and found.shape[0] not in (3, 4)
-    return np.moveaxis(found, 2, 0) if last else found
+    if axes.endswith("YXS") and found.ndim == 3:  # samples of a pixel side by side
+        return np.moveaxis(found, 2, 0)
+    if axes.endswith("YX") and found.ndim in (2, 3):
+        return found
+    raise NextPixelError(f"{path}: must hold one image of rows and columns, got axes {axes}")
 
 
 def _library(name: str, path: Path) -> ModuleType:
