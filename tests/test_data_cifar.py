@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from nextpixel import NextPixelError
+from nextpixel.cli.app import main
 from nextpixel.data import load_data
 from nextpixel.data.sources.cifar import CLASSES, TEST_FILE, TRAIN_FILES, read_batch
 
@@ -101,3 +102,13 @@ def test_a_label_above_9_is_refused(folder):
 def test_a_file_that_cannot_be_read_is_named(tmp_path):
     with pytest.raises(NextPixelError, match=r"gone\.bin: cannot be read"):
         read_batch(tmp_path / "gone.bin")
+
+
+@pytest.mark.slow
+def test_the_recipe_for_cifar_trains_on_files_of_its_form(folder, tmp_path, capsys):
+    quick = ["--train.steps", "2", "--train.batch-size", "4", "--train.validate-every", "2",
+             "--data.validation", "5", "--train.test-images", "2", "--model.blocks", "1",
+             "--train.previews", "0", "--train.threads", "1"]  # fmt: skip
+    places = ["--data.folder", str(folder), "--out", str(tmp_path / "run")]
+    assert main(["train", "cifar-pixelcnn", *places, *quick]) == 0
+    assert "images of cifar10/test" in capsys.readouterr().out

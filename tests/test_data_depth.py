@@ -14,6 +14,7 @@ from nextpixel.data import load_data
 from nextpixel.data.sources import science
 from nextpixel.errors import NextPixelError
 from nextpixel.images import quantize, to_pixels
+from tests import extras
 
 RNG = np.random.default_rng(0)
 DEEP = RNG.integers(0, 65536, (12, 2, 6, 10)).astype(np.uint16)
@@ -165,21 +166,21 @@ def test_without_astropy_a_fits_file_names_the_extra(tmp_path, monkeypatch):
 
 
 def test_fits_files_are_read_to_the_number(tmp_path):
-    fits = pytest.importorskip("astropy.io.fits")
+    fits = extras.need("astropy.io.fits")
     for number, image in enumerate(DEEP):
         fits.writeto(tmp_path / f"{number:02}.fits", image)
     assert all_pixels(load_data(tmp_path)) == expected(DEEP)
 
 
 def test_a_damaged_fits_file_is_refused(tmp_path):
-    pytest.importorskip("astropy.io.fits")
+    extras.need("astropy.io.fits")
     (tmp_path / "a.fits").write_bytes(b"no such thing" * 300)
     with pytest.raises(NextPixelError, match=r"a\.fits: "):
         load_data(tmp_path)
 
 
 def test_a_color_tiff_of_16_bits_is_read_by_tifffile(tmp_path):
-    tifffile = pytest.importorskip("tifffile")
+    tifffile = extras.need("tifffile")
     three = RNG.integers(0, 65536, (12, 6, 10, 3)).astype(np.uint16)
     for number, image in enumerate(three):
         tifffile.imwrite(tmp_path / f"{number:02}.tif", image, photometric="rgb")
@@ -220,7 +221,7 @@ def test_a_portable_map_that_would_be_rescaled_is_refused(tmp_path, suffix, head
 @pytest.mark.parametrize("shape", [(6, 10, 2), (6, 10, 5), (3, 10, 3), (4, 10, 3), (6, 10, 4)])
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16])
 def test_interleaved_tiffs_have_their_axes_whatever_their_sizes(tmp_path, shape, kind):
-    tifffile = pytest.importorskip("tifffile")
+    tifffile = extras.need("tifffile")
     images = RNG.integers(0, np.iinfo(kind).max, (12, *shape)).astype(kind)
     for number, image in enumerate(images):
         tifffile.imwrite(tmp_path / f"{number:02}.tif", image, planarconfig="contig",
@@ -231,7 +232,7 @@ def test_interleaved_tiffs_have_their_axes_whatever_their_sizes(tmp_path, shape,
 
 
 def test_a_set_of_datasets_is_never_read_as_8_bits(tmp_path):
-    datasets = pytest.importorskip("datasets")
+    datasets = extras.need("datasets")
     for number in range(5):
         path = tmp_path / f"{number}.png"
         path.write_bytes(png_of_16_bits(np.full((4, 5, 3), 1000 * number, np.uint16)))

@@ -252,12 +252,11 @@ def test_models_of_one_name_are_numbered(folders, tmp_path):
     assert list(Catalog([folders["plain"], other]).cards) == ["plain", "plain-2"]
 
 
-@pytest.mark.parametrize(("shape", "levels"), [((1, 4, 4), 1000), ((2, 4, 4), 16)])
-def test_models_that_a_page_cannot_show_are_refused(shape, levels, tmp_path):
+def test_models_of_more_levels_than_a_page_shows_are_refused(tmp_path):
     import nextpixel as npx
     from nextpixel.playground.catalog import Catalog
 
-    model = npx.build("pixelcnn", shape=shape, levels=levels, features=2, layers=1)
+    model = npx.build("pixelcnn", shape=(1, 4, 4), levels=1000, features=2, layers=1)
     npx.save(model, tmp_path / "deep")
     with pytest.raises(npx.NextPixelError, match="the playground shows images of up to 256 levels"):
         Catalog([str(tmp_path / "deep")])

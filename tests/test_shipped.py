@@ -12,7 +12,7 @@ from nextpixel.recipes.shipped import Results
 
 MIB = 2**20
 NAMES = shipped_names()
-FROM_FILES = {"fashion-mnist"}
+FROM_FILES = {"cifar10", "fashion-mnist"}
 
 
 def test_what_issue_and_docs_promise_is_shipped():

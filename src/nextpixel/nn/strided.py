@@ -7,6 +7,7 @@ References: Salimans, Karpathy, Chen, Kingma (2017), PixelCNN++, section 2.3 and
 import math
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -68,6 +69,18 @@ class NormedWeight(nn.Module):
         kernel: Tensor = self.weight * (self.gain / length)[:, None, None, None]
         return kernel
 
+    def kernel_of_one_order(self) -> Tensor:
+        """`kernel` for archives: its sums in one order, by operations that IEEE 754 fixes.
+
+        torch's own norm adds in an order that depends on the processor.
+        """
+        if self.gain is None:
+            return self.weight.detach()
+        rows = self.weight.detach().double().flatten(1).cpu().numpy()
+        length = np.sqrt(np.cumsum(rows * rows, axis=1)[:, -1:])  # from left to right by definition
+        kernel = rows * (self.gain.detach().double().cpu().numpy()[:, None] / length)
+        return torch.from_numpy(kernel).to(self.weight).view_as(self.weight)
+
     @torch.no_grad()
     def fit_to(self, y: Tensor, scale: float) -> Tensor:
         """Set gains and biases so that outputs y, (B, outputs, H, W), have mean 0 and this scale.
@@ -120,7 +133,7 @@ class ShiftedConv2d(NormedWeight):
         rows, columns, top, left = self.window
         taps = [(top + i, left + j) for i in range(rows) for j in range(columns)]
         phase = ROW if self.row else PIXEL
-        kernel = self.kernel.detach().flatten(2)
+        kernel = self.kernel_of_one_order().flatten(2)
         return program.conv(x, kernel, taps, self.bias, phase=phase, stride=self.stride)
 
 
@@ -152,4 +165,5 @@ class UpConv2d(NormedWeight):
     def lower(self, program: Program, x: Map) -> Map:
         """`forward` as an operation."""
         phase, size = ROW if self.row else PIXEL, (self.window.rows, self.window.columns)
-        return program.up(x, self.kernel.detach().flatten(2), size, self.bias, phase=phase)
+        kernel = self.kernel_of_one_order().flatten(2)
+        return program.up(x, kernel, size, self.bias, phase=phase)

@@ -146,11 +146,10 @@ def read_card(name: str, folder: Path) -> Card:
         raise NextPixelError(f"{folder} is no model folder: it has no {CONFIG}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise NextPixelError(f"{folder / CONFIG} describes no model of this version") from error
-    if card.levels > 256 or card.shape[0] not in (1, 3):
+    if card.levels > 256:
         raise NextPixelError(
-            f"{folder}: the playground shows images of up to 256 levels and of 1 or 3 colors, and "
-            f"this model has {card.levels} levels and {card.shape[0]} colors; `nextpixel sample` "
-            "draws them"
+            f"{folder}: the playground shows images of up to 256 levels, and this model has "
+            f"{card.levels}; `nextpixel sample` draws them"
         )
     return card
 
