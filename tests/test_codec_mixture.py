@@ -1,7 +1,9 @@
 """The codec of many levels: what it costs, and images back under extreme parameters."""
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 import torch
 
@@ -59,9 +61,25 @@ def test_a_prediction_that_is_no_number_is_refused():
 
 
 def test_heads_of_many_levels_make_no_table():
-    assert len(ChunkCoder(a_mixture(65536), (8, 9)).table) == 0
+    assert ChunkCoder(a_mixture(65536), (8, 9)).listed == 0
     codes = build("pixelcnn", shape=(1, 4, 4), levels=4096, features=4, layers=1,
                   head="categorical", pointwise=0)  # fmt: skip
-    assert len(ChunkCoder(codes, (4, 4)).table) == 4096
+    assert ChunkCoder(codes, (4, 4)).listed == 4096
     images = torch.randint(4096, (3, 1, 4, 4))
     assert torch.equal(decompress(codes, compress(codes, images)).long(), images)
+
+
+def test_chunks_that_threads_code_at_once_share_no_scratch():
+    """Many small chunks of one coder by eight threads: each is what one thread makes of it."""
+    model = disturb(build("pixelcnn", seed=0, shape=(1, 8, 9), levels=256, features=4, layers=1,
+                          side=3, pointwise=0))  # fmt: skip
+    coder, images = ChunkCoder(model, (8, 9)), random_images(model, 64).numpy()
+    nothing = np.zeros((1, 1, 8, 9), bool)
+
+    def code(number: int) -> bytes:
+        return coder.encode(images[number : number + 1], nothing, None).payload
+
+    alone = [code(number) for number in range(64)]
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(20):
+            assert list(pool.map(code, range(64))) == alone

@@ -127,7 +127,7 @@ class ChunkCoder:
             self.made = prepared(model, size)
         listed = self.made.lists_levels
         self.precision = scans.BY_TABLE if listed else scans.BY_CDF
-        self.table = np.zeros(model.levels if listed else 0, np.int64)
+        self.listed = model.levels if listed else 0
         self.classes = label_classes(model)
 
     def encode(self, levels: Levels, needless: NDArray[np.bool_], condition: Value | None) -> Chunk:
@@ -181,15 +181,17 @@ class ChunkCoder:
     def _spans(self, plan: Plan, block: Block) -> tuple[Levels, Levels]:
         """Start and parts of every level, shape (steps, images)."""
         starts, parts = self._no_spans(len(block.levels))
+        table = np.zeros(self.listed, np.int64)  # its own: chunks are coded by several threads
         for row in range(self.shape[1]):
-            scans.spans_of_row(plan, block, self.table, starts, parts, row)
+            scans.spans_of_row(plan, block, table, starts, parts, row)
         return starts, parts
 
     def _decode_levels(self, decoder: Decoder, plan: Plan, block: Block) -> None:
         starts, parts = self._no_spans(len(block.levels))
         coder = (decoder.state, decoder.words)
+        table = np.zeros(self.listed, np.int64)
         for row in range(self.shape[1]):
-            if not scans.read_row(plan, block, self.table, coder, (starts, parts), row):
+            if not scans.read_row(plan, block, table, coder, (starts, parts), row):
                 raise no_stream()
         coded = parts > 0
         decoder.confirm(starts[coded], parts[coded], self.precision)
