@@ -69,7 +69,7 @@ def test_heads_of_many_levels_make_no_table():
     assert torch.equal(decompress(codes, compress(codes, images)).long(), images)
 
 
-def test_chunks_that_threads_code_at_once_share_no_scratch():
+def test_chunks_of_several_threads_share_no_scratch():
     """Many small chunks of one coder by eight threads: each is what one thread makes of it."""
     model = disturb(build("pixelcnn", seed=0, shape=(1, 8, 9), levels=256, features=4, layers=1,
                           side=3, pointwise=0))  # fmt: skip
