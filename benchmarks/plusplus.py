@@ -1,6 +1,7 @@
 """What sampling by the step engine costs beside one forward pass, for PixelCNN++.
 
     python benchmarks/plusplus.py [--features 32 96] [--images 16] [--rounds 5]
+    python benchmarks/plusplus.py --reach 32 5     size, blocks: which pixels see which; a minute
 
 One forward pass predicts every sub-pixel of the images at once; drawing them one after another can
 cost no less arithmetic. Both are timed in turn, on one thread, and medians are compared. Besides:
@@ -66,13 +67,32 @@ def start(cache: str) -> float:
     return float(done.stdout)
 
 
+def reach(size: int, blocks: int) -> str:
+    """Pairs of pixels of which the later does not see the earlier, and those that leak."""
+    model = npx.build("pixelcnn-plusplus", shape=(1, size, size), levels=2, features=2,
+                      blocks=blocks, seed=0)  # fmt: skip
+    rng = torch.Generator().manual_seed(1)
+    with torch.no_grad():  # of a size at which nothing dies on the way through so many layers
+        for weight in model.double().parameters():
+            weight.copy_(0.2 * torch.randn(weight.shape, generator=rng, dtype=weight.dtype))
+    found = npx.audit(model).sees
+    past = torch.ones_like(found).tril(-1)
+    unseen, leaks = int((past & ~found).sum()), int((found & ~past).sum())
+    pairs = f"{unseen:,} of {int(past.sum()):,} pairs unseen, {leaks} leaks"
+    return f"{size} x {size}, {blocks} blocks: {pairs}"
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--features", type=int, nargs="+", default=[32, 96])
     parser.add_argument("--images", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--reach", type=int, nargs=2, metavar=("SIZE", "BLOCKS"))
     asked = parser.parse_args()
+    if asked.reach:
+        print(reach(*asked.reach))
+        return
     torch.set_num_threads(1)
     print(f"{asked.images} images of 3 x 32 x 32, 256 levels, 2 blocks, 10 components, one thread")
     print("| features | parameters | forward, s | sampling, s | ratio |")
