@@ -86,6 +86,7 @@ def test_the_command_measures_parts_and_writes_files(folder, capsys):
 @pytest.mark.parametrize(("arguments", "text"), [
     (["--region", "black.png"], "region must have a white part"),
     (["--region", "none.png"], "none.png"),
+    (["--region", "large.png"], "region must be 5 x 4 pixels for this model, got 9 x 9"),
     (["--per-image", "a.txt"], "must end in"),
 ])  # fmt: skip
 def test_what_cannot_be_measured_or_written_is_refused(
@@ -93,5 +94,6 @@ def test_what_cannot_be_measured_or_written_is_refused(
 ):
     monkeypatch.chdir(folder)
     Image.fromarray(np.zeros((4, 5), np.uint8)).save("black.png")
+    Image.fromarray(np.zeros((9, 9), np.uint8)).save("large.png")
     assert main(["evaluate", "m", *arguments]) in (1, 2)
     assert text in capsys.readouterr().err

@@ -263,12 +263,13 @@ def _read_picture(path: Path, model: PixelModel, *, pixels: bool) -> Tensor:
     return quantize(planes, model.levels, depth)
 
 
-def read_known(known: str, model: PixelModel) -> Tensor:
+def read_known(known: str, model: PixelModel, option: str = "known") -> Tensor:
     """Which pixels are known: half of the image, or the white ones of a mask picture.
 
     Args:
         known: "top", "bottom", "left", "right", or the path of a picture of the image's size.
         model: Its shape is the image's.
+        option: What errors call it.
 
     Returns:
         Boolean, shape (H, W).
@@ -285,12 +286,12 @@ def read_known(known: str, model: PixelModel) -> Tensor:
         mask[rows.get(known, slice(None)), columns.get(known, slice(None))] = True
         return mask
     if Path(known).suffix.lower() not in ENDINGS:
-        text = f"known must be {', '.join(SIDES)} or the path of a mask picture, got {known!r}"
+        text = f"{option} must be {', '.join(SIDES)} or the path of a mask picture, got {known!r}"
         raise ValueError(f"{text}; {nearest(known, SIDES)}")
     pixels = torch.tensor(read_picture(Path(known), None))
     if pixels.shape[:2] != (height, width):
         raise ValueError(
-            f"known must be {width} x {height} pixels for this model, "
+            f"{option} must be {width} x {height} pixels for this model, "
             f"got {pixels.shape[1]} x {pixels.shape[0]} in {known}"
         )
     return (pixels >= 128) if pixels.ndim == 2 else (pixels >= 128).all(2)

@@ -93,7 +93,7 @@ class Reports:
         """
         if self.region is None:
             return None
-        mask = read_known(str(self.region), model)
+        mask = read_known(str(self.region), model, "region")
         if not mask.any():
             raise ValueError(f"region must have a white part, got none in {self.region}")
         return mask
