@@ -248,7 +248,7 @@ def test_a_tap_that_comes_too_early_is_refused_by_name():
 @pytest.fixture
 def unchecked_order(monkeypatch):
     """Without the check of taps: what is left to the comparison of steps with the model."""
-    monkeypatch.setattr(schedule, "_check_order", lambda op, groups: None)
+    monkeypatch.setattr(schedule.Schedule, "_check_order", lambda self, op: None)
 
 
 def test_a_program_whose_phases_are_wrong_is_refused(unchecked_order):

@@ -150,7 +150,33 @@ CASES |= {
     ),
 }
 
+LSTM = {"features": 6, "cells": 3, "layers": 2, "first_side": 3, "head_features": 6}
+CASES |= {
+    "row-lstm": Case("row-lstm", LSTM, levels=3),
+    "row-lstm-wide-class": Case(
+        "row-lstm",
+        {**LSTM, "side": 5, "head_features": 0, "condition": [{"classes": 3, "form": "input"}]},
+    ),
+    "row-lstm-colors-map": Case("row-lstm", {**LSTM, "condition": [{"channels": 2}]}, colors=3),
+    "row-lstm-coupled": Case("row-lstm", {**LSTM, **MIXTURE, "colors": "coupled"}, 2, 4),
+    "diagonal": Case("diagonal-bilstm", LSTM),
+    "diagonal-whole-rows": Case("diagonal-bilstm", {**LSTM, "whole_rows": True}, levels=3),
+    "diagonal-colors-map": Case(
+        "diagonal-bilstm",
+        {**LSTM, "whole_rows": True, "condition": [{"channels": 2}, {"size": 2}]},
+        colors=3,
+    ),
+    "diagonal-class-map": Case(
+        "diagonal-bilstm",
+        {**LSTM, "condition_all": True, "condition": [{"classes": 3, "form": "map"}]},
+        colors=3,
+        levels=3,
+    ),
+}
+
 COVERING = (
+    "row-lstm-wide-class",
+    "diagonal-colors-map",
     "plusplus",
     "plusplus-class",
     "gated-mixture-coupled",

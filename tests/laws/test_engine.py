@@ -206,8 +206,8 @@ def test_a_ring_that_is_a_row_too_short_is_seen(monkeypatch):
     exact = score(model, levels)
     lay_out = engine.lay_out
 
-    def short(program, width):
-        made = lay_out(program, width)
+    def short(program, width, height):
+        made = lay_out(program, width, height)
         made.maps[0, 1] = 1
         return made
 

@@ -8,8 +8,9 @@ turn can be recorded once and replayed for all.
 Per image the state has, over all maps, sum(rows kept x (width + padding) x features) numbers.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import groupby
 
 import torch
 from torch import Tensor
@@ -126,7 +127,7 @@ class Scan:
     def __init__(self, model: PixelModel, embedding: Embedding, count: int, draw: Draw) -> None:
         self.model, self.draw = model, draw
         self.program = lowered(model)
-        self.schedule = Schedule(self.program, fold=True)
+        self.schedule = Schedule(self.program, fold=True, height=model.shape[1])
         self.tasks = tuple(
             [(task, task.parts(in_runs=phase == PIXEL)) for task in tasks]
             for phase, tasks in enumerate(self.schedule.tasks)
@@ -227,7 +228,22 @@ class Scan:
 
     def _run(self, phase: int, row: Row, columns: range, group: int | None) -> None:
         """Carry out a phase at some columns, for the features of a color group or for all."""
-        for task, parts in self.tasks[phase]:
+        for backward, tasks in groupby(self.tasks[phase], lambda one: one[0].backward):
+            if not backward:
+                self._run_tasks(tasks, row, columns, group)
+                continue
+            kept = list(tasks)
+            for column in reversed(columns):
+                self._run_tasks(kept, row, range(column, column + 1), group)
+
+    def _run_tasks(
+        self,
+        tasks: Iterable[tuple[Task, tuple[Part, ...]]],
+        row: Row,
+        columns: range,
+        group: int | None,
+    ) -> None:
+        for task, parts in tasks:
             if task.is_due(row.turn) and task.columns(columns):
                 task.op.step(_Places(self, task, parts, row, columns, group))
 
@@ -245,7 +261,7 @@ class _Places:
         group: int | None,
     ) -> None:
         self.scan, self.op, self.start, self.parts = scan, task.op, task.start, parts
-        self.row, self.columns, self.group = row, task.columns(columns), group
+        self.current, self.columns, self.group = row, task.columns(columns), group
 
     def _own(self, kept: Map) -> range:
         """The columns of a map that are those of the image."""
@@ -277,11 +293,25 @@ class _Places:
     @property
     def term(self) -> Tensor:
         """What is added from outside the image there, (B or 1, N, features)."""
-        term = self.row.terms[self.op.output.number]
+        term = self.current.terms[self.op.output.number]
         return term[:, self.columns.start : self.columns.stop : self.columns.step, self.features]
 
+    @property
+    def row(self) -> Tensor:
+        """The number of the row, (1,)."""
+        return self.scan.number
+
+    @property
+    def column(self) -> int:
+        """The number of the first column."""
+        return self.columns.start
+
+    def whole(self, number: int) -> Tensor:
+        """All rows that are kept of an input, (B, rows, W, F); the last is this one."""
+        return self.scan.rings[self.op.inputs[number].number].values
+
     def seen(self, taps: tuple[Tap, ...]) -> Tensor:
-        """What taps see of the input there, (B, N, taps * inputs)."""
+        """What taps see of the first input there, (B, N, taps * inputs)."""
         source = self.op.inputs[0]
         return self.scan.rings[source.number].seen(self._own(source), taps)
 

@@ -13,12 +13,14 @@ from nextpixel.models.autoencoder import PixelAutoencoder
 from nextpixel.models.base import PixelModel
 from nextpixel.models.gated import GatedPixelCNN
 from nextpixel.models.pixelcnn import PixelCNN
+from nextpixel.models.pixelrnn import DiagonalBiLSTMNet, RowLSTMNet
 from nextpixel.models.plusplus import PixelCNNPlusPlus
 from nextpixel.models.residual import ResidualPixelCNN
 from nextpixel.nn import ClassCondition, Condition, MapCondition, VectorCondition
 
 MODELS: tuple[type[PixelModel], ...] = (
     PixelCNN, ResidualPixelCNN, GatedPixelCNN, PixelCNNPlusPlus, PixelAutoencoder,
+    RowLSTMNet, DiagonalBiLSTMNet,
 )  # fmt: skip
 """Those of the package."""
 

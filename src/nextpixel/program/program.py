@@ -3,9 +3,25 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
-from nextpixel.program.ops import LATE, Add, Affine, Conv, Gate, Inject, Map, Op, Relu, Tap, Up
+from nextpixel.program.ops import (
+    LATE,
+    ROW,
+    Add,
+    Affine,
+    Cell,
+    Conv,
+    Gate,
+    Inject,
+    Map,
+    Op,
+    OutputGate,
+    Relu,
+    Tap,
+    Up,
+)
 from nextpixel.program.ops.inject import Source
 
 
@@ -35,9 +51,11 @@ class Program:
         self.image = self.new_map(self.inputs, LATE)
         self.output = self.image
 
-    def new_map(self, features: int, phase: int, stride: int = 1) -> Map:
+    def new_map(
+        self, features: int, phase: int, stride: int = 1, *, backward: bool = False
+    ) -> Map:
         """Another map, which an operation is to make."""
-        made = Map(len(self.maps), features, phase, stride)
+        made = Map(len(self.maps), features, phase, stride, backward)
         self.maps.append(made)
         return made
 
@@ -97,6 +115,38 @@ class Program:
         """X times a factor plus a bias, feature by feature."""
         return self.apply(Affine, x, factor=factor, bias=bias)
 
+    def lstm(
+        self,
+        gates: Map,
+        weight: Tensor,
+        taps: Sequence[Tap],
+        before: Tap,
+        *,
+        groups: int,
+        backward: bool = False,
+        first_row: int = 0,
+    ) -> Map:
+        """Cells that read what they let out at places before; what they let out, (F).
+
+        Args:
+            gates: What the input adds to the gates, (4 F).
+            weight: What they add themselves, (4 F, F, taps).
+            taps: Where they read what was let out.
+            before: Row and column of the cell before.
+            groups: Color groups.
+            backward: Whether rows run from right to left, as a whole before a row's first pixel.
+            first_row: Rows above it have empty cells.
+        """
+        phase, size = ROW if backward else gates.phase, weight.shape[1]
+        out, cells, state, total = (
+            self.new_map(features, phase, backward=backward)
+            for features in (size, size, len(weight), len(weight))
+        )
+        self.add_op(Conv((out,), state, weight, tuple(taps), None))
+        self.add_op(Add((gates, state), total))
+        self.add_op(Cell((cells, total), cells, before, groups, first_row))
+        return self.add_op(OutputGate((cells, total), out, groups))
+
     def inject(self, x: Map, source: Source, order: Tensor | None = None) -> Map:
         """X + a constant map, or + what conditions add, its features in `order`."""
         if getattr(source, "is_empty", False):
@@ -113,11 +163,45 @@ class Program:
         return self
 
     def run(self, image: Tensor, embedding: object = None) -> Tensor:
-        """Carry it out on whole images, (B, inputs, H, W) -> (B, outputs, H, W)."""
-        values = {self.image.number: image}
-        for op in self.ops:
-            inputs = [values[x.number] for x in op.inputs]
-            if isinstance(op, Inject):
-                inputs.append(op.term(embedding, image))
-            values[op.output.number] = op.reference(*inputs)
+        """Carry it out on whole images, (B, inputs, H, W) -> (B, outputs, H, W).
+
+        Where operations read maps that later ones make, as cells do, they are carried out from
+        zeros on until nothing changes any more: each time more places are right.
+        """
+        values, number = {self.image.number: image}, 0
+        while number < len(self.ops):
+            body = self.ops[number : self._last_of_loop(number) + 1]
+            number += len(body)
+            self._carry_out(body, values, embedding)
         return values[self.output.number]
+
+    def _last_of_loop(self, number: int) -> int:
+        """The last operation that has to be carried out together with operation `number`."""
+        makers = {op.output.number: n for n, op in enumerate(self.ops)}
+        last = number
+        while number <= last:
+            read = [makers.get(x.number, 0) for x in self.ops[number].inputs]
+            last, number = max(last, *read), number + 1
+        return last
+
+    def _carry_out(self, body: list[Op], values: dict[int, Tensor], embedding: object) -> None:
+        """Carry out one operation, or those of a loop until nothing changes any more."""
+        image = values[self.image.number]
+        loops = any(x.number not in values for op in body for x in op.inputs)
+        for op in body if loops else ():
+            values[op.output.number] = _zeros(image, op.output)
+        for _ in range(image[0, 0].numel() + 1 if loops else 1):
+            before = [values.get(op.output.number) for op in body]
+            for op in body:
+                inputs = [values[x.number] for x in op.inputs]
+                if isinstance(op, Inject):
+                    inputs.append(op.term(embedding, image))
+                values[op.output.number] = op.reference(*inputs)
+            after = [values[op.output.number] for op in body]
+            if not loops or all(map(torch.equal, before, after)):
+                break
+
+
+def _zeros(image: Tensor, made: Map) -> Tensor:
+    count, _, height, width = image.shape
+    return image.new_zeros(count, made.features, height // made.stride, width // made.stride)

@@ -33,6 +33,8 @@ class Task:
         start: Whether it sets its output, or adds to it.
         factor: What the weights are multiplied by, (outputs,), if by anything.
         parity: Rows and columns of the output, mod 2, that are made now; None: all.
+        backward: Whether it runs before the row column by column, from right to left, together
+            with the tasks next to it that do.
     """
 
     op: Op
@@ -40,6 +42,7 @@ class Task:
     start: bool = True
     factor: Tensor | None = None
     parity: tuple[int, int] | None = None
+    backward: bool = False
 
     @property
     def every(self) -> int:
@@ -81,6 +84,7 @@ class Schedule:
     Args:
         program: What a model is lowered to.
         fold: Whether every convolution starts in the row, and takes what the row knows with it.
+        height: Of the images; needed where a map is kept whole, for attention.
 
     Raises:
         NextPixelError: If an operation would read what is made later.
@@ -93,8 +97,11 @@ class Schedule:
         brief: Maps that are made and read at one pixel only: one column of them suffices.
     """
 
-    def __init__(self, program: Program, *, fold: bool = False) -> None:
-        self.fold, self.groups = fold, program.groups
+    def __init__(
+        self, program: Program, *, fold: bool = False, height: int | None = None
+    ) -> None:
+        self.fold, self.groups, self.height = fold, program.groups, height
+        self._made = {program.image.number}
         self.tasks: tuple[list[Task], list[Task], list[Task]] = ([], [], [])
         count = len(program.maps)
         self.rows, self.pad, self.home = [1] * count, [0] * count, list(range(count))
@@ -103,6 +110,9 @@ class Schedule:
         self._sums: dict[int, int | None] = {}  # map -> place in tasks[PIXEL] of what adds to it
         for op in program.ops:
             self._place(op)
+            self._made.add(op.output.number)
+            self._keep_whole(op)
+        self._check_whole(program)
         self.brief = _brief(program)
 
     def numbers(self, program: Program, width: int) -> int:
@@ -123,7 +133,11 @@ class Schedule:
         elif self._folds(op):
             self._fold(op)
         else:
-            self.tasks[op.output.phase].append(Task(op))
+            if op.taps:
+                self._check_order(op)
+                self._keep(op.inputs[0], op.taps)
+            taps = tuple(range(len(op.taps)))
+            self.tasks[op.output.phase].append(Task(op, taps, backward=op.output.backward))
 
     def _folds(self, op: Op) -> bool:
         """Whether it applies what the row knows to a convolution that nothing else reads."""
@@ -143,16 +157,17 @@ class Schedule:
 
     def _place_up(self, op: Up) -> None:
         """A convolution a parity; none reads rows that are not yet there, or already gone."""
-        _check_order(op, self.groups)
+        self._check_order(op)
         self._keep(op.inputs[0], op.taps)
         for parity in sorted(set(op.parities)):
             taps = tuple(n for n, own in enumerate(op.parities) if own == parity)
             self.tasks[op.output.phase].append(Task(op, taps, parity=parity))
 
     def _place_conv(self, op: Conv) -> None:
-        _check_order(op, self.groups)
+        self._check_order(op)
         self._keep(op.inputs[0], op.taps)
-        early = tuple(n for n, (row, _) in enumerate(op.taps) if row < 0 or op.output.phase == ROW)
+        whole_row = op.output.phase == ROW and not op.output.backward
+        early = tuple(n for n, (row, _) in enumerate(op.taps) if row < 0 or whole_row)
         late = tuple(n for n in range(len(op.taps)) if n not in early)
         starts_early = bool(early) or self.fold or op.output.phase == ROW
         if starts_early:
@@ -160,7 +175,8 @@ class Schedule:
         if self.fold and op.output.phase == PIXEL:
             self._sums[op.output.number] = len(self.tasks[PIXEL]) if late else None
         if late:
-            self.tasks[PIXEL].append(Task(op, late, start=not starts_early))
+            task = Task(op, late, start=not starts_early, backward=op.output.backward)
+            self.tasks[op.output.phase].append(task)
 
     def _keep(self, source: Map, taps: Sequence[Tap]) -> None:
         home = self.home[source.number]
@@ -168,38 +184,56 @@ class Schedule:
             self.rows[home] = max(self.rows[home], 1 - row)
             self.pad[home] = max(self.pad[home], abs(column))
 
+    def _keep_whole(self, op: Op) -> None:
+        for number in op.whole:
+            if self.height is None:
+                raise NextPixelError(f"the height must be stated for the operation {op.name}")
+            kept = op.inputs[number].number
+            self.rows[self.home[kept]] = self.height
 
-def _check_order(op: Conv, groups: int) -> None:
-    """Refuse what would read a map before it is made.
+    def _check_whole(self, program: Program) -> None:
+        """Refuse a map that is kept whole and has columns of zeros: no executor steps over them."""
+        for op in program.ops:
+            for number in op.whole:
+                if self.pad[op.inputs[number].number]:
+                    raise NextPixelError(f"a convolution reads beside a place what {op.name} reads")
 
-    Of the image's own place, color groups see the colors that are drawn.
+    def _check_order(self, op: Op) -> None:
+        """Refuse what would read a map before it is made.
 
-    Raises:
-        NextPixelError: Naming the operation and the tap.
-    """
-    source, phase = op.inputs[0].phase, op.output.phase
-    if phase == LATE:
-        return
-    own = {ROW: math.inf, PIXEL: 0, LATE: 0 if groups > 1 else -1}[
-        source
-    ]  # the last column of its own row
-    last = own if phase == PIXEL or source == ROW else -math.inf
-    for row, column in op.taps:
-        if row > 0 or (row == 0 and column > last):
-            raise NextPixelError(
-                f"the operation {op.name} reads at {row, column} what is made later: its phase, or "
-                "that of what it reads, is wrong"
-            )
+        Of the image's own place, color groups see the colors that are drawn. A map that a later
+        operation makes is read to the left, or to the right where rows run backward.
+
+        Raises:
+            NextPixelError: Naming the operation and the tap.
+        """
+        source, phase = op.inputs[0], op.output.phase
+        if phase == LATE:
+            return
+        loops = source.number not in self._made
+        own = -1 if loops else {ROW: math.inf, PIXEL: 0, LATE: 0 if self.groups > 1 else -1}[
+            source.phase
+        ]  # the last column of its own row
+        backward = loops and op.output.backward
+        in_turn = phase == PIXEL or backward or (source.phase == ROW and not loops)
+        last = own if in_turn else -math.inf
+        for row, column in op.taps:
+            if row > 0 or (row == 0 and (-column if backward else column) > last):
+                raise NextPixelError(
+                    f"the operation {op.name} reads at {row, column} what is made later: its "
+                    "phase, or that of what it reads, is wrong"
+                )
 
 
 def _brief(program: Program) -> set[int]:
     """Maps that are made and read at one pixel only."""
     found = {made.number for made in program.maps if made.phase == PIXEL}
     for op in program.ops:
-        taps = op.taps if isinstance(op, Conv) else ()
+        taps = op.taps
+        found.difference_update(op.inputs[number].number for number in op.whole)
         if isinstance(op, Up):  # at other pixels than those where it is made
             found.discard(op.inputs[0].number)
-        if any(row < 0 for row, _ in taps):  # begun for the whole row
+        if isinstance(op, Conv) and any(row < 0 for row, _ in taps):  # begun for the whole row
             found.discard(op.output.number)
         if any(tap != (0, 0) for tap in taps):
             found.discard(op.inputs[0].number)

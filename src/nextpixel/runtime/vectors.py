@@ -221,6 +221,11 @@ def elu(x: Value) -> Value:
     return x.where_below(0.0, low, x)
 
 
+def cell(before: Value, keep: Value, enter: Value, new: Value) -> Value:
+    """What an LSTM's cell becomes: before * sigmoid(keep) + tanh(new) * sigmoid(enter)."""
+    return opened(before, keep) + gated(new, enter)
+
+
 def opened(x: Value, y: Value) -> Value:
     """X * sigmoid(y)."""
     b = exponential(minus_size(y), SINGLE)
@@ -236,6 +241,21 @@ gate16 = elementwise(gated)
 elu16 = elementwise(lambda x, y: elu(x))
 minus_elu16 = elementwise(lambda x, y: elu(-x))
 open16 = elementwise(opened)
+gelu16 = elementwise(lambda x, y: opened(x, x * 1.702))
+
+
+@intrinsic
+def cell16(typingctx, state, to, before, keep, enter, new):
+    """state[to:to + 16] = `cell` of the vectors that begin there, in compiled code."""
+    at = types.int64
+
+    def generate(context, builder, signature, values):
+        data = pointer(context, builder, signature.args[0], values[0])
+        read = [Value(builder, load(builder, data, one)) for one in values[2:]]
+        store(builder, cell(*read).value, data, values[1])
+        return context.get_dummy_value()
+
+    return types.void(state, *[at] * 5), generate
 
 
 @intrinsic

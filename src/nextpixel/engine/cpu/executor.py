@@ -176,7 +176,7 @@ def prepared(model: PixelModel, size: tuple[int, int] | None = None) -> Prepared
         program = lowered(model)
         if size != model.shape[1:] and tied_to_size(model, program):
             raise ValueError(f"{model.name} takes images of {model.shape[1:]} only, got {size}")
-        layout = lay_out(program, size[1])
+        layout = lay_out(program, size[1], size[0])
         copies = [weight.detach().clone() for weight in weights]
         found = Prepared(model.head, copies, program, layout, _plan(model, program, layout, size))
         if not _is_known(model, program):

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from nextpixel.engine.cpu.layout import (
     ACROSS,
+    BACKWARD,
     BASE,
     CONSTANT,
     DOWN,
@@ -35,6 +36,7 @@ from nextpixel.engine.cpu.layout import (
     STRIDE,
     TARGET,
     TERM,
+    THIRD,
     WEIGHT,
     Phase,
 )
@@ -255,17 +257,19 @@ class Block(NamedTuple):
 
 
 @inlined
-def _call(arrays, ops, k, count, source, target, term, other, steps, low, high, features):
+def _call(arrays, ops, k, count, places, term, steps, span, here):
     """Run operation k of a phase at some places; `steps` lie between places, and between terms."""
     state, weights, bias, terms, begins, lengths = arrays
-    read, also, made, added = steps
+    source, other, third, target = places
+    read, also, more, made, added = steps
     call_at(
         ops[k, STEP],
         Call(
             state, weights, bias, terms, begins, lengths,
             ops[k, FIRST], ops[k, SPANS], ops[k, INPUTS], ops[k, WEIGHT], ops[k, CONSTANT],
-            ops[k, START], ops[k, EXTRA], count, source, read, other, also, target, made,
-            term, added, low, high, features,
+            ops[k, START], (ops[k, EXTRA], ops[k, EXTRA + 1], ops[k, EXTRA + 2], ops[k, EXTRA + 3]),
+            count, source, read, other, also, third, more, target, made, term, added,
+            span[0], span[1], span[2], here[0], here[1], here[2],
         ),
     )  # fmt: skip
 
@@ -278,7 +282,29 @@ def _column(maps, m, column):
 
 @compiled
 def _run(plan, phase, begins, block, first, last, group, groups, row, left, right):
-    """Operations at columns left..right-1 of images first..last-1, for one color group or all.
+    """Operations at columns left..right-1 of images first..last-1, for one color group or all."""
+    ops = phase.ops
+    k = 0
+    while k < len(ops):
+        end = k + 1
+        while end < len(ops) and ops[end, BACKWARD] == ops[k, BACKWARD]:
+            end += 1
+        if ops[k, BACKWARD]:
+            for column in range(right - 1, left - 1, -1):
+                _run_some(
+                    plan, phase, begins, block, first, last, group, groups, row, column,
+                    column + 1, k, end,
+                )  # fmt: skip
+        else:
+            _run_some(
+                plan, phase, begins, block, first, last, group, groups, row, left, right, k, end
+            )
+        k = end
+
+
+@compiled
+def _run_some(plan, phase, begins, block, first, last, group, groups, row, left, right, k, end):
+    """Operations k..end-1 of a phase, see `_run`.
 
     A place of one column has its neighbours in the other images, else in the other columns.
     """
@@ -288,32 +314,35 @@ def _run(plan, phase, begins, block, first, last, group, groups, row, left, righ
         unowned(begins), unowned(phase.lengths),
     )  # fmt: skip
     across = right - left == 1
-    for k in range(len(ops)):
+    for k in range(k, end):
         every = ops[k, EVERY]
         start = left + ((ops[k, RIGHT] - left) & (every - 1))
         if start >= right or (row - ops[k, DOWN]) & (every - 1):
             continue  # no place of a coarser map, or of the parity that is made here
-        source, target, other, m = ops[k, SOURCE], ops[k, TARGET], ops[k, OTHER], ops[k, TERM]
+        source, other, third = ops[k, SOURCE], ops[k, OTHER], ops[k, THIRD]
+        target, m = ops[k, TARGET], ops[k, TERM]
         features = maps[target, FEATURES]
-        low, high = group * features // groups, (group + 1) * features // groups
+        span = (group * features // groups, (group + 1) * features // groups, features)
         x = _column(maps, source, start) + (0 if ops[k, SPANS] else here[source])
-        y, z = (
+        y, z, w = (
             here[target] + _column(maps, target, start),
             here[other] + _column(maps, other, start),
+            here[third] + _column(maps, third, start),
         )
-        steps = (size, size, size, places[m, 1])
+        steps = (size, size, size, size, places[m, 1])
         count = last - first
         if not across:
             count = (right - start + every - 1) // every
             steps = (
                 _column(maps, source, every), _column(maps, other, every),
-                _column(maps, target, every), places[m, 3],
+                _column(maps, third, every), _column(maps, target, every), places[m, 3],
             )  # fmt: skip
         for image in range(first, first + 1 if across else last):
             at, term = image * size, places[m, 0] + image * places[m, 1]
             term += row * places[m, 2] + start * places[m, 3]
             _call(
-                arrays, ops, k, count, x + at, y + at, term, z + at, steps, low, high, features,
+                arrays, ops, k, count, (x + at, z + at, w + at, y + at), term, steps, span,
+                (row, start, plan.shape[2]),
             )  # fmt: skip
 
 
@@ -369,7 +398,7 @@ def write(plan, block, first, last, row, column, color):
         state[at] = scale[levels[image, color, row, column]]
         if plan.edge:
             state[at + 1] = np.float32(1.0)
-    if len(plan.late.ops):
+    if len(plan.late.ops) and (plan.groups > 1 or color == plan.shape[0] - 1):
         _run(plan, plan.late, block.begins[2], block, first, last, 0, 1, row, column, column + 1)
 
 

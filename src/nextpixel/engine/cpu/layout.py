@@ -19,11 +19,13 @@ from nextpixel.program.ops.base import Floats, Table
 from nextpixel.runtime.compiling import address_of
 from nextpixel.runtime.vectors import WIDTH
 
-SOURCE, OTHER, TARGET, FIRST, SPANS, INPUTS, WEIGHT, CONSTANT, START, EXTRA, TERM, STEP = range(12)
-EVERY, DOWN, RIGHT = range(12, 15)
-COLUMNS = 15
+SOURCE, OTHER, THIRD, TARGET, FIRST, SPANS, INPUTS, WEIGHT, CONSTANT, START, TERM, STEP = range(12)
+EVERY, DOWN, RIGHT, BACKWARD, EXTRA = range(12, 17)
+OWN = 4
+COLUMNS = EXTRA + OWN
 """Columns of the tables of operations. STEP is the address of the compiled step; EVERY so many rows
-and columns of the image, a power of 2, there is a place, the first at row DOWN and column RIGHT."""
+and columns of the image, a power of 2, there is a place, the first at row DOWN and column RIGHT;
+BACKWARD is 1 where places are computed from right to left. EXTRA is the first of OWN numbers."""
 BASE, ROWS, PAD, FEATURES, ACROSS, STRIDE = range(6)
 """Columns of the table of maps. ACROSS lies between columns, 0 where one is kept; STRIDE is the
 logarithm to base 2 of the rows and columns of the image that one of the map's stands for."""
@@ -33,7 +35,7 @@ class Phase(NamedTuple):
     """Operations that run in the same phase of the scan.
 
     Attributes:
-        ops: (operations, 15), see `SOURCE` and so on.
+        ops: (operations, COLUMNS), see `SOURCE` and so on.
         spans: (spans, 4): row, column and feature from the place computed, and the map.
         lengths: (spans,), inputs in each.
     """
@@ -92,17 +94,18 @@ class Layout:
     work: int
 
 
-def lay_out(program: Program, width: int) -> Layout:
+def lay_out(program: Program, width: int, height: int | None = None) -> Layout:
     """Sort operations by when they run, and lay out maps and weights.
 
     Args:
         program: Of a model.
         width: Of its images.
+        height: Of its images; needed for attention.
 
     Raises:
         NextPixelError: If an operation has no compiled step.
     """
-    return _Builder(program, width).finish()
+    return _Builder(program, width, height).finish()
 
 
 def step_address(op: Op) -> int:
@@ -113,16 +116,18 @@ def step_address(op: Op) -> int:
     """
     if op.compiled is None:
         raise NextPixelError(f"the operation {op.name} has no compiled step")
-    floats, numbers = np.zeros(0, np.float32), np.zeros(0, np.int64)
-    arrays = (floats, floats, floats, floats, numbers, numbers)
-    return address_of(op.compiled, Call(*arrays, *[0] * 19))
+    floats, places = np.zeros(0, np.float32), np.zeros(0, np.int64)
+    arrays = (floats, floats, floats, floats, places, places)
+    numbers = dict.fromkeys(Call._fields[len(arrays) :], 0)
+    return address_of(op.compiled, Call(*arrays, **{**numbers, "extra": (0,) * OWN}))
 
 
 class _Builder:
     """Tables while they are made."""
 
-    def __init__(self, program: Program, width: int) -> None:
-        self.program, self.width, self.schedule = program, width, Schedule(program)
+    def __init__(self, program: Program, width: int, height: int | None) -> None:
+        self.program, self.width = program, width
+        self.schedule = Schedule(program, height=height)
         self.places = _places(program)
         self.weights, self.bias = _Store(), _Store()
         self.terms: dict[Op, int] = {op: n for n, op in enumerate(injections(program))}
@@ -146,10 +151,12 @@ class _Builder:
         spans.extend(self._spans(task))
         weight, constant = self._numbers(task)
         inputs = sum(span[4] for span in spans[first:])
+        source, other, third = (*(x.number for x in op.inputs), 0, 0)[:3]
+        extra = (*op.extra, *[0] * OWN)[:OWN]
         return [
-            op.inputs[0].number, op.inputs[-1].number, op.output.number, first, len(spans) - first,
-            inputs, weight, constant, int(task.start), op.extra, self.terms.get(op, 0),
-            step_address(op), task.every, *task.offset,
+            source, other, third, op.output.number, first, len(spans) - first, inputs, weight,
+            constant, int(task.start), self.terms.get(op, 0), step_address(op), task.every,
+            *task.offset, int(task.backward), *extra,
         ]  # fmt: skip
 
     def _numbers(self, task: Task) -> tuple[int, int]:
@@ -167,10 +174,10 @@ class _Builder:
 
     def _spans(self, task: Task) -> list[list[int]]:
         """What the taps of a task read: row, column, feature, map and length of each span."""
-        if not isinstance(task.op, Conv):
-            return []
         source = task.op.inputs[0].number
         place = self.places[source]
+        if not isinstance(task.op, Conv):
+            return [[*task.op.taps[n], 0, source, place.size] for n in task.taps]
         return self._joined(
             [
                 [*task.op.taps[n], part * place.padded, source, place.part]
@@ -271,9 +278,10 @@ def _places(program: Program) -> list[Place]:
 
 def _agree(parts: list[int], op: Op) -> None:
     """Give what an operation reads and makes the parts that it asks for."""
-    target = op.output.number
-    for source in (kept.number for kept in op.inputs):
-        parts[source], parts[target] = op.parts(parts[source], parts[target])
+    sources, target = tuple(kept.number for kept in op.inputs), op.output.number
+    asked, parts[target] = op.parts(tuple(parts[source] for source in sources), parts[target])
+    for source, count in zip(sources, asked, strict=True):
+        parts[source] = max(parts[source], count)
 
 
 def _place(features: int, parts: int, *, padded: bool) -> Place:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -33,12 +34,14 @@ class Map:
         features: How many.
         phase: ROW, PIXEL or LATE: when it is known.
         stride: Rows and columns of the image that one of its own stands for: 1, 2, 4, ...
+        backward: Whether a row of it is made from right to left, one column after the other.
     """
 
     number: int
     features: int
     phase: int
     stride: int = 1
+    backward: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,8 +84,19 @@ class View(Protocol):
     def term(self) -> Tensor:
         """What conditions add there, (B or 1, N, features)."""
 
+    @property
+    def row(self) -> Tensor:
+        """The number of the row, an integer tensor (1,)."""
+
     def seen(self, taps: tuple[Tap, ...]) -> Tensor:
-        """What taps see of the input there, (B, N, taps * inputs)."""
+        """What taps see of the first input there, (B, N, taps * inputs)."""
+
+    @property
+    def column(self) -> int:
+        """The number of the first column."""
+
+    def whole(self, number: int) -> Tensor:
+        """All rows that are kept of an input, (B, rows, W, features); the last is this one."""
 
 
 class Call(NamedTuple):
@@ -99,11 +113,14 @@ class Call(NamedTuple):
         spans: How many spans it has.
         inputs: Floats that it reads at a place.
         start: 1 if it sets its output, 0 if it adds to it.
-        extra: A number of its own, such as the groups of a gate.
+        extra: Numbers of its own, such as the groups of a gate.
         places: How many; place n lies n steps further in each map.
         low: The first feature of the output that is computed.
         high: The feature after the last.
         features: Features of the output, with padding.
+        row: Of the image.
+        column: Of the first place.
+        width: Columns of the output.
     """
 
     state: Floats
@@ -118,12 +135,14 @@ class Call(NamedTuple):
     weight: int
     constant: int
     start: int
-    extra: int
+    extra: tuple[int, int, int, int]
     places: int
     source: int
     source_step: int
     other: int
     other_step: int
+    third: int
+    third_step: int
     target: int
     target_step: int
     term: int
@@ -131,19 +150,24 @@ class Call(NamedTuple):
     low: int
     high: int
     features: int
+    row: int
+    column: int
+    width: int
 
 
 class Op(ABC):
     """One operation.
 
     Args:
-        inputs: Maps that it reads, one or two.
+        inputs: Maps that it reads, one to three.
         output: The map that it makes.
 
     Attributes:
         name: What it is called in tables and messages.
         compiled: Its step as a compiled function of a `Call`; None: it runs by torch only.
-        extra: A number for `Call.extra`.
+        extra: Numbers for `Call.extra`, at most four.
+        taps: Where it reads its first input, from the place that is computed; none: there.
+        whole: Numbers of the inputs that it reads at all places of the past.
         weight: Numbers that `Call.weights` holds for it.
         bias: Numbers that `Call.bias` holds for it.
         is_row_constant: Whether what it applies to its first input is known before the row, so that
@@ -152,7 +176,9 @@ class Op(ABC):
 
     name: ClassVar[str]
     compiled: ClassVar[Callable[..., Any] | None] = None
-    extra: int = 1
+    extra: tuple[int, ...] = ()
+    taps: tuple[Tap, ...] = ()
+    whole: ClassVar[tuple[int, ...]] = ()
     weight: Tensor | None = None
     bias: Tensor | None = None
     is_row_constant: bool = False
@@ -173,7 +199,16 @@ class Op(ABC):
     def step(self, view: View) -> None:
         """The operation at the places of a view, in torch; nothing may depend on a value."""
 
-    def parts(self, source: int, target: int) -> tuple[int, int]:
-        """Blocks that input and output are padded by, given what others ask of both maps."""
-        most = max(source, target)
-        return most, most
+    def parts(self, sources: tuple[int, ...], target: int) -> tuple[tuple[int, ...], int]:
+        """Blocks that inputs and output are padded by, from what others ask of these maps."""
+        most = max(*sources, target)
+        return (most,) * len(sources), most
+
+
+def seen_at(x: Tensor, tap: Tap, stride: int = 1) -> Tensor:
+    """What a tap sees of whole images (B, F, H, W) from each place; outside are zeros."""
+    (row, column), (height, width) = tap, x.shape[2:]
+    reach = max(abs(row), abs(column))
+    rows = slice(reach + row, reach + row + height, stride)
+    columns = slice(reach + column, reach + column + width, stride)
+    return F.pad(x, (reach,) * 4)[:, :, rows, columns]

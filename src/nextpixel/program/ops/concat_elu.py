@@ -46,7 +46,7 @@ class ConcatElu(Op):
         (x,) = view.inputs
         view.target.copy_(F.elu(torch.cat([x, -x], -1)))
 
-    def parts(self, source: int, target: int) -> tuple[int, int]:
+    def parts(self, sources: tuple[int, ...], target: int) -> tuple[tuple[int, ...], int]:
         """The output has two blocks for each of the input."""
-        most = max(2 * source, target)
-        return most // 2, most
+        most = max(2 * max(sources), target)
+        return (most // 2,), most

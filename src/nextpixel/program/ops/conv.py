@@ -1,10 +1,9 @@
 """A convolution over chosen taps, which a schedule may split: what a row knows, then the rest."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from nextpixel.program.ops.base import Call, Map, Op, Tap, View
+from nextpixel.program.ops.base import Call, Map, Op, Tap, View, seen_at
 from nextpixel.program.products import product_1x1, product_1x2, product_1x4, product_4x1
 from nextpixel.runtime.compiling import compiled, inlined
 from nextpixel.runtime.vectors import WIDTH, copy16
@@ -97,14 +96,9 @@ class Conv(Op):
 
     def reference(self, *inputs: Tensor) -> Tensor:
         """(B, inputs, H, W) -> (B, outputs, H / stride, W / stride)."""
-        (x,) = inputs
-        (height, width), step = x.shape[2:], self.stride
         total = self.bias[:, None, None]
-        for (row, column), weight in zip(self.taps, self.weight, strict=True):
-            reach = max(abs(row), abs(column))
-            rows = slice(reach + row, reach + row + height, step)
-            columns = slice(reach + column, reach + column + width, step)
-            seen = F.pad(x, (reach,) * 4)[:, :, rows, columns]
+        for tap, weight in zip(self.taps, self.weight, strict=True):
+            seen = seen_at(inputs[0], tap, self.stride)
             total = total + torch.einsum("bihw,io->bohw", seen, weight)
         return total
 
@@ -120,6 +114,6 @@ class Conv(Op):
             else:
                 target.add_(seen @ weight)
 
-    def parts(self, source: int, target: int) -> tuple[int, int]:
+    def parts(self, sources: tuple[int, ...], target: int) -> tuple[tuple[int, ...], int]:
         """Input and output are padded each in its own way."""
-        return source, target
+        return sources, target

@@ -16,7 +16,7 @@ from nextpixel.runtime.vectors import WIDTH, gate16
 @compiled
 def gate_step(call: Call) -> None:
     """Gates of features low..high-1 at each place; a group has its two halves side by side."""
-    half = call.features // call.extra
+    half = call.features // call.extra[0]
     for n in range(call.places):
         source, target = call.source + n * call.source_step, call.target + n * call.target_step
         for start in range(call.low, call.high, half):
@@ -37,7 +37,7 @@ class Gate(Op):
 
     def __init__(self, inputs: tuple[Map, ...], output: Map, groups: int = 1) -> None:
         super().__init__(inputs, output)
-        self.extra = groups
+        self.groups, self.extra = groups, (groups,)
 
     @staticmethod
     def shape(*inputs: Map) -> tuple[int, int]:
@@ -46,18 +46,18 @@ class Gate(Op):
 
     def reference(self, *inputs: Tensor) -> Tensor:
         """(B, 2 F, H, W) -> (B, F, H, W)."""
-        gated: Tensor = _gate(inputs[0].movedim(1, -1), self.extra).movedim(-1, 1)
+        gated: Tensor = _gate(inputs[0].movedim(1, -1), self.groups).movedim(-1, 1)
         return gated
 
     def step(self, view: View) -> None:
         """The same at the places of a view, which may be those of one group."""
-        groups = self.extra * view.target.shape[-1] // self.output.features
+        groups = self.groups * view.target.shape[-1] // self.output.features
         view.target.copy_(_gate(view.inputs[0], groups))
 
-    def parts(self, source: int, target: int) -> tuple[int, int]:
+    def parts(self, sources: tuple[int, ...], target: int) -> tuple[tuple[int, ...], int]:
         """The input has two blocks for each of the output."""
-        most = max(source, 2 * target, 2 * self.extra)
-        return most, most // 2
+        most = max(*sources, 2 * target, 2 * self.groups)
+        return (most,), most // 2
 
 
 def _gate(x: Tensor, groups: int) -> Tensor:

@@ -41,7 +41,7 @@ class SigmoidGate(Op):
         """The same at the places of a view."""
         view.target.copy_(F.glu(view.inputs[0], -1))
 
-    def parts(self, source: int, target: int) -> tuple[int, int]:
+    def parts(self, sources: tuple[int, ...], target: int) -> tuple[tuple[int, ...], int]:
         """The input has two blocks for each of the output."""
-        most = max(source, 2 * target)
-        return most, most // 2
+        most = max(*sources, 2 * target)
+        return (most,), most // 2
