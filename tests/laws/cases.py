@@ -174,7 +174,43 @@ CASES |= {
     ),
 }
 
+SNAIL = {"features": 4, "blocks": 1, "layers": 1, "key": 3}
+TRANSFORMER = {"features": 4, "heads": 2, "layers": 2, "expansion": 2}
+CASES |= {
+    "snail": Case("pixelsnail", SNAIL, size=0.3),
+    "snail-heads-class": Case(
+        "pixelsnail",
+        {**SNAIL, "blocks": 2, "heads": 2, "value": 3, "dropout": 0.5,
+         "condition": [{"classes": 3, "form": "map"}, {"size": 2}]},
+        levels=3,
+        size=0.3,
+    ),
+    "snail-pooled": Case(
+        "pixelsnail", {**SNAIL, "pool": 2, "weight_norm": True}, multiple=2, size=0.3
+    ),
+    "snail-colors-map": Case(
+        "pixelsnail", {**SNAIL, "components": 2, "condition": [{"channels": 2}]}, 2, 4, size=0.3
+    ),
+    "snail-independent": Case("pixelsnail", {**SNAIL, "colors": "independent"}, 3, 3, size=0.3),
+    "transformer": Case("pixel-transformer", TRANSFORMER),
+    "transformer-class": Case(
+        "pixel-transformer",
+        {**TRANSFORMER, "condition": [{"classes": 3}, {"channels": 1}]},
+        levels=3,
+    ),
+    "transformer-sub-pixels": Case("pixel-transformer", TRANSFORMER, colors=3),
+    "transformer-coupled": Case(
+        "pixel-transformer", {**TRANSFORMER, **MIXTURE, "colors": "coupled"}, 2, 4
+    ),
+    "transformer-no-edge": Case(
+        "pixel-transformer", {**TRANSFORMER, "edge": False, "heads": 1}, levels=3
+    ),
+}  # fmt: skip
+
 COVERING = (
+    "snail-heads-class",
+    "snail-pooled",
+    "transformer-class",
     "row-lstm-wide-class",
     "diagonal-colors-map",
     "plusplus",

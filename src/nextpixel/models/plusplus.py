@@ -14,7 +14,7 @@ References:
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypeVar, cast
+from typing import TypeVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -22,30 +22,18 @@ from torch import Tensor, nn
 
 from nextpixel.models.base import PixelModel
 from nextpixel.models.options import ModelConfig, check_counts
-from nextpixel.nn import Conditioner, Embedding, Injections, Value
-from nextpixel.nn.strided import (
-    ABOVE,
-    ABOVE_ROW,
-    DOWN,
-    DOWN_RIGHT,
-    LEFT,
-    POINT,
-    NormedWeight,
-    ShiftedConv2d,
-    UpConv2d,
-    Window,
-)
+from nextpixel.nn import Embedding, Value
+from nextpixel.nn.gated_residual import STREAMS, GatedResidual, fit_gains
+from nextpixel.nn.strided import ABOVE, ABOVE_ROW, LEFT, ShiftedConv2d, UpConv2d
 from nextpixel.order import Shape
 from nextpixel.program import Map, Program
-from nextpixel.program.ops import ConcatElu, Elu, SigmoidGate
+from nextpixel.program.ops import Elu
 
 Node = TypeVar("Node", Tensor, Map)
 """A map of the network: of numbers, or of a program."""
 Pair = tuple[nn.Module, nn.Module]
 Pairs = Iterable[Pair]
 RESOLUTIONS = 3
-SMALL = 0.1
-"""Scale of what a block adds at first, with normalised weights."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,73 +66,6 @@ class PixelCNNPlusPlusConfig(ModelConfig):
         check_counts(self, "features", "blocks")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must be at least 0 and below 1, got {self.dropout}")
-
-
-def concat_elu(x: Tensor) -> Tensor:
-    """(B, F, H, W) -> (B, 2 F, H, W)."""
-    return F.elu(torch.cat([x, -x], 1))
-
-
-class Stream(NamedTuple):
-    """What one of the two streams sees.
-
-    Attributes:
-        window: Of its convolutions.
-        row: Whether it is known for a whole row before its first pixel.
-    """
-
-    window: Window
-    row: bool
-
-
-STREAMS = (Stream(DOWN, row=True), Stream(DOWN_RIGHT, row=False))
-
-
-class GatedResidual(nn.Module):
-    """x + a sigmoid(b), of two convolutions of concatenated elus, and of what other maps add.
-
-    Args:
-        config: Sizes.
-        stream: The stream that it belongs to.
-        others: Of each map that it reads besides, whether it is known for a whole row.
-        conditioner: What is added before the gate.
-    """
-
-    def __init__(
-        self,
-        config: PixelCNNPlusPlusConfig,
-        stream: Stream,
-        others: tuple[bool, ...],
-        conditioner: Conditioner,
-    ) -> None:
-        super().__init__()
-        f, normed = config.features, config.weight_norm
-        window, row = stream
-        self.first = ShiftedConv2d(2 * f, f, window, row=row, normed=normed)
-        self.others = nn.ModuleList(
-            ShiftedConv2d(2 * f, f, POINT, row=known, normed=normed) for known in others
-        )
-        self.dropout = nn.Dropout(config.dropout)
-        self.second = ShiftedConv2d(2 * f, 2 * f, window, row=row, normed=normed)
-        self.inject = Injections(conditioner, 2 * f, 2 * f)
-
-    def forward(self, x: Tensor, others: Sequence[Tensor], embedding: Embedding) -> Tensor:
-        """X (B, F, H, W) and the others, of its shape -> the same."""
-        change = self.first(concat_elu(x))
-        for layer, other in zip(self.others, others, strict=True):
-            change = change + layer(concat_elu(other))
-        change = self.inject(self.second, self.dropout(concat_elu(change)), embedding)
-        return x + F.glu(change, 1)
-
-    def lower(self, program: Program, x: Map, others: Sequence[Map]) -> Map:
-        """`forward` as operations."""
-        change = self.first.lower(program, program.apply(ConcatElu, x))
-        for layer, other in zip(self.others, others, strict=True):
-            assert isinstance(layer, ShiftedConv2d)
-            change = program.add(change, layer.lower(program, program.apply(ConcatElu, other)))
-        change = program.apply(ConcatElu, change)
-        change = self.inject.lower(program, self.second.lower, change)
-        return program.add(x, program.apply(SigmoidGate, change))
 
 
 class PixelCNNPlusPlus(PixelModel):
@@ -193,7 +114,14 @@ class PixelCNNPlusPlus(PixelModel):
         """A block of each stream, so many times."""
         return nn.ModuleList(
             nn.ModuleList(
-                GatedResidual(self.config, stream, more, self.conditioner)
+                GatedResidual(
+                    self.config.features,
+                    stream,
+                    self.conditioner,
+                    others=tuple((self.config.features, known) for known in more),
+                    dropout=self.config.dropout,
+                    normed=self.config.weight_norm,
+                )
                 for stream, more in zip(STREAMS, others, strict=True)
             )
             for _ in range(count)
@@ -289,27 +217,14 @@ class PixelCNNPlusPlus(PixelModel):
     def initialize(self, levels: Tensor, condition: Value | None = None) -> None:
         """Fit the gains of normalised weights to a batch, layer by layer; without gains nothing.
 
-        Every layer then gives outputs of mean 0 and deviation 1, or `SMALL` where it is the last of
+        Every layer then gives outputs of mean 0 and deviation 1, or a tenth where it is the last of
         a block (Salimans & Kingma 2016, section 3).
 
         Args:
             levels: Images to train on, (B, C, H, W).
             condition: As in `forward`.
         """
-        normed = [one for one in self.modules() if isinstance(one, NormedWeight)]
-        last = {id(one.second) for one in self.modules() if isinstance(one, GatedResidual)}
-        hooks = [
-            layer.register_forward_hook(
-                lambda layer, _, y: layer.fit_to(y, SMALL if id(layer) in last else 1.0)
-            )
-            for layer in normed
-            if layer.gain is not None
-        ]
-        try:
-            self(levels, condition)
-        finally:
-            for hook in hooks:
-                hook.remove()
+        fit_gains(self, lambda: self(levels, condition))
 
 
 def _check(shape: Shape, config: PixelCNNPlusPlusConfig) -> None:

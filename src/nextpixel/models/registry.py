@@ -14,13 +14,15 @@ from nextpixel.models.base import PixelModel
 from nextpixel.models.gated import GatedPixelCNN
 from nextpixel.models.pixelcnn import PixelCNN
 from nextpixel.models.pixelrnn import DiagonalBiLSTMNet, RowLSTMNet
+from nextpixel.models.pixelsnail import PixelSNAIL
 from nextpixel.models.plusplus import PixelCNNPlusPlus
 from nextpixel.models.residual import ResidualPixelCNN
+from nextpixel.models.transformer import PixelTransformer
 from nextpixel.nn import ClassCondition, Condition, MapCondition, VectorCondition
 
 MODELS: tuple[type[PixelModel], ...] = (
     PixelCNN, ResidualPixelCNN, GatedPixelCNN, PixelCNNPlusPlus, PixelAutoencoder,
-    RowLSTMNet, DiagonalBiLSTMNet,
+    RowLSTMNet, DiagonalBiLSTMNet, PixelSNAIL, PixelTransformer,
 )  # fmt: skip
 """Those of the package."""
 

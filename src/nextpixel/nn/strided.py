@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nextpixel.program import PIXEL, ROW, Map, Program
+from nextpixel.program import LATE, PIXEL, ROW, Map, Program
 
 
 class Window(NamedTuple):
@@ -102,7 +102,8 @@ class ShiftedConv2d(NormedWeight):
         inputs: Input features.
         outputs: Output features.
         window: What it sees.
-        row: Whether its output is known for a whole row before its first pixel.
+        row: Whether its output is known for a whole row before its first pixel. Where it sees the
+            pixel itself its output is known as late as that.
         stride: 1, or 2: from the even rows and columns.
         normed: Whether to normalise weights.
     """
@@ -132,7 +133,8 @@ class ShiftedConv2d(NormedWeight):
         """`forward` as an operation."""
         rows, columns, top, left = self.window
         taps = [(top + i, left + j) for i in range(rows) for j in range(columns)]
-        phase = ROW if self.row else PIXEL
+        late = x.phase == LATE and (0, 0) in taps
+        phase = ROW if self.row else LATE if late else PIXEL
         kernel = self.kernel_of_one_order().flatten(2)
         return program.conv(x, kernel, taps, self.bias, phase=phase, stride=self.stride)
 
