@@ -192,11 +192,11 @@ CASES |= {
         "pixelsnail", {**SNAIL, "components": 2, "condition": [{"channels": 2}]}, 2, 4, size=0.3
     ),
     "snail-independent": Case("pixelsnail", {**SNAIL, "colors": "independent"}, 3, 3, size=0.3),
-    "transformer": Case("pixel-transformer", TRANSFORMER),
+    "transformer": Case("pixel-transformer", TRANSFORMER, levels=3),
     "transformer-class": Case(
         "pixel-transformer",
         {**TRANSFORMER, "condition": [{"classes": 3}, {"channels": 1}]},
-        levels=3,
+        colors=3,
     ),
     "transformer-sub-pixels": Case("pixel-transformer", TRANSFORMER, colors=3),
     "transformer-coupled": Case(
@@ -214,14 +214,11 @@ COVERING = (
     "row-lstm-wide-class",
     "diagonal-colors-map",
     "plusplus",
-    "plusplus-class",
     "gated-mixture-coupled",
     "plain-unit-scale",
     "plain-batch-norm",
     "plain-independent-colors",
     "residual-position",
-    "residual-class-map",
-    "residual-colors-class",
     "residual-post-activation",
     "gated-skip-position",
     "gated-dilated",
