@@ -14,7 +14,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from nextpixel.accelerate import chains, spectral, stacks
+from nextpixel.accelerate import chains, recurrences, spectral, stacks
 from nextpixel.models.autoencoder import PixelAutoencoder
 from nextpixel.models.gated import GatedLayer, GatedPixelCNN
 from nextpixel.models.residual import ResidualBlock, ResidualPixelCNN
@@ -28,6 +28,7 @@ from nextpixel.nn import (
     MaskedConv2d,
     VerticalConv2d,
 )
+from nextpixel.nn.lstm import Recurrence
 
 
 @dataclass(frozen=True)
@@ -209,11 +210,21 @@ def _both_stacks(
     )
 
 
+def recurrence(
+    layer: Recurrence, gates: Tensor, inside: Tensor | None = None
+) -> Tensor | None:
+    """All steps of a layer's cells."""
+    if not recurrences.should_fuse(gates, layer.weight, layer.groups):
+        return None
+    return recurrences.recur(gates, layer.weight, layer.shifts, inside)
+
+
 _GATED_HEAD = ("squash", "inject_squash", "last", "inject_last")
 
 FUSED: dict[type[nn.Module], Fusion] = {
     MaskedConv2d: Fusion(masked_conv),
     Gate: Fusion(gate),
+    Recurrence: Fusion(recurrence),
     GatedLayer: Fusion(gated_layer),
     ResidualBlock: Fusion(residual_block),
     GatedPixelCNN: Fusion(gated_head, "read_out", _GATED_HEAD),

@@ -226,6 +226,13 @@ def cell(before: Value, keep: Value, enter: Value, new: Value) -> Value:
     return opened(before, keep) + gated(new, enter)
 
 
+def tanh(x: Value) -> Value:
+    """Tanh: (1 - a) / (1 + a) with a = e^(-2|x|), signed as x."""
+    a = exponential(minus_size(x + x), SINGLE)
+    size = (a.constant(1.0) - a) / (a + 1.0)
+    return x.where_below(0.0, -size, size)
+
+
 def opened(x: Value, y: Value) -> Value:
     """X * sigmoid(y)."""
     b = exponential(minus_size(y), SINGLE)
@@ -241,6 +248,8 @@ gate16 = elementwise(gated)
 elu16 = elementwise(lambda x, y: elu(x))
 minus_elu16 = elementwise(lambda x, y: elu(-x))
 open16 = elementwise(opened)
+sigmoid16 = elementwise(lambda x, y: opened(x.constant(1.0), x))
+tanh16 = elementwise(lambda x, y: tanh(x))
 gelu16 = elementwise(lambda x, y: opened(x, x * 1.702))
 
 
