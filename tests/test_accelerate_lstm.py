@@ -20,7 +20,7 @@ def layer_of(name: str) -> tuple[Recurrence, torch.Tensor, torch.Tensor | None]:
     rng = torch.Generator().manual_seed(3)
     size = 1 if name == "one cell" else 5
     gates = torch.randn(8, 3, size, 4 * 32, generator=rng)
-    inside = skew(torch.ones(5, 4, dtype=torch.bool)).T if skewed else None
+    inside = skew(torch.ones(1, 5, 4, 1, dtype=torch.bool)).flatten(1) if skewed else None
     return disturb(Recurrence(32, 1, shifts), 0.15).train(), gates, inside
 
 

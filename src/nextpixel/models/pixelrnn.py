@@ -167,6 +167,7 @@ class PixelRNN(PixelModel):
 
     def network(self, x: Tensor, embedding: Embedding, corner: tuple[int, int] = (0, 0)) -> Tensor:
         """(B, inputs, h, w) -> (B, outputs, h, w)."""
+        x = x.contiguous(memory_format=torch.channels_last)  # cells keep features side by side
         image, x = x, self.first(x, embedding)
         for block in self.blocks:
             x = block(x, image, embedding)

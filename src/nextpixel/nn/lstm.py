@@ -161,8 +161,9 @@ class DiagonalLSTM(nn.Module):
             assert image is not None
             gates = gates + self.look(image)
         gates = gates.flip(3) if self.backward else gates
-        inside = skew(torch.ones_like(gates[0, 0], dtype=torch.bool)).T
-        out = unskew(self.recur(skew(gates).permute(3, 0, 2, 1), inside).permute(1, 3, 2, 0))
+        inside = skew(gates.new_ones(1, *gates.shape[2:], 1, dtype=torch.bool)).flatten(1)
+        steps = self.recur(skew(gates.permute(0, 2, 3, 1)), inside)
+        out = unskew(steps).permute(0, 3, 1, 2)
         if not self.backward:
             return out
         return F.pad(out.flip(3), (0, 0, 1, 0))[:, :, :-1]
@@ -197,22 +198,23 @@ class _MovedDown:
 
 
 def skew(x: Tensor) -> Tensor:
-    """(..., H, W) -> (..., H, H + W - 1): each row begins one column after the one above.
+    """(B, H, W, F) -> (H + W - 1, B, H, F): diagonals, each row one later than the one above.
 
     Example:
-        >>> skew(torch.tensor([[1, 2], [3, 4]])).tolist()
+        >>> skew(torch.tensor([[1, 2], [3, 4]]).view(1, 2, 2, 1)).squeeze().T.tolist()
         [[1, 2, 0], [0, 3, 4]]
     """
-    height, width = x.shape[-2:]
-    flat = F.pad(x, (0, height)).flatten(-2)[..., : height * (height + width - 1)]
-    return flat.unflatten(-1, (height, height + width - 1))
+    height, width = x.shape[1:3]
+    across = height + width - 1
+    flat = F.pad(x, (0, 0, 0, height)).flatten(1, 2)[:, : height * across]
+    return flat.unflatten(1, (height, across)).permute(2, 0, 1, 3)
 
 
 def unskew(x: Tensor) -> Tensor:
-    """(..., H, H + W - 1) -> (..., H, W): undo `skew`."""
-    height, across = x.shape[-2:]
-    flat = F.pad(x.flatten(-2), (0, height)).unflatten(-1, (height, across + 1))
-    return flat[..., : across + 1 - height]
+    """(H + W - 1, B, H, F) -> (B, H, W, F): undo `skew`."""
+    across, _, height, _ = x.shape
+    flat = F.pad(x.permute(1, 2, 0, 3).flatten(1, 2), (0, 0, 0, height))
+    return flat.unflatten(1, (height, across + 1))[:, :, : across + 1 - height]
 
 
 def _open(bias: Tensor, groups: int) -> None:
