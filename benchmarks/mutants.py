@@ -81,7 +81,7 @@ CASES = 2
 """Cases of each test that a sieve runs."""
 COMPILED = ("compiled", "inlined", "njit")
 """Decorators of what is compiled."""
-WRITTEN = ("nextpixel/program/products.py",)
+WRITTEN = ("nextpixel/program/attention.py", "nextpixel/program/products.py")
 """Files that write compiled code: all of them must be compiled again."""
 
 

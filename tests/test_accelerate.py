@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from nextpixel import TrainConfig, build, fit, load_data
-from nextpixel.accelerate import accelerated, chains, spectral, stacks
+from nextpixel.accelerate import accelerated, chains, recurrences, spectral, stacks
 from nextpixel.accelerate.layers import FUSED
 from nextpixel.models import GatedPixelCNN, PixelModel, ResidualPixelCNN
 from nextpixel.models.gated import GatedLayer
@@ -29,6 +29,12 @@ WIDE = {
     "autoencoder": {"features": 48, "layers": 2, "first_side": 3, "head_features": 48},
     "residual-pixelcnn": {
         "features": 48, "inner": 48, "blocks": 2, "first_side": 3, "head_features": 48,
+    },
+    "row-lstm": {
+        "features": 48, "cells": 48, "layers": 2, "first_side": 3, "head_features": 48,
+    },
+    "diagonal-bilstm": {
+        "features": 48, "cells": 48, "layers": 2, "first_side": 3, "head_features": 48,
     },
 }  # fmt: skip
 """Sizes at which layers of every kind are fused."""
@@ -85,7 +91,7 @@ def test_every_form_of_every_model_trains_by_the_gradients_of_its_plain_layers(n
     options = case.options | {
         key: size
         for key, size in WIDE.get(case.model, {"features": 32}).items()  # else nothing is fused
-        if "features" in key or key == "inner"
+        if "features" in key or key in ("inner", "cells")
     }
     options.pop("dropout", None)  # draws in the order of memory, which is another
     shape = case.build(6, 7).shape
@@ -96,7 +102,9 @@ def test_every_form_of_every_model_trains_by_the_gradients_of_its_plain_layers(n
 @pytest.mark.parametrize("name", WIDE)
 def test_wide_layers_of_every_model_are_fused(name, monkeypatch):
     calls = []
-    for module, fused in ((chains, "chain"), (stacks, "both_stacks"), (spectral, "convolve")):
+    for module, fused in (
+        (chains, "chain"), (stacks, "both_stacks"), (spectral, "convolve"), (recurrences, "recur"),
+    ):  # fmt: skip
         plain = getattr(module, fused)
         monkeypatch.setattr(
             module, fused, lambda *args, plain=plain, **how: calls.append(1) or plain(*args, **how)
@@ -234,7 +242,7 @@ def watched(model: PixelModel, run: object) -> set[str]:
 @pytest.mark.parametrize("name", WIDE)
 def test_forward_hooks_fire_on_every_module(name, context):
     """In a context too: what is watched is not fused."""
-    skip = {} if "residual" in name or name == "pixelcnn" else {"skip": True}
+    skip = {"skip": True} if name in ("gated-pixelcnn", "autoencoder") else {}
     model = model_of(name, **skip)
     levels = images(model)
     step = Gradient(model, accelerate=context)

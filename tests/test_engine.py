@@ -207,6 +207,7 @@ def test_the_scan_yields_rows_and_can_be_cancelled_between_them():
 SCRIPT = """
 import hashlib, sys, torch
 torch.set_num_threads(int(sys.argv[1]))
+from tests.laws.cases import CASES
 from tests.test_engine import tiny
 from nextpixel.heads.truncation import PLAIN
 from nextpixel.nn import NO_EMBEDDING
@@ -214,13 +215,15 @@ from nextpixel.engine.cpu import executor as engine
 count = int(sys.argv[2])
 levels = torch.randint(0, 3, (16, 1, 6, 6), generator=torch.Generator().manual_seed(1))
 known, uniforms = torch.ones_like(levels).bool(), torch.zeros(levels.shape).double()
-parts = [
-    engine.fill(
-        tiny(), part, part == part, part * 0.0, NO_EMBEDDING, truncation=PLAIN, on_row=None
-    )[1]
-    for part in levels.split(count)
-]
-print(hashlib.sha256(torch.cat(parts).numpy().tobytes()).hexdigest())
+names = "diagonal-whole-rows", "row-lstm", "snail-heads", "transformer"
+for model in (tiny(), *(CASES[name].build(6, 6).float() for name in names)):
+    parts = [
+        engine.fill(
+            model, part, part == part, part * 0.0, NO_EMBEDDING, truncation=PLAIN, on_row=None
+        )[1]
+        for part in (levels % model.levels).split(count)
+    ]
+    print(hashlib.sha256(torch.cat(parts).numpy().tobytes()).hexdigest())
 """
 
 

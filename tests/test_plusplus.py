@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 import nextpixel as npx
-from nextpixel.models.plusplus import SMALL, GatedResidual
+from nextpixel.nn.gated_residual import SMALL, GatedResidual
 from nextpixel.nn.strided import DOWN, DOWN_RIGHT, NormedWeight, ShiftedConv2d, UpConv2d
 from nextpixel.program import LATE, PIXEL, ROW, Program, Schedule
 from nextpixel.program.ops import ConcatElu, SigmoidGate, Up

@@ -185,6 +185,7 @@ CASES |= {
         levels=3,
         size=0.3,
     ),
+    "snail-heads": Case("pixelsnail", {**SNAIL, "heads": 3, "layers": 2}, levels=3, size=0.3),
     "snail-pooled": Case(
         "pixelsnail", {**SNAIL, "pool": 2, "weight_norm": True}, multiple=2, size=0.3
     ),

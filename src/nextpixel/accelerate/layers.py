@@ -210,9 +210,7 @@ def _both_stacks(
     )
 
 
-def recurrence(
-    layer: Recurrence, gates: Tensor, inside: Tensor | None = None
-) -> Tensor | None:
+def recurrence(layer: Recurrence, gates: Tensor, inside: Tensor | None = None) -> Tensor | None:
     """All steps of a layer's cells."""
     if not recurrences.should_fuse(gates, layer.weight, layer.groups):
         return None

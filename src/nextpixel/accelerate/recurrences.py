@@ -50,7 +50,7 @@ def recur(gates: Tensor, weight: Tensor, shifts: tuple[int, ...], inside: Tensor
     matrix = weight.flatten(1, 2).permute(2, 1, 0).flatten(0, 1)
     if inside is None:
         inside = torch.ones(len(gates), gates.shape[2], dtype=torch.bool)
-    made: Tensor = _Recurrence.apply(gates.contiguous(), matrix, shifts, inside)  # type: ignore[no-untyped-call]
+    made: Tensor = _Recurrence.apply(gates.contiguous(), matrix, shifts, inside)
     return made
 
 
@@ -58,7 +58,7 @@ class _Recurrence(torch.autograd.Function):
     """All steps, and their gradients."""
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any,  # noqa: ANN401 - torch's own
         gates: Tensor,
         weight: Tensor,
@@ -74,9 +74,8 @@ class _Recurrence(torch.autograd.Function):
         there, places = inside.numpy(), np.array(shifts)
         for step in range(steps):
             total = opened[step]
-            torch.addmm(
-                gates[step].flatten(0, 1), seen[step].flatten(0, 1), weight, out=total.view(-1, 4 * features)
-            )  # fmt: skip
+            added, read = gates[step].flatten(0, 1), seen[step].flatten(0, 1)
+            torch.addmm(added, read, weight, out=total.view(-1, 4 * features))
             _forward(
                 total.numpy(), cells[step].numpy(), cells[step + 1].numpy(), bent[step].numpy(),
                 out[step].numpy(), seen[step + 1].numpy(), places, there[step],

@@ -17,17 +17,8 @@ import numpy as np
 
 from nextpixel.codec.range_coder import reached, take
 from nextpixel.codec.tables import PARTS
-from nextpixel.engine.cpu.kernels import (
-    SHARED,
-    begin_row,
-    choice_of,
-    predict,
-    read,
-    spot_of,
-    turn_to,
-    weigh,
-    write,
-)
+from nextpixel.engine.cpu.choosing import read, spot_of, weigh
+from nextpixel.engine.cpu.kernels import SHARED, begin_row, choice_of, predict, turn_to, write
 from nextpixel.heads.compiled import Query
 from nextpixel.runtime.compiling import call_at, compiled, inlined
 from nextpixel.runtime.numbers import log64

@@ -150,9 +150,7 @@ class PixelRNN(PixelModel):
         )
         self.squash = None
         if config.head_features:
-            squash = MaskedConv2d(
-                features, config.head_features, 1, groups=groups, sees_self=True
-            )
+            squash = MaskedConv2d(features, config.head_features, 1, groups=groups, sees_self=True)
             self.squash = ConditionalConv2d(squash, self.conditioner)
         self.add_last(config.head_features or features)
 
@@ -200,9 +198,7 @@ class RowLSTMNet(PixelRNN):
     def cells(self, number: int) -> list[RowLSTM | DiagonalLSTM]:
         """The cells of a layer."""
         config = self.config
-        return [
-            RowLSTM(config.features, config.cells, self.groups, self.conditioner, config.side)
-        ]
+        return [RowLSTM(config.features, config.cells, self.groups, self.conditioner, config.side)]
 
 
 class DiagonalBiLSTMNet(PixelRNN):

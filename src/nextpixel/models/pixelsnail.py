@@ -1,7 +1,7 @@
 """PixelSNAIL: gated residual blocks of causal convolutions, and attention to all of the past.
 
 A pixel's query knows what comes before the pixel; keys and values also know the raw pixel of their
-own place, so a pixel attends to earlier ones only. With it no pixel of the past is out of sight;
+own place, so a pixel attends to earlier ones only. With it every pixel of the past is seen;
 without the raw pixel in keys and values a pixel at the left would never see the last one of the
 row above, however many layers there are.
 
@@ -176,7 +176,12 @@ class SnailBlock(nn.Module):
         )
         self.attention = Attention(config, conditioner, planes)
         self.merge = GatedResidual(
-            f, AT_PIXEL, conditioner, others=((config.values, False),), dropout=dropout, normed=normed
+            f,
+            AT_PIXEL,
+            conditioner,
+            others=((config.values, False),),
+            dropout=dropout,
+            normed=normed,
         )
 
     def forward(self, x: Tensor, image: Tensor, place: Tensor, embedding: Embedding) -> Tensor:
@@ -251,6 +256,16 @@ class PixelSNAIL(PixelModel):
         self.lower_last(program, program.apply(Elu, x))
         return program
 
+    def kernels(self) -> list[nn.Parameter]:
+        """Weights that an optimiser may read as matrices: those of gated residual blocks.
+
+        Keys and queries are left out: products of both would grow without bounds under updates of
+        one size, until each pixel attends to a single other one.
+        """
+        blocks = [part for part in self.modules() if isinstance(part, GatedResidual)]
+        inside = {id(weight) for block in blocks for weight in block.parameters()}
+        return [weight for weight in super().kernels() if id(weight) in inside]
+
     def initialize(self, levels: Tensor, condition: Value | None = None) -> None:
         """Fit the gains of normalised weights to a batch (`nn.gated_residual.fit_gains`)."""
         fit_gains(self, lambda: self(levels, condition))
@@ -271,6 +286,4 @@ def _check(shape: Shape, config: PixelSNAILConfig) -> None:
             "groups, got 'dependent'"
         )
     if shape[2] % config.pool:
-        raise ValueError(
-            f"pool must divide the width of the images, {shape[2]}, got {config.pool}"
-        )
+        raise ValueError(f"pool must divide the width of the images, {shape[2]}, got {config.pool}")

@@ -80,7 +80,7 @@ class Block(nn.Module):
         """(B, tokens, F) -> the same."""
         y = self.norms[0](x)
         query, key, value = (
-            layer(y).unflatten(2, (self.heads, -1)).transpose(1, 2)
+            torch.unflatten(layer(y), 2, (self.heads, -1)).transpose(1, 2)
             for layer in (self.query, self.key, self.value)
         )
         gathered = attend(query, key, value, inclusive=True).transpose(1, 2).flatten(2)
@@ -106,9 +106,15 @@ class Block(nn.Module):
 
 def lower_linear(program: Program, layer: nn.Linear, x: Map) -> Map:
     """A linear layer of each token, as an operation."""
-    weight = torch.block_diag(*[layer.weight] * program.groups)
+    weight = _diagonal(layer.weight, program.groups)
     bias = layer.bias.repeat(program.groups)
     return program.conv(x, weight.unsqueeze(-1), [(0, 0)], bias, phase=PIXEL)
+
+
+def _diagonal(weight: Tensor, count: int) -> Tensor:
+    """A matrix so many times along the diagonal of a larger one."""
+    made: Tensor = torch.block_diag(*[weight] * count)  # type: ignore[no-untyped-call]
+    return made
 
 
 def lower_norm(program: Program, norm: nn.Module, x: Map) -> Map:
@@ -169,11 +175,12 @@ class PixelTransformer(PixelModel):
 
     def _to_tokens(self, x: Tensor) -> Tensor:
         """(B, groups * F, h, W) -> (B, tokens, F), in the order of the scan."""
-        return x.flatten(2).transpose(1, 2).unflatten(2, (self.groups, -1)).flatten(1, 2)
+        return torch.unflatten(x.flatten(2).transpose(1, 2), 2, (self.groups, -1)).flatten(1, 2)
 
     def _to_map(self, x: Tensor, size: tuple[int, int]) -> Tensor:
         """(B, tokens, F) -> (B, groups * F, h, W)."""
-        return x.unflatten(1, (-1, self.groups)).flatten(2).transpose(1, 2).unflatten(2, size)
+        features = torch.unflatten(x, 1, (-1, self.groups)).flatten(2).transpose(1, 2)
+        return torch.unflatten(features, 2, size)
 
     def lower(self) -> Program:
         """The network as a program."""
@@ -201,6 +208,6 @@ class PixelTransformer(PixelModel):
         weights, taps = [before, before], [(0, -1), (-1, self.shape[2] - 1)]
         if groups > 1:
             own = torch.zeros_like(before)
-            own[features:, :-planes] = torch.block_diag(*[read] * (groups - 1))
+            own[features:, :-planes] = _diagonal(read, groups - 1)
             weights, taps = [*weights, own], [*taps, (0, 0)]
         return torch.stack(weights, -1), taps

@@ -78,9 +78,9 @@ def pooled_bytes(heads: int, tokens: int, pool: int, size: int) -> int:
 
 def to_tokens(x: Tensor, heads: int) -> Tensor:
     """(B, heads * D, H, W) -> (B, heads, H * W, D), pixels in the order of the scan."""
-    return x.flatten(2).unflatten(1, (heads, -1)).transpose(2, 3)
+    return torch.unflatten(x.flatten(2), 1, (heads, -1)).transpose(2, 3)
 
 
 def to_map(x: Tensor, size: tuple[int, int]) -> Tensor:
     """(B, heads, H * W, D) -> (B, heads * D, H, W)."""
-    return x.transpose(2, 3).flatten(1, 2).unflatten(2, size)
+    return torch.unflatten(x.transpose(2, 3).flatten(1, 2), 2, size)

@@ -77,7 +77,7 @@ def shifted(x: Tensor, shifts: tuple[int, ...]) -> Tensor:
 
 def split_gates(gates: Tensor, groups: int) -> tuple[Tensor, ...]:
     """(..., 4 F) -> o, f, i, g, each (..., F)."""
-    split = gates.unflatten(-1, (groups, GATES, -1)).unbind(-2)  # type: ignore[no-untyped-call]
+    split = torch.unflatten(gates, -1, (groups, GATES, -1)).unbind(-2)
     return tuple(one.flatten(-2) for one in split)
 
 
@@ -96,9 +96,7 @@ class RowLSTM(nn.Module):
         self, inputs: int, features: int, groups: int, conditioner: Conditioner, side: int = 3
     ) -> None:
         super().__init__()
-        self.read = HorizontalConv2d(
-            inputs, GATES * features, side, groups=groups, sees_self=True
-        )
+        self.read = HorizontalConv2d(inputs, GATES * features, side, groups=groups, sees_self=True)
         _open(self.read.bias, groups)
         self.inject = Injections(conditioner, inputs, GATES * features, after=("bias", "map"))
         self.recur = Recurrence(features, groups, (-1, 0, 1))
@@ -106,7 +104,8 @@ class RowLSTM(nn.Module):
     def forward(self, x: Tensor, embedding: Embedding) -> Tensor:
         """(B, inputs, H, W) -> (B, features, H, W)."""
         gates = self.inject(self.read, x, embedding)
-        return self.recur(gates.permute(2, 0, 3, 1)).permute(1, 3, 0, 2)
+        out: Tensor = self.recur(gates.permute(2, 0, 3, 1))
+        return out.permute(1, 3, 0, 2)
 
     def lower(self, program: Program, x: Map) -> Map:
         """`forward` as operations."""
@@ -207,14 +206,14 @@ def skew(x: Tensor) -> Tensor:
     height, width = x.shape[1:3]
     across = height + width - 1
     flat = F.pad(x, (0, 0, 0, height)).flatten(1, 2)[:, : height * across]
-    return flat.unflatten(1, (height, across)).permute(2, 0, 1, 3)
+    return torch.unflatten(flat, 1, (height, across)).permute(2, 0, 1, 3)
 
 
 def unskew(x: Tensor) -> Tensor:
     """(H + W - 1, B, H, F) -> (B, H, W, F): undo `skew`."""
     across, _, height, _ = x.shape
     flat = F.pad(x.permute(1, 2, 0, 3).flatten(1, 2), (0, 0, 0, height))
-    return flat.unflatten(1, (height, across + 1))[:, :, : across + 1 - height]
+    return torch.unflatten(flat, 1, (height, across + 1))[:, :, : across + 1 - height]
 
 
 def _open(bias: Tensor, groups: int) -> None:

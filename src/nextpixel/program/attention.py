@@ -25,7 +25,7 @@ _ZEROS = ir.Constant(FLOATS, [0.0] * WIDTH)
 
 
 @intrinsic
-def attend_head(typingctx, state, query, keys, values, out, sizes):
+def attend_head(typingctx, state, query, keys, values, out, sizes):  # noqa: ANN201
     """What a query makes of values, in compiled code.
 
     `sizes`: how many keys, floats from one key to the next, from one value to the next, of a key,
@@ -77,8 +77,8 @@ class _Attention:
         numbers = [self._inside(builder.add(first, ir.Constant(_INDEX, k))) for k in range(WIDTH)]
         scores = self._scores(numbers)
         left = builder.trunc(builder.sub(self.count, first), ir.IntType(32))
-        lanes = ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), list(range(WIDTH)))
-        there = builder.icmp_signed("<", lanes, _spread_integer(builder, left))
+        places = ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), list(range(WIDTH)))
+        there = builder.icmp_signed("<", places, _spread_integer(builder, left))
         scores = builder.select(there, scores, ir.Constant(FLOATS, [_LOWEST] * WIDTH))
         before = builder.load(self.largest)
         most = spread(builder, _reduced(builder, scores, self._larger))
@@ -122,7 +122,7 @@ class _Attention:
                 builder.store(builder.fadd(builder.load(total), builder.fmul(x, y)), total)
 
         self._each(self.key, add)
-        made = _lane_sums(builder, [builder.load(total) for total in sums])
+        made = _sums_of(builder, [builder.load(total) for total in sums])
         return builder.fmul(made, spread(builder, self.scale))
 
     def _larger(self, x: Any, y: Any) -> Any:
@@ -140,7 +140,7 @@ class _Attention:
 
 
 _FOURS = range(0, WIDTH, 4)
-_SUMS = (  # of each level: which lanes of two vectors, one after the other, are added to which
+_SUMS = (  # of each level: which elements of two vectors, one after the other, are added to which
     ([k + n for k in _FOURS for n in (0, WIDTH, 1, WIDTH + 1)],
      [k + n for k in _FOURS for n in (2, WIDTH + 2, 3, WIDTH + 3)]),
     ([k + n for k in _FOURS for n in (0, 1, WIDTH, WIDTH + 1)],
@@ -151,10 +151,10 @@ _SUMS = (  # of each level: which lanes of two vectors, one after the other, are
 )  # fmt: skip
 
 
-def _lane_sums(builder: Any, vectors: list[Any]) -> Any:
-    """The sum of the lanes of each of sixteen vectors, in their order, as one vector.
+def _sums_of(builder: Any, vectors: list[Any]) -> Any:
+    """The sum of the elements of each of sixteen vectors, in their order, as one vector.
 
-    Lanes are exchanged within fours first, which processors do at less cost.
+    Elements are exchanged within fours first, which processors do at less cost.
     """
     for level in _SUMS:
         first, second = (ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), one) for one in level)
@@ -166,7 +166,7 @@ def _lane_sums(builder: Any, vectors: list[Any]) -> Any:
 
 
 def _reduced(builder: Any, vector: Any, join: Any) -> Any:
-    """Sixteen lanes as one number: halves are joined until one is left."""
+    """Sixteen elements as one number: halves are joined until one is left."""
     size = WIDTH
     while size > 1:
         size //= 2
@@ -179,15 +179,17 @@ def _reduced(builder: Any, vector: Any, join: Any) -> Any:
     return builder.extract_element(vector, _at(0))
 
 
-def _splat(builder: Any, vector: Any, lane: int) -> Any:
-    chosen = ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), [lane] * WIDTH)
+def _splat(builder: Any, vector: Any, element: int) -> Any:
+    chosen = ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), [element] * WIDTH)
     return builder.shuffle_vector(vector, ir.Constant(vector.type, ir.Undefined), chosen)
 
 
 def _spread_integer(builder: Any, number: Any) -> Any:
     kind = ir.VectorType(ir.IntType(32), WIDTH)
     one = builder.insert_element(ir.Constant(kind, ir.Undefined), number, _at(0))
-    return builder.shuffle_vector(one, ir.Constant(kind, ir.Undefined), ir.Constant(kind, [0] * WIDTH))
+    return builder.shuffle_vector(
+        one, ir.Constant(kind, ir.Undefined), ir.Constant(kind, [0] * WIDTH)
+    )
 
 
 def _at(number: int) -> Any:

@@ -51,9 +51,7 @@ class Program:
         self.image = self.new_map(self.inputs, LATE)
         self.output = self.image
 
-    def new_map(
-        self, features: int, phase: int, stride: int = 1, *, backward: bool = False
-    ) -> Map:
+    def new_map(self, features: int, phase: int, stride: int = 1, *, backward: bool = False) -> Map:
         """Another map, which an operation is to make."""
         made = Map(len(self.maps), features, phase, stride, backward)
         self.maps.append(made)
@@ -191,7 +189,7 @@ class Program:
         for op in body if loops else ():
             values[op.output.number] = _zeros(image, op.output)
         for _ in range(image[0, 0].numel() + 1 if loops else 1):
-            before = [values.get(op.output.number) for op in body]
+            before = [values[op.output.number] for op in body if loops]
             for op in body:
                 inputs = [values[x.number] for x in op.inputs]
                 if isinstance(op, Inject):

@@ -97,9 +97,7 @@ class Schedule:
         brief: Maps that are made and read at one pixel only: one column of them suffices.
     """
 
-    def __init__(
-        self, program: Program, *, fold: bool = False, height: int | None = None
-    ) -> None:
+    def __init__(self, program: Program, *, fold: bool = False, height: int | None = None) -> None:
         self.fold, self.groups, self.height = fold, program.groups, height
         self._made = {program.image.number}
         self.tasks: tuple[list[Task], list[Task], list[Task]] = ([], [], [])
@@ -196,7 +194,9 @@ class Schedule:
         for op in program.ops:
             for number in op.whole:
                 if self.pad[op.inputs[number].number]:
-                    raise NextPixelError(f"a convolution reads beside a place what {op.name} reads")
+                    raise NextPixelError(
+                        f"a convolution reads columns next to a place of what {op.name} reads"
+                    )
 
     def _check_order(self, op: Op) -> None:
         """Refuse what would read a map before it is made.
@@ -211,9 +211,11 @@ class Schedule:
         if phase == LATE:
             return
         loops = source.number not in self._made
-        own = -1 if loops else {ROW: math.inf, PIXEL: 0, LATE: 0 if self.groups > 1 else -1}[
-            source.phase
-        ]  # the last column of its own row
+        own = (
+            -1
+            if loops
+            else {ROW: math.inf, PIXEL: 0, LATE: 0 if self.groups > 1 else -1}[source.phase]
+        )  # the last column of its own row
         backward = loops and op.output.backward
         in_turn = phase == PIXEL or backward or (source.phase == ROW and not loops)
         last = own if in_turn else -math.inf

@@ -6,7 +6,7 @@ padded, so that a part is whole vectors. The image itself is not padded.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -118,8 +118,9 @@ def step_address(op: Op) -> int:
         raise NextPixelError(f"the operation {op.name} has no compiled step")
     floats, places = np.zeros(0, np.float32), np.zeros(0, np.int64)
     arrays = (floats, floats, floats, floats, places, places)
-    numbers = dict.fromkeys(Call._fields[len(arrays) :], 0)
-    return address_of(op.compiled, Call(*arrays, **{**numbers, "extra": (0,) * OWN}))
+    types: dict[str, Any] = {name: 0 for name in Call._fields[len(arrays) :]}
+    empty = Call(*arrays, **{**types, "extra": (0,) * OWN})
+    return address_of(op.compiled, empty)
 
 
 class _Builder:

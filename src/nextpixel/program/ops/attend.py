@@ -25,7 +25,7 @@ def attend_step(call: Call) -> None:
     groups, inclusive = kind // 2, kind % 2
     value, key = call.features // (groups * heads), (size + WIDTH - 1) // WIDTH * WIDTH
     scale = np.float32(1.0) / np.sqrt(np.float32(size))
-    pixel = call.row * call.width + call.column
+    pixel, steps = call.row * call.width + call.column, pool * heads
     for n in range(call.places):
         query, target = call.source + n * call.source_step, call.target + n * call.target_step
         keys = call.other + n * call.other_step - pixel * groups * heads * key
@@ -33,12 +33,11 @@ def attend_step(call: Call) -> None:
         for part in range(call.low // value, call.high // value):
             group, head = part // heads, part % heads
             count = (pixel * groups + group + inclusive) // pool
-            attend_head(
+            attend_head(  # type: ignore[call-arg]
                 call.state, query + part * key,
-                keys + head * key + (pool - 1) * heads * key,
-                values + head * value + (pool - 1) * heads * value,
+                keys + (head + steps - heads) * key, values + (head + steps - heads) * value,
                 target + part * value,
-                (count, pool * heads * key, pool * heads * value, key // WIDTH, value // WIDTH, scale),
+                (count, steps * key, steps * value, key // WIDTH, value // WIDTH, scale),
             )  # fmt: skip
 
 
@@ -90,8 +89,8 @@ class Attend(Op):
         number = torch.arange(query.shape[2], device=query.device)
         seen = self._seen(number, number)
         made = _attend(query, key, value, seen)  # (B, heads, tokens, D)
-        made = made.transpose(1, 2).flatten(2).unflatten(1, (-1, self.groups)).flatten(2)
-        return made.movedim(-1, 1).unflatten(2, shape[2:])
+        pixels = torch.unflatten(made.transpose(1, 2).flatten(2), 1, (-1, self.groups)).flatten(2)
+        return torch.unflatten(pixels.movedim(-1, 1), 2, shape[2:])
 
     def step(self, view: View) -> None:
         """The same at one pixel, for all color groups or one."""
@@ -106,12 +105,13 @@ class Attend(Op):
         number = torch.arange(rows * width * self.groups, device=key.device)
         number = number + (view.row - (rows - 1)) * width * self.groups
         seen = self._seen(own, number)
-        made = _attend(query, *(self._tokens(x.flatten(1, 2)) for x in (key, value)), seen)
+        keys, values = (self._tokens(x.flatten(1, 2)) for x in (key, value))
+        made = _attend(query, keys, values, seen)
         view.target.copy_(made.transpose(1, 2).flatten(2).flatten(1).unsqueeze(1))
 
     def _tokens(self, x: Tensor, groups: int | None = None) -> Tensor:
         """(B, pixels, F) -> (B, heads, tokens, D)."""
-        x = x.unflatten(2, (groups or self.groups, self.heads, -1))
+        x = torch.unflatten(x, 2, (groups or self.groups, self.heads, -1))
         return x.flatten(1, 2).transpose(1, 2)
 
     def _seen(self, own: Tensor, number: Tensor) -> Tensor:

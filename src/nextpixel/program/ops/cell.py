@@ -28,8 +28,8 @@ def cell_step(call: Call) -> None:
                 if call.row < call.extra[1]:
                     state[target + f : target + f + WIDTH] = 0.0
                     continue
-                keep = gates + 3 * start + size + f
-                cell16(state, target + f, before + f, keep, keep + size, keep + 2 * size)
+                keep, new = gates + 3 * start + size + f, gates + 3 * start + 3 * size + f
+                cell16(state, target + f, before + f, keep, keep + size, new)  # type: ignore[call-arg]
 
 
 class Cell(Op):
@@ -56,10 +56,10 @@ class Cell(Op):
     def reference(self, *inputs: Tensor) -> Tensor:
         """Cells as they are so far (B, F, H, W), gates (B, 4 F, H, W) -> cells."""
         cells, gates = inputs
-        made = _cell(
-            seen_at(cells, self.taps[0]).movedim(1, -1), gates.movedim(1, -1), self.groups
-        ).movedim(-1, 1)
-        return torch.cat([torch.zeros_like(made[:, :, : self.first_row]), made[:, :, self.first_row :]], 2)
+        before = seen_at(cells, self.taps[0]).movedim(1, -1)
+        made = _cell(before, gates.movedim(1, -1), self.groups).movedim(-1, 1).clone()
+        made[:, :, : self.first_row] = 0
+        return made
 
     def step(self, view: View) -> None:
         """The same at the places of a view, which may be those of one group."""
@@ -119,9 +119,7 @@ class OutputGate(Op):
         return _parts(sources, target, self.groups)
 
 
-def _parts(
-    sources: tuple[int, ...], target: int, groups: int
-) -> tuple[tuple[int, ...], int]:
+def _parts(sources: tuple[int, ...], target: int, groups: int) -> tuple[tuple[int, ...], int]:
     cells, gates = sources
     most = max(4 * cells, gates, 4 * target, 4 * groups)
     return (most // 4, most), most // 4

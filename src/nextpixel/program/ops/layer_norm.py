@@ -24,7 +24,7 @@ def layer_norm_step(call: Call) -> None:
         for start in range(call.low, call.high, size):
             source = call.source + n * call.source_step + start
             target = call.target + n * call.target_step + start
-            total, squares = 0.0, 0.0
+            total = squares = np.float64(0.0)
             for f in range(real):
                 total += np.float64(call.state[source + f])
             mean = total / real
@@ -33,8 +33,8 @@ def layer_norm_step(call: Call) -> None:
                 squares += away * away
             factor = 1.0 / np.sqrt(squares / real + EPSILON)
             for f in range(real):
-                away = np.float32((np.float64(call.state[source + f]) - mean) * factor)
-                product = away * call.weights[call.weight + start + f]
+                normed = np.float32((np.float64(call.state[source + f]) - mean) * factor)
+                product = normed * call.weights[call.weight + start + f]
                 call.state[target + f] = product + call.bias[call.constant + start + f]
 
 
