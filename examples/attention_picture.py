@@ -26,7 +26,7 @@ from nextpixel.models.pixelsnail import Attention
 from nextpixel.nn.attention import to_tokens
 
 MODEL = "mnist-snail"
-DIGIT, ROW, COLUMN = 0, 15, 17
+DIGIT, ROW, COLUMN = 1, 23, 20
 HERE, FUTURE = "#b03a2e", "#ececec"
 
 
@@ -123,6 +123,18 @@ def picture(
     return figure, maps
 
 
+def in_words(weights: Tensor, levels: Tensor) -> str:
+    """Where the most weight lies, over how many pixels it is spread, and how much is on ink."""
+    each = weights.nan_to_num(0).view(-1)
+    spread = float(torch.exp(torch.special.entr(each).sum()))
+    most, (row, column) = float(each.max()), divmod(int(each.argmax()), weights.shape[1])
+    ink = float(each[levels.view(-1) > 0].sum())
+    return (
+        f"most, {most:.3f}, at row {row}, column {column}; spread as over {spread:.0f} equal "
+        f"pixels; {ink:.1%} of it on ink"
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Draw what attention looks at for one pixel.")
     parser.add_argument("--quick", action="store_true", help="no difference: it takes seconds")
@@ -141,14 +153,7 @@ def main() -> None:
     made.savefig(path, format="svg", metadata={"Date": None}, facecolor="white")
     print(f"{path}: what attention looks at for row {row}, column {column}")
     for name, weights in maps.items():
-        found = weights.nan_to_num(0).view(-1)
-        spread = float(torch.exp(-(found * found.clamp_min(1e-30).log()).sum()))
-        most = divmod(int(found.argmax()), weights.shape[1])
-        on_ink = float(found[levels.view(-1) > 0].sum())
-        print(
-            f"{name}: most, {float(found.max()):.3f}, at {most}; "
-            f"as even as over {spread:.0f} pixels; {on_ink:.0%} of it on ink"
-        )
+        print(f"{name}: {in_words(weights, levels)}")
 
 
 if __name__ == "__main__":
