@@ -19,7 +19,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
 import nextpixel as npx
+from nextpixel.audit import field_of
+from nextpixel.nn.lstm import skew
 from nextpixel.nn.masks import causal_mask
+from nextpixel.order import Step
 
 PAST, HERE, FUTURE, BLIND = "#9cc3e6", "#b03a2e", "#ececec", "#f6b26b"
 INK, EDGE = "#22313f", "#8c8c8c"
@@ -204,9 +207,7 @@ def colors_picture() -> Figure:
     return figure
 
 
-def middle() -> list["npx.audit.Step"]:
-    from nextpixel.order import Step
-
+def middle() -> list[Step]:
     return [Step(2, 2, color) for color in range(3)]
 
 
@@ -249,6 +250,71 @@ def work_picture() -> Figure:
     return figure
 
 
+def cells_picture() -> Figure:
+    """The audited fields of a net of row cells, and of two nets of diagonal cells."""
+    size = {"shape": (1, 11, 11), "levels": 2, "features": 4, "cells": 4, "layers": 1}
+    figure, axes = panels(3, 8.6, 3.3)
+    for place, name, column, options in (
+        (axes[0], "row-lstm", 5, {}),
+        (axes[1], "diagonal-bilstm", 1, {}),
+        (axes[2], "diagonal-bilstm", 1, {"whole_rows": True}),
+    ):
+        model = npx.build(name, seed=0, first_side=3, **size, **options)
+        step = Step(9, column, 0)
+        seen = field_of(model, step)[0].numpy()
+        blind = past_of(step, 11) & ~seen
+        words = "".join(f", {key}={value}" for key, value in options.items())
+        text = f"{name}{words}\nsees {seen.sum()}, misses {blind.sum()}"
+        cells(place, field(seen, blind), text)
+        place.add_patch(Rectangle((column, step.row), 1, 1, fill=False, ec=HERE, lw=2))
+    patches = [Patch(color=PAST, label="seen"), Patch(color=BLIND, label="past, never seen")]
+    figure.legend(handles=patches, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+    return figure
+
+
+def past_of(step: Step, side: int) -> np.ndarray:
+    """Pixels before a step, in an image of one color, side x side."""
+    return np.arange(side * side).reshape(side, side) < step.row * side + step.column
+
+
+def skew_picture() -> Figure:
+    """The step at which each cell of a diagonal layer is computed, in the image and skewed."""
+    height, width, (row, column) = 5, 6, (2, 3)
+    steps = torch.arange(height)[:, None] + torch.arange(width)
+    skewed = skew(steps.view(1, height, width, 1) + 1)[:, 0, :, 0].T - 1  # -1: empty
+    figure, (left, right) = panels(2, 7.6, 2.9, width_ratios=[width, height + width - 1])
+    for place, title, numbers, here, sources in (
+        (left, "the image", steps, (column, row), ((column - 1, row), (column, row - 1))),
+        (right, "skewed", skewed, *moved(row, column)),
+    ):
+        colors = [[FUTURE if n < 0 else shade(n) for n in line] for line in numbers.tolist()]
+        words = [["" if n < 0 else str(n) for n in line] for line in numbers.tolist()]
+        cells(place, colors, title, words)
+        place.add_patch(Rectangle(here, 1, 1, fill=False, ec=HERE, lw=2.2))
+        for source in sources:
+            arrow(place, source, here)
+    figure.supxlabel("number and shade: the step; arrows: the two cells that a cell reads", size=9)
+    return figure
+
+
+def moved(row: int, column: int) -> tuple[tuple[int, int], tuple[tuple[int, int], ...]]:
+    """Where a cell is in the skewed map, and where those to its left and above it are."""
+    across = row + column
+    return (across, row), ((across - 1, row), (across - 1, row - 1))
+
+
+def shade(step: int) -> str:
+    """A blue that gets darker with the step."""
+    return mpl.colors.to_hex(mpl.colormaps["Blues"](0.08 + 0.055 * step))
+
+
+def arrow(axes: Axes, source: tuple[int, int], target: tuple[int, int]) -> None:
+    """From the middle of one square to that of another, short of the words in them."""
+    ends = [(x + 0.5, y + 0.5) for x, y in (target, source)]
+    style = {"arrowstyle": "-|>", "color": HERE, "lw": 1.4, "shrinkA": 6, "shrinkB": 6}
+    axes.annotate("", *ends, arrowprops=style)
+
+
 def panels(
     count: int, width: float, height: float, *, rows: int = 1, **grid: object
 ) -> tuple[Figure, list[Axes]]:
@@ -266,11 +332,13 @@ QUICK: dict[str, Callable[[], Figure]] = {
     "stacks": stacks_picture,
     "protocols": protocol_picture,
     "work": work_picture,
+    "skew": skew_picture,
 }
 SLOW: dict[str, Callable[[], Figure]] = {
     "blind-spot": blind_picture,
     "condition": condition_picture,
     "colors": colors_picture,
+    "cells": cells_picture,
 }
 
 
