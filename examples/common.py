@@ -12,6 +12,7 @@ from torch import Tensor
 import nextpixel as npx
 from nextpixel import gallery
 from nextpixel.cli.app import main as nextpixel
+from nextpixel.recipes.shipped import SHIPPED
 
 TINY = (
     "--data.limit",
@@ -43,11 +44,30 @@ def command(*words: str) -> None:
 
 
 def train(recipe: str, out: Path, *settings: str) -> npx.models.PixelModel:
-    """Train a recipe, with settings laid over it, into a folder of its name, emptied first."""
-    folder = out / recipe
-    shutil.rmtree(folder, ignore_errors=True)
-    command("train", recipe, "--out", str(folder), *settings)
+    """The model of a recipe: one that was trained before, or trained now if there is none.
+
+    With settings laid over it the recipe is always trained, into a folder of its name, emptied
+    first.
+    """
+    folder = out / recipe if settings else trained(recipe, out)
+    if settings or not folder.exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        command("train", recipe, "--out", str(folder), *settings)
+    else:
+        print(f"\n{recipe}: trained before, {folder}; delete it or move it to train anew")
     return npx.load(folder)
+
+
+def trained(recipe: str, out: Path) -> Path:
+    """Where the model of a finished run lies: in `out`, in runs/, or in the package; else `out`."""
+    places = (out / recipe, Path("runs") / recipe, SHIPPED / recipe)
+    return next((folder for folder in places if is_finished(folder)), out / recipe)
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether a folder holds a model that was measured, as training does at its end."""
+    config = folder / "config.json"
+    return config.exists() and bool(npx.checkpoint.read_config(folder)["evaluation"])
 
 
 def draw(model: npx.models.PixelModel, count: int, condition: Tensor | None = None) -> Tensor:
@@ -81,7 +101,7 @@ def scores(out: Path, *recipes: str) -> None:
     """Print the likelihoods of the test images that the runs have measured."""
     print(f"\n{'recipe':30} {'nats/image':>10} {'+-':>6} {'bits/dim':>9} {'images':>7}")
     for recipe in recipes:
-        found = npx.checkpoint.read_config(out / recipe)["evaluation"]
+        found = npx.checkpoint.read_config(trained(recipe, out))["evaluation"]
         print(
             f"{recipe:30} {found['nats']:10.2f} {found['standard_error']:6.2f} "
             f"{found['bits_per_dim']:9.4f} {found['n']:7,}"

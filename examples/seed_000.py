@@ -3,6 +3,8 @@
     python examples/seed_000.py            2 x 21,500 steps of 64 images: long on a CPU
     python examples/seed_000.py --quick    tiny nets, 15 steps: seconds, and noise for digits
 
+Models that were trained before, into runs/RECIPE, or that come with the package are not trained anew.
+
 What the document shows, in `runs/seed_000`: the context of a pixel (with the blind spot that the
 document does not mention), samples, and samples class by class, by x + W h before each
 convolution. It also warns that batch norm breaks causality in training mode, so that figures of
@@ -12,7 +14,7 @@ evaluation mode can be worse: the table says by how much, and `batch_norm_leak.p
 import csv
 from pathlib import Path
 
-from common import TINY, audited, by_class, draw, keep, options, scores, train
+from common import TINY, audited, by_class, draw, keep, options, scores, train, trained
 
 import nextpixel as npx
 from nextpixel import gallery
@@ -33,6 +35,9 @@ def context(out: Path) -> None:
 
 def modes(folder: Path) -> None:
     """The losses of both modes at the end of training."""
+    if not (folder / "metrics.csv").exists():
+        print(f"\n{folder.name}: no run, so no losses of training")
+        return
     with (folder / "metrics.csv").open(newline="") as file:
         last = list(csv.DictReader(file))[-1]
     print(
@@ -53,7 +58,7 @@ def main() -> None:
     sheet = by_class(conditional, 10, 1 if quick else 10)
     keep(sheet, out / "by-class.png", "drawn from the conditional model, a column for each digit")
     for recipe in (PLAIN, CONDITIONAL):
-        modes(out / recipe)
+        modes(trained(recipe, out))
     scores(out, PLAIN, CONDITIONAL)
 
 

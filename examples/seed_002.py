@@ -3,6 +3,8 @@
     python examples/seed_002.py            4,300 steps of 64 images, 3 x 2,000 of 16
     python examples/seed_002.py --quick    tiny nets, 15 steps: seconds, and noise for digits
 
+Models that were trained before, into runs/RECIPE, or that come with the package are not trained anew.
+
 What the document shows, in `runs/seed_002`: the blind spot of stacked masked 3x3 kernels, and that
 two stacks have none; the animation of samples during training at 4 levels; samples by class,
 in the gate and by a map s = m(h); and an auto-encoder whose decodings of one code vary.
@@ -10,7 +12,7 @@ in the gate and by a map s = m(h); and an auto-encoder whose decodings of one co
 
 from pathlib import Path
 
-from common import TINY, audited, by_class, draw, keep, options, scores, train
+from common import TINY, audited, by_class, draw, keep, options, scores, train, trained
 
 import nextpixel as npx
 from nextpixel import gallery
@@ -51,7 +53,9 @@ def main() -> None:
     out, quick = options("002", __doc__ or "")
     blind_spots(out)
     train(ANIMATED, out, *(QUICK_ANIMATED if quick else ()))
-    print(f"{out / ANIMATED / 'training.gif'}: the same noise, sampled as training goes on")
+    animation = trained(ANIMATED, out) / "training.gif"
+    if animation.exists():
+        print(f"{animation}: the same noise, sampled as training goes on")
     for recipe in CONDITIONAL:
         model = train(recipe, out, *(QUICK if quick else ()))
         keep(by_class(model, 10, 1 if quick else 5), out / f"{recipe}.png", "a column a digit")

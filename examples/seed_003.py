@@ -3,6 +3,8 @@
     python examples/seed_003.py            21,500 steps of 64 images: long on a CPU
     python examples/seed_003.py --quick    a tiny net, 15 steps: seconds, and noise for digits
 
+Models that were trained before, into runs/RECIPE, or that come with the package are not trained anew.
+
 The document's repository is used by two commands that read a config file each. So is this one; the
 files, commands and pictures are in `runs/seed_003`.
 
@@ -16,7 +18,7 @@ from pathlib import Path
 
 import torch
 import yaml
-from common import audited, command, keep, options
+from common import audited, command, keep, options, trained
 
 import nextpixel as npx
 from nextpixel import gallery
@@ -43,10 +45,12 @@ def write(path: Path, content: dict[str, object]) -> str:
 
 def train_and_generate(out: Path, *, quick: bool) -> None:
     """The document's two commands."""
-    folder, samples = str(out / RECIPE), str(out / "samples.png")
-    shutil.rmtree(folder, ignore_errors=True)
+    samples = str(out / "samples.png")
+    folder = str(out / RECIPE if quick else trained(RECIPE, out))
     training = write(out / "train.yaml", {"out": folder, **(QUICK if quick else {})})
-    command("train", RECIPE, "--config", training)
+    if quick or not Path(folder).exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        command("train", RECIPE, "--config", training)
     drawing = {"out": samples, "count": 4 if quick else 144, "seed": 0}
     command("sample", folder, "--config", write(out / "generate.yaml", drawing))
 

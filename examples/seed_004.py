@@ -3,6 +3,8 @@
     python examples/seed_004.py            4 x 8,600 steps of 128 images, 4 x 1,000 of 16
     python examples/seed_004.py --quick    the sets of shapes alone, tiny nets, 15 steps: seconds
 
+Models that were trained before, into runs/RECIPE, or that come with the package are not trained anew.
+
 What the document shows, in `runs/seed_004`: for every set samples and images of it, and for each
 run its training and test loss, `RECIPE/curves.png`. What it does not: the bits per dimension
 that dependent colors save, and the right class against a wrong one.
@@ -10,7 +12,7 @@ that dependent colors save, and the right class against a wrong one.
 
 from pathlib import Path
 
-from common import TINY, by_class, draw, keep, options, scores, train
+from common import TINY, by_class, draw, keep, options, scores, train, trained
 
 import nextpixel as npx
 from nextpixel import gallery
@@ -58,7 +60,8 @@ def main() -> None:
             conditional(name, CONDITIONAL[name], 1 if quick else 10, out, *settings)
         else:
             unconditional(name, 4 if quick else 100, out, *settings)
-        print(f"{out / name / 'curves.png'}: training and test loss")
+        if (curves := trained(name, out) / "curves.png").exists():
+            print(f"{curves}: training and test loss")
     scores(out, *names)
 
 
