@@ -11,7 +11,8 @@ from nextpixel.models import pixelsnail, transformer
 from nextpixel.nn import attention
 from nextpixel.nn.attention import attend, attend_pooled, pooled_bytes
 from nextpixel.program import LATE, PIXEL, Program, Schedule
-from nextpixel.program.ops import Attend, Gelu, LayerNorm, attend as attend_op
+from nextpixel.program.ops import Attend, Gelu, LayerNorm
+from nextpixel.program.ops import attend as attend_op
 from tests.laws.cases import CASES, condition_for, disturb
 from tests.laws.test_engine import score
 from tests.laws.test_exactness import all_images, random_levels
@@ -95,9 +96,51 @@ def test_without_the_raw_pixel_in_the_keys_a_blind_spot_remains():
         ]
 
 
-def test_pooled_keys_leave_what_is_audited():
-    """Even widths: two pixels share a key, and none of the past is unseen."""
-    assert torch.equal(audit(CASES["snail-pooled"].build(4, 4), probes=4).sees, past(16))
+@pytest.mark.parametrize(("pool", "unseen"), [(2, False), (4, False), (8, True)])
+def test_pixels_that_wait_for_a_key_must_be_in_reach_of_the_layers_before(pool, unseen):
+    """With one layer that is so for pools of up to four."""
+    options = {"features": 8, "blocks": 1, "layers": 1, "key": 4, "pool": pool}
+    model = disturb(npx.build("pixelsnail", shape=(1, 2, 8), levels=2, **options).double(), 0.3)
+    assert (audit(model, probes=4).sees != past(16)).any().item() == unseen
+
+
+def test_heads_are_of_one_size_for_torch(monkeypatch):
+    """Else its kernel keeps a table of all pairs."""
+    sizes = []
+    plain = torch.nn.functional.scaled_dot_product_attention
+
+    def watched(*inputs, **how):
+        sizes.append({x.shape[3] for x in inputs})
+        return plain(*inputs, **how)
+
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", watched)
+    query, key, value = some(1, 2, 6, 4), some(1, 2, 6, 4), some(1, 2, 6, 5)
+    assert attend(query, key, value, inclusive=False).shape == (1, 2, 6, 5)
+    assert attend_pooled(query, key[:, :, :3], value[:, :, :3], pool=2).shape == (1, 2, 6, 5)
+    assert sizes == [{5}, {5}]
+
+
+def test_the_reference_never_holds_all_pairs(monkeypatch):
+    model = CASES["transformer"].build(4, 5)
+    levels = random_levels(model, 2)
+    expected = model.network(model.encode(levels), npx.nn.NO_EMBEDDING)
+    held = []
+    plain = attend_op._attend_some
+    monkeypatch.setattr(attend_op, "QUERIES", 3)
+    monkeypatch.setattr(
+        attend_op, "_attend_some", lambda q, *x: held.append(q.shape[2]) or plain(q, *x)
+    )
+    torch.testing.assert_close(model.lower().run(model.encode(levels)), expected)
+    assert max(held) == 3
+
+
+@pytest.mark.parametrize("name", ["pixel-transformer", "pixelsnail"])
+def test_positions_of_one_pixel_tie_a_net_to_its_size(name):
+    from nextpixel.engine.cpu.executor import prepared
+
+    model = disturb(npx.build(name, shape=(1, 1, 1), levels=2, features=4, layers=1, heads=1))
+    with pytest.raises(ValueError, match="takes images of"):
+        prepared(model, (3, 4))
 
 
 def include_itself(monkeypatch):

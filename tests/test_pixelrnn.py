@@ -7,11 +7,12 @@ from torch import nn
 
 import nextpixel as npx
 from nextpixel.audit import audit, field_of
+from nextpixel.engine.lowering import lowered
 from nextpixel.nn import NO_EMBEDDING
 from nextpixel.nn.lstm import DiagonalLSTM, Recurrence, RowLSTM, skew, unskew
 from nextpixel.order import Step
 from nextpixel.program import PIXEL, Program, Schedule
-from nextpixel.program.ops import Cell
+from nextpixel.program.ops import Cell, Conv
 from tests.laws.cases import CASES, disturb
 from tests.laws.test_exactness import all_images, random_levels
 
@@ -233,3 +234,39 @@ def test_sizes_of_the_paper():
     assert (len(directions), sum(part.backward for part in directions)) == (14, 7)
     assert all(part.recur.weight.shape == (64, 16, 1, 2) for part in directions)
     assert isinstance(model.blocks[0].up.conv, nn.Module)
+
+
+NO_TAPS = {
+    "row-lstm": {**SMALL, "first_side": 1},
+    "diagonal-bilstm": {**SMALL, "first_side": 1},
+    "residual-pixelcnn": {"features": 6, "inner": 3, "blocks": 1, "first_side": 1},
+    "pixelcnn": {"features": 6, "layers": 1, "side": 1},
+}
+
+
+@pytest.mark.parametrize("name", NO_TAPS)
+def test_a_first_kernel_that_sees_nothing_is_refused(name):
+    with pytest.raises(ValueError, match="side must be at least 3"):
+        npx.build(name, shape=(1, 3, 4), levels=3, **NO_TAPS[name])
+
+
+@torch.inference_mode()
+def test_a_convolution_without_taps_is_its_bias():
+    program = Program(inputs=1, groups=1)
+    program.output = program.conv(
+        program.image, torch.ones(2, 1, 0), [], torch.ones(2), phase=PIXEL
+    )
+    assert program.run(torch.zeros(3, 1, 4, 5)).shape == (3, 2, 4, 5)
+    assert [len(tasks) for tasks in Schedule(program).tasks] == [1, 0, 0]
+
+
+def test_comparing_a_program_with_loops_costs_as_much_at_any_size(monkeypatch):
+    calls = []
+    reference = Conv.reference
+    monkeypatch.setattr(Conv, "reference", lambda *x: calls.append(1) or reference(*x))
+    counts = []
+    for side in (20, 40):
+        calls.clear()
+        lowered(net("diagonal-bilstm", side))
+        counts.append(len(calls))
+    assert counts[0] == counts[1]

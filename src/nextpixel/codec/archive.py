@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from nextpixel.codec.chunks import Chunk, ChunkCoder, Size, Tiles
 from nextpixel.codec.container import Archive, write_archive
 from nextpixel.codec.header import MOST_VALUES, Header, fingerprint
-from nextpixel.engine.cpu.executor import prepared, tied_to_size
+from nextpixel.engine.cpu.executor import prepared
+from nextpixel.engine.lowering import tied_to_size
 from nextpixel.errors import NextPixelError
 from nextpixel.models import PixelModel
 from nextpixel.nn import Value, take

@@ -14,8 +14,11 @@ from nextpixel.errors import NextPixelError
 from nextpixel.models import PixelModel
 from nextpixel.nn import Embedding
 from nextpixel.program import Program
+from nextpixel.program.ops import Inject
 
 IMAGES = 2
+CROP = 12
+"""Rows and columns of the images on which programs with loops are compared."""
 LARGE = 2_000_000
 """Parameters beyond which the comparison is in the model's own precision, not in float64."""
 
@@ -37,12 +40,16 @@ def lowered(model: PixelModel) -> Program:
 def check_program(model: PixelModel, program: Program) -> None:
     """Refuse a program that does not compute what the model does.
 
+    A program with loops is compared on smaller images where that is possible: its reference takes
+    as many rounds as there are rows and columns.
+
     Raises:
         NextPixelError: Naming the model, and what to do.
     """
     twin = _twin(model)
-    levels, embedding, predicted = probe(twin)
     own = program if twin is model else twin.lower().pruned()
+    smaller = own.loops and not tied_to_size(model, program)
+    levels, embedding, predicted = probe(twin, CROP if smaller else None)
     outputs = own.run(twin.encode(levels), embedding)
     found = twin.read_head(outputs.to(predicted.dtype), levels).log_prob(levels)
     share, rounding = (1e-6, 1e-10) if predicted.dtype == torch.float64 else (1e-2, 1e-4)
@@ -58,8 +65,20 @@ def check_program(model: PixelModel, program: Program) -> None:
         )
 
 
-def probe(model: PixelModel) -> tuple[Tensor, Embedding, Tensor]:
+def tied_to_size(model: PixelModel, program: Program) -> bool:
+    """Whether something in a model is a map of its own images' size: positions, or a condition."""
+    maps = [condition.form == "map" for condition in model.conditioner.conditions]
+    sources = [op.source for op in program.ops if isinstance(op, Inject)]
+    return any(maps) or any(isinstance(source, Tensor) for source in sources)
+
+
+def probe(model: PixelModel, most: int | None = None) -> tuple[Tensor, Embedding, Tensor]:
     """Random images and conditions, and what a model says of them.
+
+    Args:
+        model: The model.
+        most: Rows and columns at most; None: as many as the model's images have. Fewer are for
+            models that are not tied to their size.
 
     Returns:
         Levels (B, C, H, W), the embedding of their conditions, and the log-probabilities in nats of
@@ -67,10 +86,14 @@ def probe(model: PixelModel) -> tuple[Tensor, Embedding, Tensor]:
     """
     rng = torch.Generator().manual_seed(0)
     device = next(model.parameters()).device
-    levels = torch.randint(model.levels, (IMAGES, *model.shape), generator=rng).to(device)
+    colors, *size = model.shape
+    height, width = (side if most is None else min(side, most) for side in size)
+    levels = torch.randint(model.levels, (IMAGES, colors, height, width), generator=rng).to(device)
     condition = model.conditioner.example(IMAGES, rng)
     embedding = model.condition(condition, IMAGES)
-    return levels, embedding, model(levels, _to(condition, model)).log_prob(levels)
+    if most is None:
+        return levels, embedding, model(levels, _to(condition, model)).log_prob(levels)
+    return levels, embedding, model.predict(levels, embedding).log_prob(levels)
 
 
 def _to(condition: object, model: PixelModel) -> object:

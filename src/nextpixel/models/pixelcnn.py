@@ -53,7 +53,7 @@ class PixelCNNConfig(ModelConfig):
         super().__post_init__()
         check_counts(self, "features", "layers")
         check_counts(self, "pointwise", least=0)
-        check_sides(self, "side")
+        check_sides(self, "side", least=3)
 
     @property
     def feature_options(self) -> tuple[str, ...]:

@@ -31,7 +31,7 @@ class PixelRNNConfig(ModelConfig):
         features: Features on the residual path (2h in the paper).
         cells: What the cells of a layer let out, in each direction (h in the paper).
         layers: Layers of cells.
-        first_side: Width of the first kernel, which has mask A; odd.
+        first_side: Width of the first kernel, which has mask A; odd, at least 3.
         head_features: Features between the two last 1x1 convolutions; 0: there is one alone.
     """
 
@@ -46,7 +46,7 @@ class PixelRNNConfig(ModelConfig):
         super().__post_init__()
         check_counts(self, "features", "cells", "layers")
         check_counts(self, "head_features", least=0)
-        check_sides(self, "first_side")
+        check_sides(self, "first_side", least=3)
 
     @property
     def feature_options(self) -> tuple[str, ...]:

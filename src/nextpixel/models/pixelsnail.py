@@ -1,9 +1,10 @@
 """PixelSNAIL: gated residual blocks of causal convolutions, and attention to all of the past.
 
 A pixel's query knows what comes before the pixel; keys and values also know the raw pixel of their
-own place, so a pixel attends to earlier ones only. With it every pixel of the past is seen;
-without the raw pixel in keys and values a pixel at the left would never see the last one of the
-row above, however many layers there are.
+own place, so a pixel attends to earlier ones only. With it every pixel of the past is seen (where
+keys are pooled: as far as the layers before see the pixels that wait for a key of theirs, which
+`pool` up to 2 `layers` + 2 ensures); without the raw pixel in keys and values a pixel at the left
+would never see the last one of the row above, however many layers there are.
 
 Departures from the published code: a 1x1 convolution brings image, features and position to
 `features` before the blocks that make keys and queries, where there those blocks are as wide as all

@@ -30,7 +30,7 @@ class ResidualPixelCNNConfig(ModelConfig):
         features: Features on the residual path (2h in the paper).
         inner: Features inside a "bottleneck" block (h in the paper).
         blocks: Residual blocks.
-        first_side: Width of the first kernel, which has mask A; odd.
+        first_side: Width of the first kernel, which has mask A; odd, at least 3.
         side: Width of the kernels in the blocks; odd.
         block: "bottleneck" is the paper's x + conv(ReLU(...)) of 1x1, k x k, 1x1; "single" has one
             k x k convolution from `features` to `features`, faster on CPUs for its size;
@@ -59,7 +59,8 @@ class ResidualPixelCNNConfig(ModelConfig):
         super().__post_init__()
         check_counts(self, "features", "inner", "blocks")
         check_counts(self, "head_features", least=0)
-        check_sides(self, "first_side", "side")
+        check_sides(self, "first_side", least=3)
+        check_sides(self, "side")
         check_choice("block", self.block, BLOCKS)
 
     @property

@@ -5,6 +5,8 @@ References:
     Vaswani et al. (2017), Attention Is All You Need, eq. 1. https://arxiv.org/abs/1706.03762
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -29,12 +31,22 @@ def attend(query: Tensor, key: Tensor, value: Tensor, *, inclusive: bool) -> Ten
         (B, heads, N, V).
     """
     if inclusive:
-        return F.scaled_dot_product_attention(query, key, value, is_causal=True)
+        return _attend(query, key, value)
     query, key, value = query[:, :, 1:], key[:, :, :-1], value[:, :, :-1]
     if not query.shape[2]:
         return F.pad(value, (0, 0, 1, 0))
-    made = F.scaled_dot_product_attention(query, key, value, is_causal=True)
-    return F.pad(made, (0, 0, 1, 0))
+    return F.pad(_attend(query, key, value), (0, 0, 1, 0))
+
+
+def _attend(query: Tensor, key: Tensor, value: Tensor, seen: Tensor | None = None) -> Tensor:
+    """Torch's kernel, on heads of one size: only then it keeps no table of all pairs."""
+    count, size = value.shape[3], max(query.shape[3], value.shape[3])
+    scale = 1 / math.sqrt(query.shape[3])
+    query, key, value = (F.pad(x, (0, size - x.shape[3])) for x in (query, key, value))
+    made = F.scaled_dot_product_attention(
+        query, key, value, attn_mask=seen, is_causal=seen is None, scale=scale
+    )
+    return made[..., :count]
 
 
 def attend_pooled(query: Tensor, key: Tensor, value: Tensor, *, pool: int) -> Tensor:
@@ -62,7 +74,7 @@ def attend_pooled(query: Tensor, key: Tensor, value: Tensor, *, pool: int) -> Te
         require(needed, what, "make the batch or the images smaller", query.device)
     number = torch.arange(pool, count, device=query.device)
     seen = torch.arange(others, device=query.device) < (number // pool)[:, None]
-    made = F.scaled_dot_product_attention(query[:, :, pool:], key, value, attn_mask=seen)
+    made = _attend(query[:, :, pool:], key, value, seen)
     return F.pad(made, (0, 0, min(pool, count), 0))
 
 

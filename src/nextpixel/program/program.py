@@ -173,6 +173,11 @@ class Program:
             self._carry_out(body, values, embedding)
         return values[self.output.number]
 
+    @property
+    def loops(self) -> bool:
+        """Whether an operation reads a map that it or a later one makes."""
+        return any(self._last_of_loop(number) > number for number in range(len(self.ops)))
+
     def _last_of_loop(self, number: int) -> int:
         """The last operation that has to be carried out together with operation `number`."""
         makers = {op.output.number: n for n, op in enumerate(self.ops)}

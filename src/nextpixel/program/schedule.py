@@ -167,7 +167,7 @@ class Schedule:
         whole_row = op.output.phase == ROW and not op.output.backward
         early = tuple(n for n, (row, _) in enumerate(op.taps) if row < 0 or whole_row)
         late = tuple(n for n in range(len(op.taps)) if n not in early)
-        starts_early = bool(early) or self.fold or op.output.phase == ROW
+        starts_early = bool(early) or self.fold or op.output.phase == ROW or not late
         if starts_early:
             self.tasks[ROW].append(Task(op, early))
         if self.fold and op.output.phase == PIXEL:

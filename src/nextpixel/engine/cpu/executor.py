@@ -20,7 +20,7 @@ from torch import Tensor
 
 from nextpixel.engine.cpu import kernels
 from nextpixel.engine.cpu.layout import Layout, aligned, injections, lay_out
-from nextpixel.engine.lowering import IMAGES, check_predictions, lowered, probe
+from nextpixel.engine.lowering import IMAGES, check_predictions, lowered, probe, tied_to_size
 from nextpixel.errors import NextPixelError
 from nextpixel.heads import HEADS, CompiledCDF, CompiledHead, Head, Query, Spot
 from nextpixel.heads.truncation import PLAIN, Truncation
@@ -234,14 +234,6 @@ def _tensors(model: PixelModel) -> list[Tensor]:
     """All parameters and buffers; torch's own listings take longer than a small net's image."""
     kept = (part for module in model.modules() for part in (module._parameters, module._buffers))
     return [value for part in kept for value in part.values() if value is not None]
-
-
-def tied_to_size(model: PixelModel, program: Program) -> bool:
-    """Whether something in a model is a map of its own images' size: positions, or a condition."""
-    maps = [condition.form == "map" for condition in model.conditioner.conditions]
-    sources = [op.source for op in injections(program)]
-    constants = [source for source in sources if isinstance(source, Tensor)]
-    return any(maps) or any(tuple(constant.shape[2:]) != (1, 1) for constant in constants)
 
 
 def _parts(count: int, threads: int) -> list[slice]:

@@ -41,6 +41,10 @@ def attend_step(call: Call) -> None:
             )  # fmt: skip
 
 
+QUERIES = 256
+"""How many are compared with all keys in one go, by torch."""
+
+
 class Attend(Op):
     """Each head's mean of the values of the past, weighted by products of its query and their keys.
 
@@ -127,7 +131,15 @@ class Attend(Op):
 
 
 def _attend(query: Tensor, key: Tensor, value: Tensor, seen: Tensor) -> Tensor:
-    """(B, heads, tokens, D) each, and who attends to whom -> (B, heads, queries, D)."""
+    """(B, heads, tokens, D) each, and who attends to whom -> (B, heads, queries, D).
+
+    Some queries at a time: all pairs would fill the memory.
+    """
+    some = zip(torch.split(query, QUERIES, 2), torch.split(seen, QUERIES), strict=True)
+    return torch.cat([_attend_some(part, key, value, known) for part, known in some], 2)
+
+
+def _attend_some(query: Tensor, key: Tensor, value: Tensor, seen: Tensor) -> Tensor:
     scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])
     weights = scores.masked_fill(~seen, -math.inf).softmax(-1)
     return weights.masked_fill(~seen, 0.0) @ value
