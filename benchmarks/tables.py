@@ -37,6 +37,11 @@ FOLDER_OPTION = {"fashion-mnist": " --data.folder DIR", "cifar10": " --data.fold
 """Of data sets that are read from files."""
 
 
+FAMILY = ("row-lstm", "diagonal-bilstm", "snail", "transformer", "residual", "gated")
+"""The six small nets that docs/family.md has side by side."""
+FEWER = "1,400 steps"
+"""Label of their runs of as many images each."""
+
 SEEDS = ("000", "001", "002", "003", "004")
 
 
@@ -46,6 +51,7 @@ def write_tables(results: Results) -> None:
     for seed in SEEDS:
         replace_between(ROOT / "docs" / "seeds.md", f"seed {seed}", seed_table(seed, results))
     replace_between(ROOT / "docs" / "seeds.md", "loss of seed 002", loss_table(results))
+    replace_between(ROOT / "docs" / "family.md", "family", family_table(results))
     replace_between(ROOT / "README.md", "measured", readme_table(results))
 
 
@@ -88,6 +94,24 @@ def loss_table(results: Results) -> str:
     ours = [f"{loss:.4f}" for loss in found["ours"]]
     rows = [("the code's line", *theirs), ("ours, validation images", *ours)]
     return _table(("step", *found["names"]), rows)
+
+
+def family_table(results: Results) -> str:
+    """Six nets: after as many images each, and after about as many minutes each."""
+    head = ("net", "weights", f"{FEWER}, nats", "minutes", "about 8 minutes, nats", "images")
+    rows = []
+    for net in FAMILY:
+        name = f"mnist-{net}"
+        longer = results.measured.get(name)
+        fewer = results.measured.get(f"{name} {FEWER}")
+        if longer is not None and longer.images == 1400 * 16:
+            fewer = longer
+        rows.append((
+            f"`{name}`", f"{results.parameters[name]:,}",
+            _figures(fewer)[0] if fewer else "-", f"{fewer.minutes}" if fewer else "-",
+            _figures(longer)[0] if longer else "-", f"{longer.images:,}" if longer else "-",
+        ))  # fmt: skip
+    return _table(head, rows)
 
 
 def readme_table(results: Results) -> str:

@@ -3,7 +3,7 @@
     python examples/seed_000.py            2 x 21,500 steps of 64 images: long on a CPU
     python examples/seed_000.py --quick    tiny nets, 15 steps: seconds, and noise for digits
 
-Models that were trained before, into runs/RECIPE, or that come with the package are not trained anew.
+A model that was trained before, in runs/RECIPE, or that comes with the package is taken as it is.
 
 What the document shows, in `runs/seed_000`: the context of a pixel (with the blind spot that the
 document does not mention), samples, and samples class by class, by x + W h before each

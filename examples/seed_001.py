@@ -3,7 +3,7 @@
     python examples/seed_001.py            2 x 43,000 steps of 128 images: very long on a CPU
     python examples/seed_001.py --quick    tiny nets, 15 steps: seconds, and noise for digits
 
-Models that were trained before, into runs/RECIPE, or that come with the package are not trained anew.
+A model that was trained before, in runs/RECIPE, or that comes with the package is taken as it is.
 
 What the document shows, in `runs/seed_001`, for each number of levels: the negative log-likelihood
 of the test images, a sheet of 10x10 samples, and ten test images of which the lower half, from row

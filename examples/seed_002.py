@@ -3,7 +3,7 @@
     python examples/seed_002.py            4,300 steps of 64 images, 3 x 2,000 of 16
     python examples/seed_002.py --quick    tiny nets, 15 steps: seconds, and noise for digits
 
-Models that were trained before, into runs/RECIPE, or that come with the package are not trained anew.
+A model that was trained before, in runs/RECIPE, or that comes with the package is taken as it is.
 
 What the document shows, in `runs/seed_002`: the blind spot of stacked masked 3x3 kernels, and that
 two stacks have none; the animation of samples during training at 4 levels; samples by class,

@@ -3,7 +3,7 @@
     python examples/seed_003.py            21,500 steps of 64 images: long on a CPU
     python examples/seed_003.py --quick    a tiny net, 15 steps: seconds, and noise for digits
 
-Models that were trained before, into runs/RECIPE, or that come with the package are not trained anew.
+A model that was trained before, in runs/RECIPE, or that comes with the package is taken as it is.
 
 The document's repository is used by two commands that read a config file each. So is this one; the
 files, commands and pictures are in `runs/seed_003`.

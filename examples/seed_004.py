@@ -3,7 +3,7 @@
     python examples/seed_004.py            4 x 8,600 steps of 128 images, 4 x 1,000 of 16
     python examples/seed_004.py --quick    the sets of shapes alone, tiny nets, 15 steps: seconds
 
-Models that were trained before, into runs/RECIPE, or that come with the package are not trained anew.
+A model that was trained before, in runs/RECIPE, or that comes with the package is taken as it is.
 
 What the document shows, in `runs/seed_004`: for every set samples and images of it, and for each
 run its training and test loss, `RECIPE/curves.png`. What it does not: the bits per dimension

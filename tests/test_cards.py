@@ -88,6 +88,7 @@ def test_the_two_lists_of_shipped_models_are_one():
         ("docs/results.md", "table", tables.results_table),
         ("README.md", "measured", tables.readme_table),
         ("docs/seeds.md", "loss of seed 002", tables.loss_table),
+        ("docs/family.md", "family", tables.family_table),
         *(
             ("docs/seeds.md", f"seed {seed}", partial(tables.seed_table, seed))
             for seed in tables.SEEDS

@@ -12,7 +12,7 @@ from nextpixel.codec import scans
 from nextpixel.codec.chunks import ChunkCoder
 from nextpixel.codec.tables import PARTS, frequencies
 from nextpixel.codec.tensors import compress, decompress
-from nextpixel.engine.cpu.kernels import weigh
+from nextpixel.engine.cpu.choosing import weigh
 from nextpixel.errors import NextPixelError
 from nextpixel.heads import Choice, CompiledHead, Query
 from nextpixel.heads.compiled_logistic import below

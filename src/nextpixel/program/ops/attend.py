@@ -136,7 +136,7 @@ def _attend(query: Tensor, key: Tensor, value: Tensor, seen: Tensor) -> Tensor:
     Some queries at a time: all pairs would fill the memory.
     """
     some = zip(torch.split(query, QUERIES, 2), torch.split(seen, QUERIES), strict=True)
-    return torch.cat([_attend_some(part, key, value, known) for part, known in some], 2)
+    return torch.cat([_attend_some(part, key, value, before) for part, before in some], 2)
 
 
 def _attend_some(query: Tensor, key: Tensor, value: Tensor, seen: Tensor) -> Tensor:
