@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from nextpixel.models import PixelModel, build, register
     from nextpixel.nn import ClassCondition, MapCondition, VectorCondition
     from nextpixel.recipes import build_recipe
-    from nextpixel.sampling import complete, sample
+    from nextpixel.sampling import complete, complete_by_particles, log_prob_of, sample
     from nextpixel.training import TrainConfig, fit
 
 __version__ = "0.1.0"
@@ -73,6 +73,7 @@ __all__ = [
     "classify",
     "compare",
     "complete",
+    "complete_by_particles",
     "compress",
     "data",
     "decompress",
@@ -111,6 +112,8 @@ _HOMES = {
     "classify": "classify",
     "compare": "likelihood",
     "complete": "sampling",
+    "complete_by_particles": "sampling",
+    "log_prob_of": "sampling",
     "compress": "codec",
     "decompress": "codec",
     "evaluate": "likelihood",

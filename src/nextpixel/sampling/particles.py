@@ -21,7 +21,7 @@ from nextpixel.images import level_dtype
 from nextpixel.likelihood import evaluation_mode
 from nextpixel.models import PixelModel
 from nextpixel.nn import Value
-from nextpixel.sampling.draw import draw_uniforms
+from nextpixel.sampling.draw import check_room, draw_uniforms
 
 PARTICLES = 64
 """Of an image, unless another number is stated."""
@@ -78,6 +78,7 @@ def complete_by_particles(
     if count < 2:
         raise ValueError(f"particles must be at least 2, got {count}")
     _check_compiled(model)
+    check_room(len(levels) * (count + 1), model.shape)
     uniforms = draw_uniforms(len(levels) * (count + 1), model.shape, rng)
     with evaluation_mode(model):
         embedding = model.condition(condition, len(levels))

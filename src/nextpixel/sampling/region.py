@@ -1,0 +1,132 @@
+"""The log-probability of a part of an image, given another part.
+
+log p(region | given) = log p(region and given) - log p(given). Of a part that the scan begins with,
+such as the upper half, the log-probability is a sum of log-probabilities of its sub-pixels; of any
+other part it is estimated by particles.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from nextpixel.likelihood import evaluation_mode
+from nextpixel.models import PixelModel
+from nextpixel.nn import Value
+from nextpixel.order import to_sequence
+from nextpixel.sampling.particles import PARTICLES, complete_by_particles
+
+
+class RegionLogProb(NamedTuple):
+    """Log-probabilities of a region of some images.
+
+    Attributes:
+        nats: Float64, (B,).
+        standard_error: Of the estimates, nats, (B,); zeros where they are exact.
+        is_exact: Whether no particles were needed.
+    """
+
+    nats: Tensor
+    standard_error: Tensor
+    is_exact: bool
+
+
+def log_prob_of(
+    model: PixelModel,
+    levels: Tensor,
+    region: Tensor,
+    *,
+    given: Tensor | None = None,
+    condition: Value | None = None,
+    particles: int = PARTICLES,
+    repeats: int = 8,
+    rng: torch.Generator | None = None,
+) -> RegionLogProb:
+    """How likely a region of images is, given another region, or nothing.
+
+    It is exact where both `given`, and `given` and `region` together, are what the scan begins with:
+    then no pixel has to be summed over. Else it is estimated.
+
+    Args:
+        model: The model; its mode is restored afterwards.
+        levels: Integers 0..K-1, shape (B, C, H, W); entries in neither region do not matter.
+        region: Boolean, of a shape that broadcasts to (C, H, W).
+        given: Likewise; it must not share a sub-pixel with `region`. None: nothing.
+        condition: One entry an image.
+        particles: Of each estimate.
+        repeats: Independent estimates, whose probabilities are averaged, and whose spread gives the
+            standard error; at least 2.
+        rng: Source of the uniforms of particles, on the CPU; None: torch's global generator.
+
+    Raises:
+        TypeError: If a mask is not boolean, or levels are no integers.
+        ValueError: If shapes or ranges are not the model's, regions overlap, or there are fewer
+            than 2 repeats.
+        NextPixelError: If particles are needed and cannot be computed.
+    """
+    model.check(levels)
+    nothing = torch.zeros(model.shape, dtype=torch.bool)
+    inside = _mask(region, model, "region")
+    known = nothing if given is None else _mask(given, model, "given")
+    if bool((inside & known).any()):
+        raise ValueError("given must not share a sub-pixel with region")
+    if repeats < 2:
+        raise ValueError(f"repeats must be at least 2, got {repeats}")
+    found = []
+    for part in (inside | known, known):
+        if begins_the_scan(part):
+            found.append(_exact(model, levels, part, condition))
+        else:
+            each = [
+                complete_by_particles(
+                    model, levels, part.expand(levels.shape), count=particles, rng=rng,
+                    condition=condition,
+                ).log_evidence
+                for _ in range(repeats)
+            ]  # fmt: skip
+            found.append(_mean(torch.stack(each)))
+    (both, error), (alone, other) = found
+    total = (error.square() + other.square()).sqrt()
+    return RegionLogProb(both - alone, total, not bool(total.any()))
+
+
+def begins_the_scan(part: Tensor) -> bool:
+    """Whether a mask (C, H, W) holds the first sub-pixels of the scan and no others.
+
+    Example:
+        >>> begins_the_scan(torch.tensor([[[True, True], [True, False]]]))
+        True
+    """
+    inside = to_sequence(part.unsqueeze(0))[0]
+    return bool(inside[: int(inside.sum())].all())
+
+
+def _mask(part: Tensor, model: PixelModel, name: str) -> Tensor:
+    """A mask in the shape of an image, checked."""
+    if not isinstance(part, Tensor) or part.dtype != torch.bool:
+        raise TypeError(f"{name} must be a boolean tensor, got {getattr(part, 'dtype', type(part))}")
+    try:
+        return part.expand(model.shape)
+    except RuntimeError as error:
+        raise ValueError(
+            f"{name} must broadcast to shape {model.shape}, got {tuple(part.shape)}"
+        ) from error
+
+
+def _exact(
+    model: PixelModel, levels: Tensor, part: Tensor, condition: Value | None
+) -> tuple[Tensor, Tensor]:
+    visible = torch.where(part, levels, torch.zeros_like(levels))
+    with evaluation_mode(model), torch.inference_mode():
+        found = model(visible, condition).log_prob(visible).double().cpu()
+    nats = torch.where(part, found, 0.0).flatten(1).sum(1)
+    return nats, torch.zeros_like(nats)
+
+
+def _mean(estimates: Tensor) -> tuple[Tensor, Tensor]:
+    """Logs of mean probabilities over repeats (R, B), and their standard errors."""
+    count = len(estimates)
+    mean = estimates.logsumexp(0) - math.log(count)
+    spread = (estimates - mean).exp().std(0)
+    return mean, spread / math.sqrt(count)
