@@ -1,6 +1,7 @@
 """Particles: on toys they agree with brute force; known pixels stay; what cannot be is refused."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -119,23 +120,24 @@ def test_classes_and_several_threads(monkeypatch):
         assert found.log_evidence[n].item() == pytest.approx(log_p.logsumexp(0).item(), abs=0.1)
 
 
-@pytest.mark.parametrize("name", ["row-lstm", "diagonal", "snail", "transformer", "plusplus"])
-def test_all_that_is_kept_of_the_past_goes_with_a_particle(name):
-    """Rings, cells, keys and values: the estimate after resampling is that of brute force."""
-    model = CASES[name].with_levels(2).build(2, 4).float()
-    height, width = model.shape[1:]
+@pytest.mark.parametrize(
+    ("name", "size"), [("gated", 1.2), ("diagonal", 1.0), ("snail", 0.7), ("transformer", 1.2)]
+)
+def test_all_that_is_kept_of_the_past_goes_with_a_particle(name, size):
+    """Rings, cells, keys and values: what comes after resampling is right for what was copied.
+
+    With levels copied alone the ratios are 1.3, 1.8, 4.0 and 1.05.
+    """
+    model = replace(CASES[name].with_levels(2), size=size).build(3, 4).float()
     known = torch.zeros(model.shape, dtype=torch.bool)
     known[:, :, 1::2] = True
-    one = torch.zeros(1, *model.shape, dtype=torch.int64)
-    one[:, :, :, 1::2] = torch.randint(2, one[:, :, :, 1::2].shape, generator=rng(3))
-    if height * width > 8:
-        known[:, 2:] = True
-    _, log_p = brute(model, one, known) if height * width <= 8 else (None, sums(model, one, known))
+    one = torch.randint(2, (1, *model.shape), generator=rng(3))
     found = npx.complete_by_particles(
-        model, one.expand(60, -1, -1, -1), known.expand(60, *model.shape), count=64, rng=rng()
+        model, one.expand(400, -1, -1, -1), known.expand(400, *model.shape), count=64, rng=rng()
     )
-    ratio = (found.log_evidence - log_p.logsumexp(0)).exp()
-    assert abs(ratio.mean() - 1) < 4 * ratio.std() / math.sqrt(60) + 1e-3
+    assert found.resampled.any()
+    ratio = (found.log_evidence - sums(model, one, known).logsumexp(0)).exp()
+    assert abs(ratio.mean() - 1) < 4 * ratio.std() / 20
 
 
 def sums(model, one, known):
