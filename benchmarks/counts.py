@@ -168,7 +168,12 @@ WORDS = [
             "tests/test_checkpoint.py",
         ),
     ),
-    Word("given", "condition, embedding", in_text=False),  # a preposition of English
+    Word(
+        "given",
+        "condition, embedding",
+        in_text=False,  # a preposition of English
+        but=("src/nextpixel/sampling/region.py", "tests/test_particles.py"),  # p(a | given b)
+    ),
     Word("known", "phase", in_text=False, only=("src/nextpixel/program",)),  # else the user's mask
     Word(
         "lanes?",

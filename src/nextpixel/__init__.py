@@ -84,6 +84,7 @@ __all__ = [
     "health",
     "load",
     "load_data",
+    "log_prob_of",
     "models",
     "recipes",
     "register",

@@ -42,7 +42,8 @@ _COMMANDS = {
         "Draw the missing part of images.\n\n"
         "A missing pixel is drawn given the pixels before it, row by row from the top left. Those "
         "known after it in that order are kept, but cannot inform it: a known top shapes the "
-        "bottom of a digit, a known bottom does not shape its top.",
+        "bottom of a digit, a known bottom does not shape its top; with --method particles it "
+        "does.",
     ),
     "reconstruct": (
         "draw:reconstruct",

@@ -35,6 +35,7 @@ from nextpixel.cli.options import Device
 from nextpixel.cli.progress import counting
 from nextpixel.models import PixelModel
 from nextpixel.nn import Value
+from nextpixel.sampling.options import read_options
 
 Labels = Annotated[tuple[int, ...] | None, Parameter(consume_multiple=1, negative="")]
 
@@ -51,7 +52,9 @@ class Drawing:
             to 1; by default any.
         seed: The same seed draws the same images.
         method: How a pixel is predicted: engine, step by step, or recompute, by a forward pass
-            each (slow). Both draw the same images.
+            each (slow). Both draw the same images. To complete there is also particles: then
+            pixels that are known later in the scan shape those before them, too.
+        particles: With --method particles, so many completions are drawn together for each one.
         device: Where to compute: cuda, cpu, or auto, which takes CUDA where there is any.
     """
 
@@ -60,6 +63,7 @@ class Drawing:
     top_p: float | None = None
     seed: int = 0
     method: str = "engine"
+    particles: int = 64
     device: Device = "auto"
 
     def options(self) -> dict[str, Any]:
@@ -70,6 +74,7 @@ class Drawing:
             "top_k": self.top_k,
             "top_p": self.top_p,
             "method": self.method,
+            "particles": self.particles,
         }
 
     def load(self, us: Team, model: str) -> PixelModel:
@@ -184,20 +189,43 @@ def complete(
         condition = us.each(
             lambda: _condition_of(loaded, len(images), label or own_labels(loaded, labels), count)
         )
-        with counting(loaded.shape[1], "row", shown=us.is_first) as tick:
-            made = npx.complete(
-                loaded,
-                many,
-                mask,
-                condition=condition,
-                batch_size=len(many),
-                on_row=lambda row, _: tick(row),
-                **drawing.options(),
-            ).view(len(images), count, *loaded.shape)
+        if drawing.method == "particles":
+            made = _by_particles(us, loaded, (many, mask), condition, drawing)
+        else:
+            with counting(loaded.shape[1], "row", shown=us.is_first) as tick:
+                made = npx.complete(
+                    loaded,
+                    many,
+                    mask,
+                    condition=condition,
+                    batch_size=len(many),
+                    on_row=lambda row, _: tick(row),
+                    **drawing.options(),
+                )
+        made = made.view(len(images), count, *loaded.shape)
         us.first(
             lambda: _write_made(made, out, lambda: gallery.sheet(images, mask, made, loaded.levels))
         )
     us.say(f"{count} completions of each of {len(images)} images in {out}")
+
+
+def _by_particles(
+    us: Team,
+    model: PixelModel,
+    known: tuple[Tensor, Tensor],
+    condition: Value | None,
+    drawing: Drawing,
+) -> Tensor:
+    """Completions by particles, and how far their number fell, said on stderr."""
+    options = drawing.options()
+    rng, count = options.pop("rng"), drawing.particles
+    read_options(**options)  # refuses what particles cannot do
+    found = us.each(
+        lambda: npx.complete_by_particles(model, *known, count=count, rng=rng, condition=condition)
+    )
+    least = float(found.effective.min())
+    us.say(f"effective particles: at least {least:.1f} of {count} at every step")
+    return found.draw(rng)
 
 
 def _condition_of(

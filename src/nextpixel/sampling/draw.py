@@ -19,7 +19,7 @@ from nextpixel.nn import Embedding, Value
 from nextpixel.order import Shape, Step, from_sequence
 from nextpixel.runtime.device import require
 from nextpixel.runtime.distributed import Processes
-from nextpixel.sampling.options import SamplingKeywords, SamplingOptions, read_options
+from nextpixel.sampling.options import BY_PARTICLES, SamplingKeywords, SamplingOptions, read_options
 from nextpixel.sampling.scan import Choose, Predict, Recompute, scan
 
 
@@ -96,6 +96,8 @@ def sample(
         torch.Size([3, 1, 4, 4])
     """
     chosen = read_options(**options)
+    if chosen.method == BY_PARTICLES:
+        raise ValueError("method must be engine or recompute to sample: particles complete images")
     if count < 1:
         raise ValueError(f"count must be at least 1, got {count}")
     check_room(count, model.shape)

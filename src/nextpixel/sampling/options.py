@@ -4,10 +4,12 @@ from dataclasses import dataclass, fields
 from typing import TypedDict, Unpack
 
 from nextpixel.errors import check_keywords, nearest
-from nextpixel.heads.truncation import Truncation
+from nextpixel.heads.truncation import PLAIN, Truncation
 
 METHODS = ("engine", "recompute")
 """Ways to predict a step, which give the same levels; "recompute" is the slow one, the oracle."""
+BY_PARTICLES = "particles"
+"""A further way to complete: by all that is known (`nextpixel.sampling.particles`)."""
 
 
 class SamplingKeywords(TypedDict, total=False):
@@ -18,6 +20,7 @@ class SamplingKeywords(TypedDict, total=False):
     top_p: float | None
     method: str
     batch_size: int
+    particles: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,8 +31,9 @@ class SamplingOptions:
         temperature: Above 0; below 1 prefers likely levels, 1 samples the model itself.
         top_k: Draw one of so many likeliest levels; None: any.
         top_p: Draw one of the likeliest levels that together have this probability; None: any.
-        method: One of `METHODS`.
+        method: One of `METHODS`, or to complete images `BY_PARTICLES`.
         batch_size: Images at a time.
+        particles: Completions that are drawn together for each one that is taken, by particles.
 
     Raises:
         ValueError: If a value is invalid.
@@ -40,12 +44,17 @@ class SamplingOptions:
     top_p: float | None = None
     method: str = "engine"
     batch_size: int = 100
+    particles: int = 64
 
     def __post_init__(self) -> None:
         """Check the values."""
         self.truncation.checked()
-        if self.method not in METHODS:
+        if self.method not in (*METHODS, BY_PARTICLES):
             raise ValueError(f"there is no method {self.method!r}; {nearest(self.method, METHODS)}")
+        if self.method == BY_PARTICLES and self.truncation != PLAIN:
+            raise ValueError("temperature, top_k and top_p must be left out with particles")
+        if self.particles < 2:
+            raise ValueError(f"particles must be at least 2, got {self.particles}")
         if self.batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {self.batch_size}")
 

@@ -22,6 +22,7 @@ from nextpixel.likelihood import evaluation_mode
 from nextpixel.models import PixelModel
 from nextpixel.nn import Value
 from nextpixel.sampling.draw import check_room, draw_uniforms
+from nextpixel.sampling.known import condition_of_known, expanded
 
 PARTICLES = 64
 """Of an image, unless another number is stated."""
@@ -66,25 +67,29 @@ def complete_by_particles(
     Args:
         model: The model; its mode is restored afterwards.
         levels: Integers 0..K-1, shape (B, C, H, W), any where not `known`.
-        known: Boolean, of that shape.
+        known: Boolean, of a shape that broadcasts to (B, C, H, W).
         count: Particles P of each image; they cost what as many samples cost.
         rng: Source of the uniforms, on the CPU; None: torch's global generator.
-        condition: One entry an image.
+        condition: As in `complete`.
 
     Raises:
+        TypeError: If `levels` are no integers or `known` is not boolean.
         NextPixelError: If the model has no compiled steps, or is not on the CPU.
-        ValueError: If `count` is below 2.
+        ValueError: If `count` is below 2, or shapes or ranges are not the model's.
     """
     if count < 2:
         raise ValueError(f"particles must be at least 2, got {count}")
+    model.check(levels)
+    known = expanded(known, levels)
     _check_compiled(model)
+    if condition is None:
+        condition = condition_of_known(model, levels, known)
     check_room(len(levels) * (count + 1), model.shape)
     uniforms = draw_uniforms(len(levels) * (count + 1), model.shape, rng)
     with evaluation_mode(model):
         embedding = model.condition(condition, len(levels))
-        found = clouds(
-            model, levels, known, uniforms.unflatten(0, (len(levels), count + 1)), embedding
-        )
+        each = torch.unflatten(uniforms, 0, (len(levels), count + 1))
+        found = clouds(model, levels, known, each, embedding)
     return _joined(found, level_dtype(model.levels))
 
 

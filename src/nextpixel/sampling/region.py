@@ -17,6 +17,9 @@ from nextpixel.nn import Value
 from nextpixel.order import to_sequence
 from nextpixel.sampling.particles import PARTICLES, complete_by_particles
 
+REPEATS = 8
+"""Estimates of which each that is reported is the mean."""
+
 
 class RegionLogProb(NamedTuple):
     """Log-probabilities of a region of some images.
@@ -40,13 +43,12 @@ def log_prob_of(
     given: Tensor | None = None,
     condition: Value | None = None,
     particles: int = PARTICLES,
-    repeats: int = 8,
     rng: torch.Generator | None = None,
 ) -> RegionLogProb:
     """How likely a region of images is, given another region, or nothing.
 
-    It is exact where both `given`, and `given` and `region` together, are what the scan begins with:
-    then no pixel has to be summed over. Else it is estimated.
+    It is exact where both `given`, and `given` and `region` together, are what the scan begins
+    with: then no pixel has to be summed over. Else it is estimated.
 
     Args:
         model: The model; its mode is restored afterwards.
@@ -54,15 +56,13 @@ def log_prob_of(
         region: Boolean, of a shape that broadcasts to (C, H, W).
         given: Likewise; it must not share a sub-pixel with `region`. None: nothing.
         condition: One entry an image.
-        particles: Of each estimate.
-        repeats: Independent estimates, whose probabilities are averaged, and whose spread gives the
-            standard error; at least 2.
+        particles: Of each of `REPEATS` independent estimates, whose probabilities are averaged, and
+            whose spread gives the standard error.
         rng: Source of the uniforms of particles, on the CPU; None: torch's global generator.
 
     Raises:
         TypeError: If a mask is not boolean, or levels are no integers.
-        ValueError: If shapes or ranges are not the model's, regions overlap, or there are fewer
-            than 2 repeats.
+        ValueError: If shapes or ranges are not the model's, or regions overlap.
         NextPixelError: If particles are needed and cannot be computed.
     """
     model.check(levels)
@@ -71,8 +71,6 @@ def log_prob_of(
     known = nothing if given is None else _mask(given, model, "given")
     if bool((inside & known).any()):
         raise ValueError("given must not share a sub-pixel with region")
-    if repeats < 2:
-        raise ValueError(f"repeats must be at least 2, got {repeats}")
     found = []
     for part in (inside | known, known):
         if begins_the_scan(part):
@@ -83,7 +81,7 @@ def log_prob_of(
                     model, levels, part.expand(levels.shape), count=particles, rng=rng,
                     condition=condition,
                 ).log_evidence
-                for _ in range(repeats)
+                for _ in range(REPEATS)
             ]  # fmt: skip
             found.append(_mean(torch.stack(each)))
     (both, error), (alone, other) = found
@@ -105,7 +103,9 @@ def begins_the_scan(part: Tensor) -> bool:
 def _mask(part: Tensor, model: PixelModel, name: str) -> Tensor:
     """A mask in the shape of an image, checked."""
     if not isinstance(part, Tensor) or part.dtype != torch.bool:
-        raise TypeError(f"{name} must be a boolean tensor, got {getattr(part, 'dtype', type(part))}")
+        raise TypeError(
+            f"{name} must be a boolean tensor, got {getattr(part, 'dtype', type(part))}"
+        )
     try:
         return part.expand(model.shape)
     except RuntimeError as error:

@@ -86,14 +86,14 @@ def clouds(
 def _log_mean(weights: NDArray[np.float64]) -> float:
     """Log of the mean of e to these powers."""
     largest = weights.max()
-    return largest + np.log(np.exp(weights - largest).mean())
+    return float(largest + np.log(np.exp(weights - largest).mean()))
 
 
 @compiled
 def _effective(weights: NDArray[np.float64]) -> float:
     """How many equal weights are worth as much as these."""
     p = np.exp(weights - weights.max())
-    return p.sum() ** 2 / (p * p).sum()
+    return float(p.sum() ** 2 / (p * p).sum())
 
 
 @compiled
@@ -141,7 +141,7 @@ def _resample(plan, block, weights, uniform):
 def carry_cloud(plan, block, weights, uniforms, counts):
     """Carry the particles of one image through the scan.
 
-    `counts` becomes the log-evidence, the least effective number, and how often they were resampled.
+    `counts` becomes the log-evidence, the least effective number, and the times of resampling.
     """
     count = len(weights)
     colors, height, width = plan.shape
