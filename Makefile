@@ -54,6 +54,7 @@ serve: $(READY)
 
 pictures: $(TOOLS)
 	$(BIN)/python examples/idea_pictures.py --out docs/images
+	$(BIN)/python examples/attention_picture.py --out docs/images
 	$(BIN)/nextpixel sample mnist2-gated-class --count 20 --columns 10 --out docs/images/scan.gif
 
 notebooks: $(TOOLS)
