@@ -172,7 +172,11 @@ WORDS = [
         "given",
         "condition, embedding",
         in_text=False,  # a preposition of English
-        but=("src/nextpixel/sampling/region.py", "tests/test_particles.py"),  # p(a | given b)
+        but=(
+            "src/nextpixel/sampling/region.py",
+            "src/nextpixel/cli/measure.py",
+            "tests/test_particles.py",
+        ),  # p(a | given b)
     ),
     Word("known", "phase", in_text=False, only=("src/nextpixel/program",)),  # else the user's mask
     Word(

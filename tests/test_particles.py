@@ -1,5 +1,6 @@
 """Particles: on toys they agree with brute force; known pixels stay; what cannot be is refused."""
 
+import json
 import math
 from dataclasses import replace
 
@@ -108,7 +109,15 @@ def test_without_later_known_pixels_particles_are_samples():
     assert exact.is_exact
 
 
-def test_classes_and_several_threads(monkeypatch):
+@pytest.fixture
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_classes_and_several_threads(two_threads):
     model = toy(condition=npx.ClassCondition(3))
     known, labels = bottom(model), torch.tensor([0, 2, 1])
     images = torch.randint(2, (3, 1, 3, 3), generator=rng(2))
@@ -238,3 +247,37 @@ def test_bad_regions_are_refused(masks, error, message):
     region = torch.ones(3, 3, dtype=torch.bool)
     with pytest.raises(error, match=message):
         npx.log_prob_of(toy(), torch.zeros(1, 1, 3, 3, dtype=torch.int64), region, **masks)
+
+
+# The command line
+
+
+def test_evaluate_measures_a_region_given_another(tmp_path, capsys):
+    from nextpixel.cli.app import main
+
+    model = "mnist2-gated-class"
+    assert (
+        main(["evaluate", model, "--limit", "3", "--region", "bottom", "--given", "top", "--json"])
+        == 0
+    )
+    found = json.loads(capsys.readouterr().out)
+    assert found["given"]["exact"]
+    assert found["given"]["nats"] == pytest.approx(found["region"]["nats"], abs=1e-3)
+    assert main(["evaluate", model, "--limit", "2", "--given", "top"]) == 2
+    assert "region must be stated with given" in capsys.readouterr().err
+
+
+def test_complete_by_particles_says_how_many_are_effective(tmp_path, capsys):
+    from nextpixel.cli.app import main
+
+    out = tmp_path / "made.npy"
+    words = ["complete", "mnist2-gated", "--images", "mnist", "--images-count", "2", "--count", "2"]
+    options = ["--known", "bottom", "--method", "particles", "--particles", "8", "--out", str(out)]
+    assert main([*words, *options]) == 0
+    assert "effective particles: at least" in capsys.readouterr().out
+    made = np.load(out)
+    assert made.shape == (2, 2, 1, 28, 28)
+    bottoms = npx.load_data("mnist", levels=2).test.levels[:2, None, :, 14:].numpy()
+    assert (made[:, :, :, 14:] == bottoms).all()
+    assert main(["sample", "mnist2-gated", "--method", "particles", "--out", str(out)]) == 2
+    assert "particles complete images" in capsys.readouterr().err

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
+import torch
 from cyclopts import Parameter
 from torch import Tensor
 
@@ -67,19 +68,25 @@ class Reports:
     """What else to measure, and to write.
 
     Attributes:
-        region: Picture of the images' size; also measure its white part, given its past.
+        region: Picture of the images' size (or top, bottom, left, right); also measure its white
+            part, given its past.
+        given: Likewise; also measure the region given this part alone: exactly where both begin the
+            scan, else by particles, which takes seconds an image.
         per_image: File to write, .csv: nats and bits/dim of each image.
         map: File to write, .npy: bits of every sub-pixel, (N, C, H, W), float32.
         against: Another model; also measure the difference on the same images, and its error.
     """
 
     region: Path | None = None
+    given: Path | None = None
     per_image: Path | None = None
     map: Path | None = None
     against: str | None = None
 
     def check(self) -> None:
-        """Refuse names of files that cannot be written, before anything is measured."""
+        """Refuse what cannot be done or written, before anything is measured."""
+        if self.given is not None and self.region is None:
+            raise ValueError("region must be stated with given: what is measured given that part")
         if self.per_image is not None:
             check_out(self.per_image, (".csv",))
         if self.map is not None:
@@ -107,6 +114,40 @@ class Reports:
             made = BytesIO()
             np.save(made, npx.surprise_map(model, images, batch_size=batch_size).numpy())
             replace_file(self.map, made.getvalue())
+        return self._given(model, images, batch_size) | self._against(model, images, batch_size)
+
+    def _given(
+        self, model: PixelModel, images: Split, batch_size: int
+    ) -> dict[str, tuple[Any, str]]:
+        """The region given another part."""
+        region = self.mask(model)
+        if self.given is None or region is None:
+            return {}
+        known, rng = read_known(str(self.given), model, "given"), torch.Generator().manual_seed(0)
+        parts = []
+        for first in range(0, len(images), batch_size):
+            some = slice(first, first + batch_size)
+            levels = images.levels[some]
+            labels = None if images.labels is None else images.labels[some]
+            condition = model.condition_of(levels, labels)
+            found = npx.log_prob_of(
+                model, levels, region, given=known, condition=condition, rng=rng
+            )
+            parts.append(found)
+        nats = -torch.cat([part.nats for part in parts])
+        errors = torch.cat([part.standard_error for part in parts])
+        spread = nats.var() if len(nats) > 1 else torch.zeros(())
+        error = math.sqrt(float(spread + errors.square().mean()) / len(nats))
+        exact = all(part.is_exact for part in parts)
+        values = {"nats": float(nats.mean()), "standard_error": error, "exact": exact}
+        how = "exact" if exact else "by particles"
+        line = f"the region given {self.given}: {values['nats']:.2f} +- {error:.2f} nats ({how})"
+        return {"given": (values, line)}
+
+    def _against(
+        self, model: PixelModel, images: Split, batch_size: int
+    ) -> dict[str, tuple[Any, str]]:
+        """The difference from another model."""
         if self.against is None:
             return {}
         other = npx.load(self.against).to(next(model.parameters()).device)

@@ -65,6 +65,7 @@ def clouds(
     threads = Threads()
     made = prepared(model)
 
+    @torch.inference_mode()  # which holds in one thread only
     def carry(image: int) -> Cloud:
         one = slice(image, image + 1)
         count = uniforms.shape[1] - 1
