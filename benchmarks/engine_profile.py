@@ -14,6 +14,7 @@ import argparse
 import functools
 import json
 
+import numpy as np
 import torch
 from numba import njit
 from sampling import drawing, nets, seconds
@@ -21,7 +22,7 @@ from sampling import drawing, nets, seconds
 import nextpixel as npx
 from nextpixel.engine.cpu import executor as engine
 from nextpixel.engine.cpu import kernels
-from nextpixel.engine.cpu.layout import KIND, KINDS, Phase
+from nextpixel.engine.cpu.layout import STEP, Phase, step_address
 from nextpixel.nn import NO_EMBEDDING
 
 PARTS = ("row", "pixel", "choose", "write")
@@ -45,13 +46,14 @@ def scan(plan, block, truncation, parts):  # noqa: ANN001, ANN201 - numba infers
                     kernels.write(plan, block, 0, last, row, column, color)
 
 
-def only(plan: kernels.Plan, kind: str) -> kernels.Plan:
+def only(made: engine.Prepared, kind: str) -> kernels.Plan:
     """The plan with operations of one kind; with none, if there is no such kind."""
+    steps = [step_address(op) for op in made.program.ops if op.name == kind]
 
     def chosen(phase: Phase) -> Phase:
-        return phase._replace(ops=phase.ops[phase.ops[:, KIND] == KINDS.get(kind, -1)])
+        return phase._replace(ops=phase.ops[np.isin(phase.ops[:, STEP], steps)])
 
-    return plan._replace(row=chosen(plan.row), pixel=chosen(plan.pixel))
+    return made.plan._replace(row=chosen(made.plan.row), pixel=chosen(made.plan.pixel))
 
 
 def open_block(model: npx.models.PixelModel, made: engine.Prepared, count: int) -> kernels.Block:
@@ -68,7 +70,7 @@ def measure(
 ) -> dict[tuple[str, int], float]:
     """Microseconds of scans, by kind of operation ("all", one, or "other") and number of parts."""
     made = engine.prepared(model)
-    plans = {kind: only(made.plan, kind) for kind in [*kinds, "other"]} | {"all": made.plan}
+    plans = {kind: only(made, kind) for kind in [*kinds, "other"]} | {"all": made.plan}
     times: dict[tuple[str, int], list[float]] = {}
     for _ in range(rounds + 1):  # the first compiles
         times.setdefault(("sample", 0), []).append(seconds(drawing(model, count)))
