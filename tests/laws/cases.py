@@ -181,7 +181,7 @@ CASES |= {
     "snail-heads-class": Case(
         "pixelsnail",
         {**SNAIL, "blocks": 2, "heads": 2, "value": 3, "dropout": 0.5,
-         "condition": [{"classes": 3, "form": "map"}, {"size": 2}]},
+         "condition": [{"classes": 3}]},
         levels=3,
         size=0.3,
     ),
@@ -220,6 +220,7 @@ COVERING = (
     "plain-batch-norm",
     "plain-independent-colors",
     "residual-position",
+    "residual-class-map",
     "residual-post-activation",
     "gated-skip-position",
     "gated-dilated",

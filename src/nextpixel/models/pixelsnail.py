@@ -113,8 +113,19 @@ class Mixed(nn.Module):
         mixed = self.of_features.lower(program, x)
         if self.of_image is not None:
             mixed = program.add(mixed, self.of_image.lower(program, program.image))
-        mixed = program.inject(mixed, self.of_place(place).detach())
+        mixed = program.inject(mixed, self._place_in_one_order(place))
         return self.block.lower(program, mixed, ())
+
+    def _place_in_one_order(self, place: Tensor) -> Tensor:
+        """What places add, for archives: by products and sums that IEEE 754 fixes, (1, F, H, W).
+
+        torch's convolution rounds otherwise on another processor.
+        """
+        weight = self.of_place.weight.detach()
+        rows, columns = weight.double()[:, :, 0, 0, None, None].unbind(1)
+        row, column = place[0].double()
+        added: Tensor = rows * row + columns * column
+        return added.to(weight).unsqueeze(0)
 
 
 class Attention(nn.Module):
