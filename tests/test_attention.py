@@ -158,11 +158,9 @@ def test_the_laws_see_attention_that_includes_itself(name, monkeypatch):
 
 
 def test_a_program_that_includes_itself_is_refused(monkeypatch):
-    plain = Attend.__init__
     monkeypatch.setattr(
         Attend, "_seen", lambda self, own, number: (number <= own[:, None]) & (number >= 0)
     )
-    assert plain is Attend.__init__
     with pytest.raises(npx.NextPixelError, match="does not compute what the model does"):
         npx.sample(CASES["snail"].build(4, 4), 1)
 
@@ -190,8 +188,8 @@ def test_a_first_step_of_nan_is_seen_by_the_laws(monkeypatch):
         npx.sample(model, 1)
 
 
-def test_a_compiled_step_that_counts_one_key_too_few_is_seen(monkeypatch):
-    """By the comparison with the oracle: the number of the pixel is off by one."""
+def test_a_compiled_step_that_miscounts_keys_is_seen(monkeypatch):
+    """By the comparison with the oracle: it takes every second key."""
     model = CASES["snail"].build(5, 6).float()
     levels = random_levels(model, 8)
     exact = model.log_prob(levels)
@@ -204,7 +202,6 @@ def test_a_compiled_step_that_counts_one_key_too_few_is_seen(monkeypatch):
 
     monkeypatch.setattr(Attend, "__init__", pooled)
     assert (score(model, levels) - exact).abs().max() > 1e-4
-    assert attend_op.attend_step is not None
 
 
 def test_a_map_that_is_kept_whole_needs_the_height():

@@ -178,10 +178,10 @@ SNAIL = {"features": 4, "blocks": 1, "layers": 1, "key": 3}
 TRANSFORMER = {"features": 4, "heads": 2, "layers": 2, "expansion": 2}
 CASES |= {
     "snail": Case("pixelsnail", SNAIL, size=0.3),
-    "snail-heads-class": Case(
+    "snail-heads-class-map": Case(
         "pixelsnail",
         {**SNAIL, "blocks": 2, "heads": 2, "value": 3, "dropout": 0.5,
-         "condition": [{"classes": 3}]},
+         "condition": [{"classes": 3, "form": "map"}, {"size": 2}]},
         levels=3,
         size=0.3,
     ),
@@ -209,7 +209,7 @@ CASES |= {
 }  # fmt: skip
 
 COVERING = (
-    "snail-heads-class",
+    "snail-heads-class-map",
     "snail-pooled",
     "transformer-class",
     "row-lstm-wide-class",
@@ -220,7 +220,6 @@ COVERING = (
     "plain-batch-norm",
     "plain-independent-colors",
     "residual-position",
-    "residual-class-map",
     "residual-post-activation",
     "gated-skip-position",
     "gated-dilated",

@@ -68,7 +68,7 @@ def complete_by_particles(
         model: The model; its mode is restored afterwards.
         levels: Integers 0..K-1, shape (B, C, H, W), any where not `known`.
         known: Boolean, of a shape that broadcasts to (B, C, H, W).
-        count: Particles P of each image; they cost what as many samples cost.
+        count: Particles P of each image; they go through the scan as samples do.
         rng: Source of the uniforms, on the CPU; None: torch's global generator.
         condition: As in `complete`.
 
