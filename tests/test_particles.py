@@ -189,6 +189,17 @@ def test_a_model_without_a_program_is_refused(monkeypatch):
         )
 
 
+def test_no_image_and_no_number_are_refused():
+    model = toy()
+    images = torch.zeros(1, 1, 3, 3, dtype=torch.int64)
+    with pytest.raises(ValueError, match="levels must have at least one image"):
+        npx.complete_by_particles(model, images[:0], bottom(model))
+    with torch.no_grad():
+        model.last.weight.fill_(3e38)
+    with pytest.raises(npx.NextPixelError, match="predicts what is no number|does not compute"):
+        npx.complete_by_particles(model, images, bottom(model))
+
+
 def test_sampling_has_no_particles():
     with pytest.raises(ValueError, match="particles complete images"):
         npx.sample(toy(), 1, method="particles")

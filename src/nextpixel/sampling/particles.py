@@ -80,6 +80,8 @@ def complete_by_particles(
     if count < 2:
         raise ValueError(f"particles must be at least 2, got {count}")
     model.check(levels)
+    if not len(levels):
+        raise ValueError("levels must have at least one image, got none")
     known = expanded(known, levels)
     _check_compiled(model)
     if condition is None:

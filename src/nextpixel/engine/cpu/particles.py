@@ -14,6 +14,7 @@ from torch import Tensor
 
 from nextpixel.engine.cpu import kernels
 from nextpixel.engine.cpu.executor import open_blocks, prepared
+from nextpixel.engine.lowering import check_predictions
 from nextpixel.models import PixelModel
 from nextpixel.nn import Embedding
 from nextpixel.runtime.compiling import compiled
@@ -60,7 +61,7 @@ def clouds(
         embedding: Conditions, one for each of the B images.
 
     Raises:
-        NextPixelError: If memory is too small.
+        NextPixelError: If memory is too small, or a prediction is no finite number.
     """
     threads = Threads()
     made = prepared(model)
@@ -80,7 +81,9 @@ def clouds(
         kept = torch.from_numpy(images), torch.from_numpy(weights)
         return Cloud(*kept, float(evidence), float(effective), int(resampled))
 
-    return list(threads.map(carry, range(len(levels))))
+    found = list(threads.map(carry, range(len(levels))))
+    check_predictions(model, torch.tensor([cloud.log_evidence for cloud in found]))
+    return found
 
 
 @compiled
