@@ -196,7 +196,7 @@ def test_no_image_and_no_number_are_refused():
         npx.complete_by_particles(model, images[:0], bottom(model))
     with torch.no_grad():
         model.last.weight.fill_(3e38)
-    with pytest.raises(npx.NextPixelError, match="predicts what is no number|does not compute"):
+    with pytest.raises(npx.NextPixelError, match=r"predicts what is no number|does not compute"):
         npx.complete_by_particles(model, images, bottom(model))
 
 
