@@ -1,4 +1,4 @@
-r"""Scan order: the one definition of "before".
+r"""Scan orders: the one definition of "before".
 
 An image of shape (C, H, W) is visited sub-pixel by sub-pixel: rows from the top, columns from the
 left, and at each pixel the colors in order (R, then G, then B). With steps numbered i = 0, 1, ...,
@@ -8,6 +8,10 @@ the model is
 
 Everything else in the package (masks, samplers, audits) asks here what comes before what.
 
+That is the raster order. Its mirror images are the raster orders of a turned image, and `turn` turns
+it; any other order visits pixel after pixel as its ranks say, which are the numbers 0..H*W-1 of the
+pixels, shape (H, W), the colors of each in turn.
+
 References:
     van den Oord, Kalchbrenner, Kavukcuoglu (2016), Pixel Recurrent Neural Networks, eq. 1 and 2.
     https://arxiv.org/abs/1601.06759
@@ -16,6 +20,7 @@ References:
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 Shape = tuple[int, int, int]
@@ -71,3 +76,39 @@ def from_sequence(sequence: Tensor, shape: Shape) -> Tensor:
     """Undo `to_sequence`, (B, C * H * W) -> (B, C, H, W)."""
     colors, height, width = shape
     return sequence.view(-1, height, width, colors).permute(0, 3, 1, 2)
+
+
+MIRRORS = (
+    "rows-from-top-left", "rows-from-top-right", "rows-from-bottom-left", "rows-from-bottom-right",
+    "columns-from-top-left", "columns-from-bottom-left", "columns-from-top-right",
+    "columns-from-bottom-right",
+)  # fmt: skip
+"""The raster order and its mirror images, by number; those by columns are of square images."""
+
+
+def turn(images: Tensor, order: int) -> Tensor:
+    """Turn images (..., H, W) so that their raster scan visits the pixels in a mirror order.
+
+    Example:
+        >>> turn(torch.tensor([[1, 2], [3, 4]]), MIRRORS.index("columns-from-bottom-left")).tolist()
+        [[3, 1], [4, 2]]
+    """
+    turned = images.transpose(-1, -2) if order & 4 else images
+    sides = [side for side, bit in ((-2, 2), (-1, 1)) if order & bit]
+    return turned.flip(sides) if sides else turned
+
+
+def turn_back(images: Tensor, order: int) -> Tensor:
+    """Undo `turn`."""
+    sides = [side for side, bit in ((-2, 2), (-1, 1)) if order & bit]
+    turned = images.flip(sides) if sides else images
+    return turned.transpose(-1, -2) if order & 4 else turned
+
+
+def turn_each(images: Tensor, orders: Tensor) -> Tensor:
+    """`turn` images (B, ..., H, W) by the order of each, (B,)."""
+    turned = images.clone()
+    for order in orders.unique().tolist():
+        chosen = orders == order
+        turned[chosen] = turn(images[chosen], order)
+    return turned

@@ -25,11 +25,13 @@ from nextpixel.nn import (
     Embedding,
     Injection,
     Injections,
+    MapCondition,
     MaskedConv2d,
+    OrderCondition,
     Value,
     take,
 )
-from nextpixel.order import Shape
+from nextpixel.order import Shape, turn_each
 from nextpixel.program import Map, Program
 
 MODE_MATTERS = (nn.BatchNorm2d, nn.Dropout, nn.Dropout2d)
@@ -82,7 +84,24 @@ class PixelModel(nn.Module, ABC):
         check_groups(config, self.groups)
         self.head = make_head(levels, shape[0], config)
         conditions = config.condition if conditions is None else conditions
-        self.conditioner = Conditioner(conditions, shape)
+        self.conditioner = Conditioner(conditions, shape, self.order_condition(conditions))
+
+    def order_condition(self, conditions: Sequence[Condition]) -> OrderCondition | None:
+        """The condition that tells the network the order of the scan, if that may vary.
+
+        Raises:
+            ValueError: If it may not, for these images or with another of the conditions.
+        """
+        if self.config.orders == 1:
+            return None
+        _, height, width = self.shape
+        if self.config.orders == 8 and height != width:
+            raise ValueError(
+                f"orders must be 4 for images that are not square, got 8 for {height}x{width}"
+            )
+        if any(isinstance(condition, MapCondition) for condition in conditions):
+            raise ValueError("orders must be 1 for a model conditioned on maps: they do not turn")
+        return OrderCondition(self.config.orders)
 
     @property
     def colors(self) -> int:
@@ -191,6 +210,26 @@ class PixelModel(nn.Module, ABC):
         weight = next(self.parameters())
         embedding: Embedding = self.conditioner(take(condition, slice(None), weight.device), count)
         return Embedding(tuple(part.to(weight) for part in embedding.parts))
+
+    def draw_orders(self, count: int, rng: torch.Generator) -> Tensor | None:
+        """An order for each of some images to train on; None where there is one order only."""
+        order = self.conditioner.order
+        return None if order is None else order.example(count, rng)
+
+    def in_order(
+        self, levels: Tensor, condition: Value | None, orders: Tensor
+    ) -> tuple[Tensor, Value]:
+        """What the network is called with to scan images in some orders.
+
+        Args:
+            levels: Shape (B, C, H, W).
+            condition: Of the images, without the order.
+            orders: Of each image, as the model's condition on the order has them.
+
+        Returns:
+            The images, turned where the order is a mirror one, and the condition with the orders.
+        """
+        return turn_each(levels, orders), self.conditioner.with_order(condition, orders)
 
     def predict(self, levels: Tensor, embedding: Embedding = NO_EMBEDDING) -> Distribution:
         """`forward` without its checks; differentiable where `levels` are floats.

@@ -25,6 +25,8 @@ class ModelConfig:
             zero padding around the image from a level that happens to map to zero.
         scale: What levels become for the network: "symmetric", -1 to 1, or "unit", 0 to 1, on which
             level 0 equals the padding (`nextpixel.images`).
+        orders: Scan orders the network is trained for and told apart: 1 (raster), 4 (its mirror
+            images) or 8 (those by columns too, of square images); see `nextpixel.order.MIRRORS`.
     """
 
     colors: str = "dependent"
@@ -34,6 +36,7 @@ class ModelConfig:
     components: int = 10
     edge: bool = True
     scale: str = "symmetric"
+    orders: int = 1
 
     def __post_init__(self) -> None:
         """Check the choices.
@@ -43,6 +46,8 @@ class ModelConfig:
         """
         check_choice("colors", self.colors, COLOR_MODES)
         check_choice("scale", self.scale, SCALES)
+        if self.orders not in (1, 4, 8):
+            raise ValueError(f"orders must be 1, 4 or 8, got {self.orders}")
 
     @property
     def feature_options(self) -> tuple[str, ...]:

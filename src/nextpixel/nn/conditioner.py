@@ -11,6 +11,7 @@ from nextpixel.nn.condition import (
     ClassCondition,
     Condition,
     MapCondition,
+    OrderCondition,
     Value,
     VectorCondition,
 )
@@ -67,16 +68,24 @@ class Conditioner(nn.Module):
     Args:
         conditions: What can be given.
         shape: (C, H, W) of the images.
+        order: Set if the order of the scan may vary: it is then one more condition, the last, and
+            has a default.
+
+    Attributes:
+        every: All conditions, the order with them.
     """
 
-    def __init__(self, conditions: Sequence[Condition], shape: Shape) -> None:
+    def __init__(
+        self, conditions: Sequence[Condition], shape: Shape, order: OrderCondition | None = None
+    ) -> None:
         super().__init__()
-        self.conditions, self.shape = tuple(conditions), shape
+        self.conditions, self.shape, self.order = tuple(conditions), shape, order
+        self.every = self.conditions if order is None else (*self.conditions, order)
         self.makers = nn.ModuleList(
             MapMaker(condition.width, condition.features, shape)
             if condition.form == "map" and not isinstance(condition, MapCondition)
             else nn.Identity()
-            for condition in self.conditions
+            for condition in self.every
         )
 
     def widths(self, *forms: str) -> list[int]:
@@ -85,7 +94,7 @@ class Conditioner(nn.Module):
             (condition.features if isinstance(maker, MapMaker) else condition.width)  # type: ignore[union-attr]
             if condition.form in forms
             else 0
-            for condition, maker in zip(self.conditions, self.makers, strict=True)
+            for condition, maker in zip(self.every, self.makers, strict=True)
         ]
 
     def forward(self, value: Value | None, count: int) -> Embedding:
@@ -97,38 +106,46 @@ class Conditioner(nn.Module):
         """
         values = self.checked(value, count)
         parts = []
-        for condition, maker, one in zip(self.conditions, self.makers, values, strict=True):
+        for condition, maker, one in zip(self.every, self.makers, values, strict=True):
             parts.append(self._widen(maker(condition.embed(one).to(self._like(one)))))
         return Embedding(tuple(parts))
 
     def checked(self, value: Value | None, count: int) -> tuple[Tensor, ...]:
         """One value for each condition, of the right kind and number; errors as in `forward`."""
         values = self.complete(value, count)
-        for condition, one in zip(self.conditions, values, strict=True):
+        for condition, one in zip(self.every, values, strict=True):
             condition.check(one, self.shape)
             if len(one) != count:
                 raise ValueError(f"condition must have one entry an image, {count}, got {len(one)}")
         return values
 
     def complete(self, value: Value | None, count: int) -> tuple[Tensor, ...]:
-        """One value for each condition; labels that may be missing become -1."""
+        """One value for each condition; labels and orders that may be missing get their default."""
         optional = len(self.conditions) == 1 and getattr(self.conditions[0], "dropout", 0) > 0
         if value is None and optional:
-            return (torch.full((count,), -1),)
+            value = torch.full((count,), -1)
         if value is None and self.conditions:
             raise ValueError(f"condition must be given: {self.describe()}")
         values = () if value is None else value if isinstance(value, tuple) else (value,)
-        if not self.conditions and values:
+        if not self.every and values:
             raise ValueError("condition must be None: the model was built without one")
-        if len(values) != len(self.conditions):
+        if self.order is not None and len(values) == len(self.conditions):
+            values = (*values, self.order.default(count))
+        if len(values) != len(self.every):
             raise ValueError(f"condition must be {self.describe()}, got {len(values)} of them")
         return values
+
+    def with_order(self, value: Value | None, orders: Tensor) -> Value:
+        """A condition that says the order of each image, (B, ...), too."""
+        return (*self.complete(value, len(orders))[: len(self.conditions)], orders)
 
     def example(self, count: int, rng: torch.Generator) -> Value | None:
         """A random condition for `count` images, of the kind that users give."""
         values = []
-        for condition in self.conditions:
-            if isinstance(condition, ClassCondition):
+        for condition in self.every:
+            if isinstance(condition, OrderCondition):
+                values.append(condition.example(count, rng))
+            elif isinstance(condition, ClassCondition):
                 values.append(torch.randint(0, condition.classes, (count,), generator=rng))
             else:
                 size = self.shape[1:] if isinstance(condition, MapCondition) else ()

@@ -112,6 +112,9 @@ class Updates:
         rng = rng_of(self.config.seed, self.step)
         levels, labels = self.batches.next(rng)
         condition = self.model.conditioner.hide(self.condition_of(levels, labels), rng)
+        orders = self.model.draw_orders(len(levels), rng)
+        if orders is not None:
+            levels, condition = self.model.in_order(levels, condition, orders)
         seed = rng_of(self.config.seed, "layers", self.step).initial_seed()
         before = self.buffers()
         nats = self.gradient.set(levels, condition, seed)
