@@ -17,11 +17,13 @@ References:
     https://arxiv.org/abs/1601.06759
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+from nextpixel.errors import nearest
 
 Shape = tuple[int, int, int]
 """Colors, height and width of one image."""
@@ -112,3 +114,84 @@ def turn_each(images: Tensor, orders: Tensor) -> Tensor:
         chosen = orders == order
         turned[chosen] = turn(images[chosen], order)
     return turned
+
+
+def ranks_of(name: str, height: int, width: int) -> Tensor:
+    """Number of each pixel in a named order, int64, (H, W): one of `MIRRORS` or `CURVES`.
+
+    "s-curve" goes through rows in turn from the left and from the right, "spiral" inwards from the
+    top left, "hilbert" along Hilbert's curve of the least square of a power of two that holds the
+    image, without what lies outside. A curve turned to begin in another corner has the name of that
+    mirror order at its end, as in "s-curve/columns-from-top-right".
+
+    Raises:
+        ValueError: If there is no such order.
+
+    Example:
+        >>> ranks_of("s-curve", 2, 3).tolist()
+        [[0, 1, 2], [5, 4, 3]]
+    """
+    curve, _, mirror = name.partition("/")
+    if name in MIRRORS:
+        curve, mirror = "raster", name
+    if curve not in ("raster", *CURVES) or mirror not in ("", *MIRRORS):
+        raise ValueError(f"there is no order {name!r}; {nearest(name, [*MIRRORS, *CURVES])}")
+    number = MIRRORS.index(mirror) if mirror else 0
+    sizes = (width, height) if number & 4 else (height, width)
+    return turn_back(_ranks(CURVE_KEYS[curve](*sizes)), number)
+
+
+def known_first(known: Tensor, ranks: Tensor) -> Tensor:
+    """Ranks (H, W) of the order that visits the known pixels (H, W) first, else as `ranks` say.
+
+    Example:
+        >>> known_first(torch.tensor([[False, True]]), ranks_of("s-curve", 1, 2)).tolist()
+        [[1, 0]]
+    """
+    return _ranks(ranks + ranks.numel() * (~known).long())
+
+
+def _ranks(keys: Tensor) -> Tensor:
+    """The place of each key among all of them, (H, W)."""
+    return keys.flatten().argsort(stable=True).argsort().view(keys.shape)
+
+
+def _raster(height: int, width: int) -> Tensor:
+    return torch.arange(height * width).view(height, width)
+
+
+def _s_curve(height: int, width: int) -> Tensor:
+    keys = _raster(height, width)
+    keys[1::2] = keys[1::2].flip(-1)
+    return keys
+
+
+def _spiral(height: int, width: int) -> Tensor:
+    left = _raster(height, width)
+    visited: list[Tensor] = []
+    while left.numel():
+        visited.append(left[0])
+        left = left[1:].rot90()
+    return torch.cat(visited).argsort().view(height, width)
+
+
+def _hilbert(height: int, width: int) -> Tensor:
+    side = 1 << max(height - 1, width - 1).bit_length()
+    rows, columns = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
+    keys, half = torch.zeros_like(rows), side // 2
+    x, y = columns.clone(), rows.clone()
+    while half:
+        right, below = ((x & half) > 0).long(), ((y & half) > 0).long()
+        keys += half * half * ((3 * right) ^ below)
+        flipped = (below == 0) & (right == 1)
+        x, y = torch.where(flipped, side - 1 - x, x), torch.where(flipped, side - 1 - y, y)
+        x, y = torch.where(below == 0, y, x), torch.where(below == 0, x, y)
+        half //= 2
+    return keys[:height, :width]
+
+
+CURVE_KEYS: dict[str, Callable[[int, int], Tensor]] = {
+    "raster": _raster, "s-curve": _s_curve, "spiral": _spiral, "hilbert": _hilbert,
+}  # fmt: skip
+CURVES = tuple(CURVE_KEYS)[1:]
+"""Further orders by name, for models that take any order."""

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from nextpixel.errors import NextPixelError
 from nextpixel.models import PixelModel
-from nextpixel.nn import Embedding
+from nextpixel.nn import Embedding, PositionMap
 from nextpixel.program import Program
 from nextpixel.program.ops import Inject
 
@@ -69,7 +69,8 @@ def tied_to_size(model: PixelModel, program: Program) -> bool:
     """Whether something in a model is a map of its own images' size: positions, or a condition."""
     maps = [condition.form == "map" for condition in model.conditioner.conditions]
     sources = [op.source for op in program.ops if isinstance(op, Inject)]
-    return any(maps) or any(isinstance(source, Tensor) for source in sources)
+    placed = any(isinstance(module, PositionMap) for module in model.modules())
+    return placed or any(maps) or any(isinstance(source, Tensor) for source in sources)
 
 
 def probe(model: PixelModel, most: int | None = None) -> tuple[Tensor, Embedding, Tensor]:

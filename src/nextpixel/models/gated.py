@@ -218,8 +218,12 @@ class GatedPixelCNN(PixelModel):
             GatedLayer(config, self.conditioner, number, inputs=features, groups=groups)
             for number in range(1, config.layers + 1)
         )
-        self.position_v = PositionMap(features, shape) if config.position else None
-        self.position_h = PositionMap(features, shape) if config.position else None
+        self.position_v = (
+            PositionMap(features, shape, self.conditioner) if config.position else None
+        )
+        self.position_h = (
+            PositionMap(features, shape, self.conditioner) if config.position else None
+        )
         read = config.head_features if config.skip else features
         self.squash = MaskedConv2d(read, config.head_features, 1, groups=groups, sees_self=True)
         self.inject_squash = Injections(
@@ -238,8 +242,8 @@ class GatedPixelCNN(PixelModel):
         program = Program(self.inputs, self.groups)
         v, h, total = self.first.lower(program, program.image, program.image, self.groups)
         if self.position_v is not None and self.position_h is not None:
-            v = program.inject(v, self.position_v.map.unsqueeze(0))
-            h = program.inject(h, self.position_h.map.unsqueeze(0))
+            v = self.position_v.lower(program, v)
+            h = self.position_h.lower(program, h)
         for layer in self.layers:
             assert isinstance(layer, GatedLayer)
             v, h, skip = layer.lower(program, v, h, self.groups)
@@ -254,7 +258,8 @@ class GatedPixelCNN(PixelModel):
         """(B, inputs, h, w) -> (B, outputs, h, w)."""
         v, h, total = self.first(x, x, embedding)
         if self.position_v is not None and self.position_h is not None:
-            v, h = self.position_v(v, corner), self.position_h(h, corner)
+            v = self.position_v(v, embedding, corner)
+            h = self.position_h(h, embedding, corner)
         for layer in self.layers:
             v, h, skip = layer(v, h, embedding)
             total = None if skip is None else total + skip

@@ -175,7 +175,7 @@ class ResidualPixelCNN(PixelModel):
             self.inputs, features, config.first_side, groups=groups, sees_self=False
         )
         self.first = ConditionalConv2d(first, self.conditioner)
-        self.position = PositionMap(features, shape) if config.position else None
+        self.position = PositionMap(features, shape, self.conditioner) if config.position else None
         self.post = config.block == "post-activation"
         block = PostActivationBlock if self.post else ResidualBlock
         self.blocks = nn.ModuleList(
@@ -201,7 +201,7 @@ class ResidualPixelCNN(PixelModel):
         program = Program(self.inputs, self.groups)
         x = self.first.lower(program, program.image)
         if self.position is not None:
-            x = program.inject(x, self.position.map.unsqueeze(0))
+            x = self.position.lower(program, x)
         if self.post:
             x = program.relu(lower_norm(program, self.norm, x))
         for block in self.blocks:
@@ -218,7 +218,7 @@ class ResidualPixelCNN(PixelModel):
         """(B, inputs, h, w) -> (B, outputs, h, w)."""
         x = self.first(x, embedding)
         if self.position is not None:
-            x = self.position(x, corner)
+            x = self.position(x, embedding, corner)
         if self.post:
             x = F.relu(self.norm(x))
         for block in self.blocks:

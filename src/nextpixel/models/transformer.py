@@ -147,7 +147,7 @@ class PixelTransformer(PixelModel):
         if any(self.conditioner.widths("gate")):
             raise ValueError("form must be input, bias or map in a model without gates, got 'gate'")
         self.read = nn.Linear(self.inputs // self.groups, config.features, bias=False)
-        self.position = PositionMap(features, shape)
+        self.position = PositionMap(features, shape, self.conditioner)
         nn.init.normal_(self.position.map, std=0.02)
         self.inject = Injection(self.conditioner.widths("input", "bias", "map"), features)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
@@ -167,7 +167,7 @@ class PixelTransformer(PixelModel):
         """(B, inputs, h, W) -> (B, outputs, h, W)."""
         size = (x.shape[2], x.shape[3])
         before = F.pad(self._to_tokens(x), (0, 0, 1, 0))[:, :-1]
-        features = self.position(self._to_map(self.read(before), size), corner)
+        features = self.position(self._to_map(self.read(before), size), embedding, corner)
         tokens = self._to_tokens(self.inject(features, embedding))
         for block in self.blocks:
             tokens = block(tokens)
@@ -187,7 +187,7 @@ class PixelTransformer(PixelModel):
         program = Program(self.inputs, self.groups)
         weight, taps = self._taps()
         x = program.conv(program.image, weight, taps, None, phase=PIXEL)
-        x = program.inject(x, self.position.map.unsqueeze(0))
+        x = self.position.lower(program, x)
         x = program.inject(x, self.inject)
         for block in self.blocks:
             assert isinstance(block, Block)

@@ -185,6 +185,11 @@ class OrderCondition(ClassCondition):
         if self.classes not in (4, 8):
             raise ValueError(f"orders must be 1, 4 or 8, got {self.classes}")
 
+    @property
+    def mirrors(self) -> int:
+        """How many orders turn images."""
+        return self.classes
+
     def default(self, count: int) -> Tensor:
         """The raster order."""
         return torch.zeros(count, dtype=torch.int64)

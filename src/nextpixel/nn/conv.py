@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from nextpixel.nn.conditioner import Conditioner, Embedding, Injection
 from nextpixel.nn.masks import causal_mask, spread
-from nextpixel.order import Shape
+from nextpixel.order import Shape, turn
 from nextpixel.program import PIXEL, Map, Program
 
 
@@ -171,18 +171,35 @@ class ConditionalConv2d(nn.Module):
 class PositionMap(nn.Module):
     """Features + a constant of their own for every place, the same for all images.
 
-    It tells each pixel where it is, and leaks nothing.
+    It tells each pixel where it is, and leaks nothing. Where images are turned by a mirror order,
+    it is turned with them.
 
     Args:
         features: Features of the layer that it is added to.
         shape: (C, H, W) of the images.
+        conditioner: Of the model.
     """
 
-    def __init__(self, features: int, shape: Shape) -> None:
+    def __init__(self, features: int, shape: Shape, conditioner: Conditioner) -> None:
         super().__init__()
         self.map = nn.Parameter(torch.zeros(features, *shape[1:]))
+        order = conditioner.order
+        self.orders = 1 if order is None else order.mirrors
 
-    def forward(self, x: Tensor, corner: tuple[int, int]) -> Tensor:
+    def turned(self, embedding: Embedding) -> Tensor:
+        """The map as it lies on each image, (B or 1, F, H, W)."""
+        if self.orders == 1:
+            return self.map.unsqueeze(0)
+        every = torch.stack([turn(self.map, order) for order in range(self.orders)])
+        return torch.einsum("bo,ofhw->bfhw", embedding.parts[-1].flatten(1), every)
+
+    def lower(self, program: Program, x: Map) -> Map:
+        """`forward` as an operation."""
+        if self.orders == 1:
+            return program.inject(x, self.map.unsqueeze(0))
+        return program.inject(x, lambda zeros, embedding: zeros + self.turned(embedding))
+
+    def forward(self, x: Tensor, embedding: Embedding, corner: tuple[int, int]) -> Tensor:
         """(B, features, h, w), a window whose first pixel is at `corner` -> the same."""
         (row, column), (height, width) = corner, x.shape[2:]
-        return x + self.map[:, row : row + height, column : column + width]
+        return x + self.turned(embedding)[:, :, row : row + height, column : column + width]
