@@ -8,9 +8,9 @@ the model is
 
 Everything else in the package (masks, samplers, audits) asks here what comes before what.
 
-That is the raster order. Its mirror images are the raster orders of a turned image, and `turn` turns
-it; any other order visits pixel after pixel as its ranks say, which are the numbers 0..H*W-1 of the
-pixels, shape (H, W), the colors of each in turn.
+That is the raster order. Its mirror images are the raster orders of a turned image, and `turn`
+turns it; any other order visits pixel after pixel as its ranks say, which are the numbers
+0..H*W-1 of the pixels, shape (H, W), the colors of each in turn.
 
 References:
     van den Oord, Kalchbrenner, Kavukcuoglu (2016), Pixel Recurrent Neural Networks, eq. 1 and 2.
@@ -105,15 +105,6 @@ def turn_back(images: Tensor, order: int) -> Tensor:
     sides = [side for side, bit in ((-2, 2), (-1, 1)) if order & bit]
     turned = images.flip(sides) if sides else images
     return turned.transpose(-1, -2) if order & 4 else turned
-
-
-def turn_each(images: Tensor, orders: Tensor) -> Tensor:
-    """`turn` images (B, ..., H, W) by the order of each, (B,)."""
-    turned = images.clone()
-    for order in orders.unique().tolist():
-        chosen = orders == order
-        turned[chosen] = turn(images[chosen], order)
-    return turned
 
 
 def ranks_of(name: str, height: int, width: int) -> Tensor:

@@ -27,11 +27,12 @@ from nextpixel.nn import (
     Injections,
     MapCondition,
     MaskedConv2d,
-    OrderCondition,
+    MirrorOrders,
+    Orders,
     Value,
     take,
 )
-from nextpixel.order import Shape, turn_each
+from nextpixel.order import Shape
 from nextpixel.program import Map, Program
 
 MODE_MATTERS = (nn.BatchNorm2d, nn.Dropout, nn.Dropout2d)
@@ -86,7 +87,7 @@ class PixelModel(nn.Module, ABC):
         conditions = config.condition if conditions is None else conditions
         self.conditioner = Conditioner(conditions, shape, self.order_condition(conditions))
 
-    def order_condition(self, conditions: Sequence[Condition]) -> OrderCondition | None:
+    def order_condition(self, conditions: Sequence[Condition]) -> Orders | None:
         """The condition that tells the network the order of the scan, if that may vary.
 
         Raises:
@@ -101,7 +102,7 @@ class PixelModel(nn.Module, ABC):
             )
         if any(isinstance(condition, MapCondition) for condition in conditions):
             raise ValueError("orders must be 1 for a model conditioned on maps: they do not turn")
-        return OrderCondition(self.config.orders)
+        return MirrorOrders(self.config.orders)
 
     @property
     def colors(self) -> int:
@@ -228,8 +229,14 @@ class PixelModel(nn.Module, ABC):
 
         Returns:
             The images, turned where the order is a mirror one, and the condition with the orders.
+
+        Raises:
+            ValueError: If the model has one order only.
         """
-        return turn_each(levels, orders), self.conditioner.with_order(condition, orders)
+        if self.conditioner.order is None:
+            raise ValueError(f"order must be left out: this {self.name} has the raster order only")
+        turned = self.conditioner.order.turn(levels, orders)
+        return turned, self.conditioner.with_order(condition, orders)
 
     def predict(self, levels: Tensor, embedding: Embedding = NO_EMBEDDING) -> Distribution:
         """`forward` without its checks; differentiable where `levels` are floats.

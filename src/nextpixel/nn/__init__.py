@@ -4,7 +4,6 @@ from nextpixel.nn.condition import (
     ClassCondition,
     Condition,
     MapCondition,
-    OrderCondition,
     Value,
     VectorCondition,
     take,
@@ -13,6 +12,7 @@ from nextpixel.nn.conditioner import NO_EMBEDDING, Conditioner, Embedding, Injec
 from nextpixel.nn.conv import ConditionalConv2d, Injections, MaskedConv2d, PositionMap
 from nextpixel.nn.gated import Gate, HorizontalConv2d, VerticalConv2d, gate
 from nextpixel.nn.masks import causal_mask
+from nextpixel.nn.orders import MirrorOrders, Order, Orders, RankOrders
 
 __all__ = [
     "NO_EMBEDDING",
@@ -26,9 +26,12 @@ __all__ = [
     "Injection",
     "Injections",
     "MapCondition",
-    "OrderCondition",
     "MaskedConv2d",
+    "MirrorOrders",
+    "Order",
+    "Orders",
     "PositionMap",
+    "RankOrders",
     "Value",
     "VectorCondition",
     "VerticalConv2d",

@@ -172,40 +172,6 @@ class MapCondition:
                 raise ValueError(f"condition must be {expected}, got {tuple(maps.shape)}")
 
 
-@dataclass(frozen=True)
-class OrderCondition(ClassCondition):
-    """Which of so many mirror orders an image is scanned in, int64, (B,); see `order.MIRRORS`.
-
-    The image is turned accordingly, and the network told.
-    """
-
-    def __post_init__(self) -> None:
-        """Check the number."""
-        super().__post_init__()
-        if self.classes not in (4, 8):
-            raise ValueError(f"orders must be 1, 4 or 8, got {self.classes}")
-
-    @property
-    def mirrors(self) -> int:
-        """How many orders turn images."""
-        return self.classes
-
-    def default(self, count: int) -> Tensor:
-        """The raster order."""
-        return torch.zeros(count, dtype=torch.int64)
-
-    def check(self, value: object, shape: Shape) -> None:
-        """Refuse what is no batch of orders."""
-        try:
-            super().check(value, shape)
-        except (TypeError, ValueError) as error:
-            raise type(error)(str(error).replace("labels", "orders")) from None
-
-    def example(self, count: int, rng: torch.Generator) -> Tensor:
-        """A random order of each image."""
-        return torch.randint(0, self.classes, (count,), generator=rng)
-
-
 def take(value: Value | None, images: slice | Tensor, device: torch.device) -> Value | None:
     """What was given for some images of a batch, on a device; what is no tensor stays as it is."""
     if isinstance(value, tuple):

@@ -11,10 +11,10 @@ from nextpixel.nn.condition import (
     ClassCondition,
     Condition,
     MapCondition,
-    OrderCondition,
     Value,
     VectorCondition,
 )
+from nextpixel.nn.orders import MirrorOrders, Orders, RankOrders
 from nextpixel.order import Shape
 
 
@@ -76,7 +76,7 @@ class Conditioner(nn.Module):
     """
 
     def __init__(
-        self, conditions: Sequence[Condition], shape: Shape, order: OrderCondition | None = None
+        self, conditions: Sequence[Condition], shape: Shape, order: Orders | None = None
     ) -> None:
         super().__init__()
         self.conditions, self.shape, self.order = tuple(conditions), shape, order
@@ -143,7 +143,7 @@ class Conditioner(nn.Module):
         """A random condition for `count` images, of the kind that users give."""
         values = []
         for condition in self.every:
-            if isinstance(condition, OrderCondition):
+            if isinstance(condition, MirrorOrders | RankOrders):
                 values.append(condition.example(count, rng))
             elif isinstance(condition, ClassCondition):
                 values.append(torch.randint(0, condition.classes, (count,), generator=rng))

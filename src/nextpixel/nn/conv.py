@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from nextpixel.nn.conditioner import Conditioner, Embedding, Injection
 from nextpixel.nn.masks import causal_mask, spread
+from nextpixel.nn.orders import MirrorOrders
 from nextpixel.order import Shape, turn
 from nextpixel.program import PIXEL, Map, Program
 
@@ -184,7 +185,7 @@ class PositionMap(nn.Module):
         super().__init__()
         self.map = nn.Parameter(torch.zeros(features, *shape[1:]))
         order = conditioner.order
-        self.orders = 1 if order is None else order.mirrors
+        self.orders = order.classes if isinstance(order, MirrorOrders) else 1
 
     def turned(self, embedding: Embedding) -> Tensor:
         """The map as it lies on each image, (B or 1, F, H, W)."""

@@ -1,8 +1,10 @@
 """Completion: keep the known sub-pixels, draw the others.
 
 In scan order a missing pixel is drawn given what comes before it. Pixels known *after* it are
-kept, but cannot inform it: the top of a digit shapes its bottom, not the other way round. Unless
-they are drawn by particles (`nextpixel.sampling.particles`), which take in all that is known.
+kept, but cannot inform it: in the raster order the top of a digit shapes its bottom, not the other
+way round. A model of several orders takes the one in which most known pixels come first; a model of
+any order visits all that is known first, and draws from p(missing | known). With one order only,
+particles (`nextpixel.sampling.particles`) take in all that is known.
 """
 
 from typing import Unpack
@@ -13,10 +15,12 @@ from torch import Tensor
 from nextpixel.engine import OnRow
 from nextpixel.models import PixelModel
 from nextpixel.nn import Value
-from nextpixel.sampling.draw import Request, check_room, draw_uniforms, fill
+from nextpixel.sampling.draw import check_room, draw_uniforms, fill
 from nextpixel.sampling.known import condition_of_known, expanded
 from nextpixel.sampling.options import BY_PARTICLES, SamplingKeywords, read_options
+from nextpixel.sampling.orders import draw_in_orders, orders_for
 from nextpixel.sampling.particles import complete_by_particles
+from nextpixel.sampling.request import Request
 
 
 def complete(
@@ -41,7 +45,8 @@ def complete(
         on_row: See `sample`; never called by particles.
         **options: See `sample`. With `method="particles"` known pixels also inform missing ones
             before them: of each image `particles` completions are drawn together, and one is taken;
-            the more, the nearer to p(missing | known).
+            the more, the nearer to p(missing | known). Without `order`, a model of several orders
+            takes for each image the one in which most known pixels come before missing ones.
 
     Returns:
         Levels, `images.level_dtype(K)`, shape (B, C, H, W), equal to `levels` where `known`.
@@ -56,11 +61,20 @@ def complete(
     known = expanded(known, levels)
     if condition is None:
         condition = condition_of_known(model, levels, known)
-    if chosen.method == BY_PARTICLES:
-        found = complete_by_particles(
-            model, levels, known, count=chosen.particles, rng=rng, condition=condition
-        )
-        return found.draw(rng)
+    orders = orders_for(model, chosen.order, known)
     check_room(len(levels), model.shape)
-    uniforms = draw_uniforms(len(levels), model.shape, rng)
-    return fill(model, Request(levels, known, uniforms, condition), chosen, on_row)
+    by_particles = chosen.method == BY_PARTICLES
+    uniforms = torch.zeros(1).expand(levels.shape)  # particles draw their own
+    if not by_particles:
+        uniforms = draw_uniforms(len(levels), model.shape, rng)
+
+    def draw(turned: Request, tell: OnRow | None) -> Tensor:
+        if not by_particles:
+            return fill(model, turned, chosen, tell)
+        return complete_by_particles(
+            model, turned.levels, turned.known, count=chosen.particles, rng=rng,
+            condition=turned.condition,
+        ).draw(rng)  # fmt: skip
+
+    request = Request(levels, known, uniforms, condition)
+    return draw_in_orders(model, request, orders, draw, on_row)

@@ -20,6 +20,8 @@ from nextpixel.order import Shape, Step, from_sequence
 from nextpixel.runtime.device import require
 from nextpixel.runtime.distributed import Processes
 from nextpixel.sampling.options import BY_PARTICLES, SamplingKeywords, SamplingOptions, read_options
+from nextpixel.sampling.orders import check_order, draw_in_orders
+from nextpixel.sampling.request import Request
 from nextpixel.sampling.scan import Choose, Predict, Recompute, scan
 
 
@@ -37,22 +39,6 @@ class Batch(NamedTuple):
     known: Tensor
     uniforms: Tensor
     embedding: Embedding
-
-
-class Request(NamedTuple):
-    """Images to draw.
-
-    Attributes:
-        levels: Shape (B, C, H, W), any level where not `known`.
-        known: Boolean, of that shape.
-        uniforms: In [0, 1), float64, of that shape.
-        condition: What the model is conditioned on, one entry an image.
-    """
-
-    levels: Tensor
-    known: Tensor
-    uniforms: Tensor
-    condition: Value | None
 
 
 Filler = Callable[[Batch], Tensor]
@@ -79,8 +65,8 @@ def sample(
         rng: Source of the uniforms, on the CPU; None: torch's global generator.
         condition: What the model is conditioned on, one entry an image.
         on_row: Called with the number of rows done and the levels so far (of the images at hand).
-        **options: `temperature`, `top_k`, `top_p`, `method` and `batch_size`, the fields of
-            `nextpixel.sampling.SamplingOptions`.
+        **options: `temperature`, `top_k`, `top_p`, `method`, `batch_size` and `order`, the fields
+            of `nextpixel.sampling.SamplingOptions`.
 
     Returns:
         Levels, `images.level_dtype(K)`, shape (count, C, H, W).
@@ -104,7 +90,14 @@ def sample(
     uniforms = draw_uniforms(count, model.shape, rng)
     start = torch.zeros(count, *model.shape, dtype=torch.int64)
     known = torch.zeros(count, *model.shape, dtype=torch.bool)
-    return fill(model, Request(start, known, uniforms, condition), chosen, on_row)
+    check_order(model, chosen.order)
+    orders = model.conditioner.order
+    one = None if orders is None else orders.read(chosen.order)
+    each = None if one is None else one.expand(count, *one.shape)
+    request = Request(start, known, uniforms, condition)
+    return draw_in_orders(
+        model, request, each, lambda turned, tell: fill(model, turned, chosen, tell), on_row
+    )
 
 
 def check_room(count: int, shape: Shape) -> None:

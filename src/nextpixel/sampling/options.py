@@ -5,6 +5,7 @@ from typing import TypedDict, Unpack
 
 from nextpixel.errors import check_keywords, nearest
 from nextpixel.heads.truncation import PLAIN, Truncation
+from nextpixel.nn import Order
 
 METHODS = ("engine", "recompute")
 """Ways to predict a step, which give the same levels; "recompute" is the slow one, the oracle."""
@@ -21,6 +22,7 @@ class SamplingKeywords(TypedDict, total=False):
     method: str
     batch_size: int
     particles: int
+    order: Order
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +36,8 @@ class SamplingOptions:
         method: One of `METHODS`, or to complete images `BY_PARTICLES`.
         batch_size: Images at a time.
         particles: Completions that are drawn together for each one that is taken, by particles.
+        order: In which pixels are visited, of a model of several orders: its name or number, or the
+            ranks of the pixels, int64, (H, W). None: the model's own, or for completion the best.
 
     Raises:
         ValueError: If a value is invalid.
@@ -45,6 +49,7 @@ class SamplingOptions:
     method: str = "engine"
     batch_size: int = 100
     particles: int = 64
+    order: Order = None
 
     def __post_init__(self) -> None:
         """Check the values."""

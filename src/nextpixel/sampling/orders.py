@@ -1,120 +1,89 @@
-"""Scan orders: which ones a model has, which to choose for what is known, and drawing in them.
-
-A mirror order is the raster order of a turned image, so images are turned here, on their way in and
-out; what draws them knows the raster order only. Orders by rank reach the model as they are.
-"""
+"""Drawing in other orders than the raster one: images of one order together, turned and back."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from nextpixel.engine import OnRow
-from nextpixel.errors import nearest
 from nextpixel.models import PixelModel
-from nextpixel.order import MIRRORS, Shape, to_sequence, turn, turn_back
-from nextpixel.sampling.draw import Request
+from nextpixel.nn import Order, Value, take
+from nextpixel.sampling.request import Request
 
-Order = int | str | None
-"""Number or name of a mirror order; None: left to the function."""
+Draw = Callable[[Request, OnRow | None], Tensor]
+"""Draws a request of which all images are scanned in one order."""
 
 
-def read_order(model: PixelModel, order: Order) -> int:
-    """The number of an order that a model has, by number or name.
+def orders_for(model: PixelModel, order: Order, known: Tensor) -> Tensor | None:
+    """The order of each image to complete: the one that is stated, else the best for what is known.
+
+    Args:
+        model: The model.
+        order: Of all of them; None: for each the order in which most known pixels come first.
+        known: Boolean, (B, C, H, W).
+
+    Returns:
+        Orders as the model takes them, (B, ...); None: it has the raster order only.
 
     Raises:
         ValueError: If the model has no such order.
     """
-    names = order_names(model)
-    if isinstance(order, str) and order not in names:
-        raise ValueError(f"there is no order {order!r} of this model; {nearest(order, names)}")
-    number = names.index(order) if isinstance(order, str) else int(order or 0)
-    if not 0 <= number < len(names):
-        raise ValueError(f"order must be 0..{len(names) - 1} for this model, got {number}")
-    return number
+    orders = model.conditioner.order
+    if orders is None:
+        check_order(model, order)
+        return None
+    if order is not None:
+        stated = orders.read(order)
+        return stated.expand(len(known), *stated.shape)
+    masks, which = torch.unique(known, dim=0, return_inverse=True)
+    return torch.stack([orders.best(mask) for mask in masks])[which]
 
 
-def order_names(model: PixelModel) -> tuple[str, ...]:
-    """Names of the orders that a model was trained for, by number.
+def check_order(model: PixelModel, order: Order) -> None:
+    """Refuse an order where a model has the raster order only.
 
-    Example:
-        >>> from nextpixel import models
-        >>> order_names(models.build("pixelcnn", shape=(1, 4, 4), levels=2, features=4, layers=1))
-        ('rows-from-top-left',)
+    Raises:
+        ValueError: Naming the model.
     """
-    order = model.conditioner.order
-    return MIRRORS[: 1 if order is None else order.classes]
-
-
-def best_order(model: PixelModel, known: Tensor) -> int:
-    """The order in which most known sub-pixels come before missing ones, the first of equals.
-
-    Counted are pairs of a known and a missing one. `known` is boolean, (C, H, W).
-    """
-    if len(order_names(model)) == 1:
-        return 0
-    counts = [_pairs(turn(known, number)) for number in range(len(order_names(model)))]
-    return max(range(len(counts)), key=counts.__getitem__)
-
-
-def _pairs(known: Tensor) -> int:
-    """Pairs of a known sub-pixel and a missing one later in the scan."""
-    inside = to_sequence(known.unsqueeze(0))[0].long()
-    return int((inside.cumsum(0) * (1 - inside)).sum())
-
-
-@dataclass(frozen=True, eq=False)
-class Group:
-    """Images of a request that are scanned in the same order.
-
-    Attributes:
-        images: Their numbers.
-        order: Its number.
-    """
-
-    images: Tensor
-    order: int
+    if model.conditioner.order is None and order is not None:
+        raise ValueError(f"order must be left out: this {model.name} has the raster order only")
 
 
 def draw_in_orders(
-    model: PixelModel,
-    request: Request,
-    orders: list[int],
-    draw: Callable[[Request, OnRow | None], Tensor],
-    on_row: OnRow | None = None,
+    model: PixelModel, request: Request, orders: Tensor | None, draw: Draw, on_row: OnRow | None
 ) -> Tensor:
-    """Draw images in an order for each: those of one order together, turned and turned back.
+    """Draw images in the order of each, those of one order together.
 
     Args:
         model: The model.
-        request: What is asked, as the images lie; uniforms are taken in the order of the scan.
-        orders: Of each image.
-        draw: Draws images that are turned.
-        on_row: Called with the images of an order as they lie.
+        request: What is asked, as the images lie; uniforms are used in the order of the scan.
+        orders: Of each image, as the model takes them; None: it has the raster order only.
+        draw: Draws them.
+        on_row: Called with the images at hand, as they lie.
     """
-    if model.conditioner.order is None:
+    kinds = model.conditioner.order
+    if orders is None or kinds is None:
         return draw(request, on_row)
-    made: Tensor | None = None
-    for order in sorted(set(orders)):
-        images = torch.tensor([n for n, one in enumerate(orders) if one == order])
-        drawn = turn_back(draw(_turned(model, request, images, order), _back(on_row, order)), order)
-        made = (
-            torch.zeros((len(orders), *drawn.shape[1:]), dtype=drawn.dtype)
-            if made is None
-            else made
-        )
-        made[images] = drawn
-    assert made is not None
-    return made
+    found, which = torch.unique(orders, dim=0, return_inverse=True)
+    drawn = []
+    for number in range(len(found)):
+        images = (which == number).nonzero()[:, 0]
+        own = orders[images]
+
+        def turned_back(row: int, levels: Tensor, own: Tensor = own) -> None:
+            if on_row is not None:
+                on_row(row, kinds.turn(levels, own[: len(levels)], back=True))
+
+        made = draw(turned(model, request, images, own), turned_back if on_row else None)
+        drawn.append((images, kinds.turn(made, own, back=True)))
+    every = torch.cat([images for images, _ in drawn])
+    return torch.cat([made for _, made in drawn])[every.argsort()]
 
 
-def _turned(model: PixelModel, request: Request, images: Tensor, order: int) -> Request:
+def turned(model: PixelModel, request: Request, images: Tensor, orders: Tensor) -> Request:
+    """Some images of a request as the scan sees them in their orders."""
     levels, known, uniforms, condition = request
-    own = condition_part(condition, images)
-    return Request(
-        turn(levels[images], order),
-        turn(known[images], order),
-        uniforms[images],
-        model.conditioner.with_order(own, torch.full((len(images),), order)),
-    )
+    own: Value | None = take(condition, images, torch.device("cpu"))
+    levels, condition = model.in_order(levels[images], own, orders)
+    known, _ = model.in_order(known[images], own, orders)
+    return Request(levels, known, uniforms[images], condition)

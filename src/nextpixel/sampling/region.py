@@ -48,7 +48,8 @@ def log_prob_of(
     """How likely a region of images is, given another region, or nothing.
 
     It is exact where both `given`, and `given` and `region` together, are what the scan begins
-    with: then no pixel has to be summed over. Else it is estimated.
+    with: then no pixel has to be summed over. Of several orders that the model has, the one in
+    which most of what is known comes first is taken. Else it is estimated.
 
     Args:
         model: The model; its mode is restored afterwards.
@@ -71,9 +72,16 @@ def log_prob_of(
     known = nothing if given is None else _mask(given, model, "given")
     if bool((inside & known).any()):
         raise ValueError("given must not share a sub-pixel with region")
+    ranks = None
+    if kinds := model.conditioner.order:
+        order = kinds.best(known, inside)
+        ranks = None if order.ndim == 0 else order
+        inside, known = kinds.turn(torch.stack([inside, known]), order.expand(2, *order.shape))
+        orders = order.expand(len(levels), *order.shape)
+        levels, condition = model.in_order(levels, condition, orders)
     found = []
     for part in (inside | known, known):
-        if begins_the_scan(part):
+        if begins_the_scan(part, ranks):
             found.append(_exact(model, levels, part, condition))
         else:
             each = [
@@ -89,14 +97,19 @@ def log_prob_of(
     return RegionLogProb(both - alone, total, not bool(total.any()))
 
 
-def begins_the_scan(part: Tensor) -> bool:
+def begins_the_scan(part: Tensor, ranks: Tensor | None = None) -> bool:
     """Whether a mask (C, H, W) holds the first sub-pixels of the scan and no others.
+
+    The scan goes as `ranks` (H, W) say; None: in the raster order.
 
     Example:
         >>> begins_the_scan(torch.tensor([[[True, True], [True, False]]]))
         True
     """
-    inside = to_sequence(part.unsqueeze(0))[0]
+    inside = to_sequence(part.unsqueeze(0)).view(-1, len(part))
+    if ranks is not None:
+        inside = inside[ranks.flatten().argsort()]
+    inside = inside.flatten()
     return bool(inside[: int(inside.sum())].all())
 
 

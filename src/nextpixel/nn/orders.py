@@ -1,0 +1,172 @@
+"""The order of the scan as a condition: one of the mirror orders, or any order by its ranks.
+
+The network is told the order of each image. A mirror order is the raster order of a turned image,
+so images are turned before they reach the network; orders by rank leave them as they are.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, TypeAlias
+
+import torch
+from torch import Tensor
+
+from nextpixel.errors import nearest
+from nextpixel.nn.condition import ClassCondition
+from nextpixel.order import (
+    MIRRORS,
+    Shape,
+    known_first,
+    ranks_of,
+    to_sequence,
+    turn,
+    turn_back,
+)
+
+Order: TypeAlias = int | str | Tensor | None
+"""An order as users state it: number or name, or ranks (H, W); None: left to the function."""
+
+
+@dataclass(frozen=True)
+class MirrorOrders(ClassCondition):
+    """Which of so many mirror orders an image is scanned in, int64, (B,); see `order.MIRRORS`."""
+
+    def __post_init__(self) -> None:
+        """Check the number."""
+        super().__post_init__()
+        if self.classes not in (4, 8):
+            raise ValueError(f"orders must be 1, 4 or 8, got {self.classes}")
+
+    def default(self, count: int) -> Tensor:
+        """The raster order."""
+        return torch.zeros(count, dtype=torch.int64)
+
+    def check(self, value: object, shape: Shape) -> None:
+        """Refuse what is no batch of orders."""
+        try:
+            super().check(value, shape)
+        except (TypeError, ValueError) as error:
+            raise type(error)(str(error).replace("labels", "orders")) from None
+
+    def example(self, count: int, rng: torch.Generator) -> Tensor:
+        """A random order of each image."""
+        return torch.randint(0, self.classes, (count,), generator=rng)
+
+    def read(self, order: Order) -> Tensor:
+        """An order by number or name, int64, ().
+
+        Raises:
+            ValueError: If there is no such order.
+        """
+        names = MIRRORS[: self.classes]
+        if isinstance(order, str) and order not in names:
+            raise ValueError(f"there is no order {order!r} of this model; {nearest(order, names)}")
+        number = names.index(order) if isinstance(order, str) else order or 0
+        if not isinstance(number, int) or not 0 <= number < self.classes:
+            raise ValueError(f"order must be 0..{self.classes - 1} for this model, got {order!r}")
+        return torch.tensor(number)
+
+    def best(self, known: Tensor, then: Tensor | None = None) -> Tensor:
+        """The order in which most known sub-pixels (C, H, W) come before missing ones, int64, ().
+
+        Counted are pairs of a known and a missing one; the first of equals is taken. `then`
+        (C, H, W) is what should come next, before all else.
+        """
+        masks = [known] if then is None else [known, known | then]
+        counts = [
+            sum(_pairs(turn(mask, number)) for mask in masks) for number in range(self.classes)
+        ]
+        return torch.tensor(counts).argmax()
+
+    def turn(self, images: Tensor, orders: Tensor, *, back: bool = False) -> Tensor:
+        """Images (B, ..., H, W) so that the raster scan visits them in their orders, or back."""
+        turned, how = torch.empty_like(images), turn_back if back else turn
+        for order in sorted(set(orders.tolist())):
+            chosen = orders == order
+            turned[chosen] = how(images[chosen], order)
+        return turned
+
+
+@dataclass(frozen=True)
+class RankOrders:
+    """Any order: the number of each pixel in it, int64, (B, H, W).
+
+    Args:
+        height: Of the images.
+        columns: Their width.
+        name: The order where none is stated.
+    """
+
+    height: int
+    columns: int
+    name: str = "s-curve"
+    form: ClassVar[str] = "ranks"
+    width: ClassVar[int] = 1
+    features: ClassVar[int] = 1
+
+    def default(self, count: int) -> Tensor:
+        """The order of that name."""
+        return self.read(None).expand(count, -1, -1)
+
+    def check(self, value: object, shape: Shape) -> None:
+        """Refuse what is no batch of ranks.
+
+        Raises:
+            TypeError: If it is no tensor of integers.
+            ValueError: If it has another shape, or pixels share a number.
+        """
+        del shape
+        if not isinstance(value, Tensor) or value.is_floating_point():
+            raise TypeError("orders must be ranks, a tensor of integers")
+        if tuple(value.shape[1:]) != (self.height, self.columns):
+            expected = f"(B, {self.height}, {self.columns})"
+            raise ValueError(f"orders must be ranks {expected}, got {tuple(value.shape)}")
+        every = torch.arange(self.height * self.columns, device=value.device)
+        if not bool((value.flatten(1).sort(1).values == every).all()):
+            raise ValueError(f"orders must hold each of 0..{len(every) - 1} once an image")
+
+    def example(self, count: int, rng: torch.Generator) -> Tensor:
+        """One random order, of all images."""
+        ranks = torch.randperm(self.height * self.columns, generator=rng)
+        return ranks.view(self.height, self.columns).expand(count, -1, -1)
+
+    def embed(self, value: Tensor) -> Tensor:
+        """(B, H, W) -> (B, 1, H, W), floats."""
+        return value.unsqueeze(1).to(torch.get_default_dtype())
+
+    def read(self, order: Order) -> Tensor:
+        """An order by name, or as ranks, int64, (H, W).
+
+        Raises:
+            TypeError: If it is neither.
+            ValueError: If there is no such order.
+        """
+        if isinstance(order, int):
+            order = MIRRORS[order] if 0 <= order < len(MIRRORS) else str(order)
+        named = None if isinstance(order, Tensor) else order or self.name
+        ranks = ranks_of(named, self.height, self.columns) if named else torch.as_tensor(order)
+        self.check(ranks.unsqueeze(0), (1, self.height, self.columns))
+        return ranks
+
+    def best(self, known: Tensor, then: Tensor | None = None) -> Tensor:
+        """The order that visits pixels first of which all colors are known, (C, H, W) -> (H, W).
+
+        `then` (C, H, W) comes next, before all else.
+        """
+        ranks = self.read(None)
+        if then is not None:
+            ranks = known_first((known | then).all(0), ranks)
+        return known_first(known.all(0), ranks)
+
+    def turn(self, images: Tensor, orders: Tensor, *, back: bool = False) -> Tensor:
+        """Images as they are."""
+        del orders, back
+        return images
+
+
+Orders: TypeAlias = MirrorOrders | RankOrders
+
+
+def _pairs(known: Tensor) -> int:
+    """Pairs of a known sub-pixel and a missing one later in the scan."""
+    inside = to_sequence(known.unsqueeze(0))[0].long()
+    return int((inside.cumsum(0) * (1 - inside)).sum())
