@@ -21,6 +21,7 @@ PARTS = [
     "engine",
     "accelerate",
     "checkpoint",
+    "evaluation",
     "likelihood",
     "audit",
     "classify",

@@ -10,7 +10,8 @@ from torch import nn
 
 import nextpixel as npx
 from nextpixel.data import Split
-from nextpixel.likelihood import Evaluation, evaluation_mode, log_probs
+from nextpixel.evaluation import Evaluation
+from nextpixel.likelihood import evaluation_mode, log_probs
 from tests.laws.cases import CASES
 
 EXAMPLE = Evaluation(81.2345, 0.1234, 0.14951, 10_000, "threshold", "mnist/test")

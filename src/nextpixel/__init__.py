@@ -42,9 +42,10 @@ if TYPE_CHECKING:
     from nextpixel.codec import compress, decompress
     from nextpixel.data import Dataset, Split, from_tensors, load_data
     from nextpixel.errors import NextPixelError
+    from nextpixel.evaluation import Difference, Evaluation
     from nextpixel.heads import Distribution, Head, register_head
     from nextpixel.health import health
-    from nextpixel.likelihood import Difference, Evaluation, compare, evaluate, surprise_map
+    from nextpixel.likelihood import compare, evaluate, surprise_map
     from nextpixel.models import PixelModel, build, register
     from nextpixel.nn import ClassCondition, MapCondition, VectorCondition
     from nextpixel.recipes import build_recipe
@@ -98,8 +99,8 @@ _HOMES = {
     "ClassCondition": "nn",
     "Dataset": "data",
     "Distribution": "heads",
-    "Difference": "likelihood",
-    "Evaluation": "likelihood",
+    "Difference": "evaluation",
+    "Evaluation": "evaluation",
     "Head": "heads",
     "MapCondition": "nn",
     "NextPixelError": "errors",

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from nextpixel.models import PixelModel
+from nextpixel.nn import Order
 from nextpixel.order import Shape, Step, from_sequence, index_of, step_at, to_sequence
 
 ALL_LEVELS, SOME_LEVELS = 256, 8
@@ -36,27 +37,40 @@ class Audit:
     Attributes:
         shape: (C, H, W).
         reach: Rows above, and columns to either side, that the model says a step can depend on.
-        sees: Boolean, shape (steps, steps): whether the prediction of step i depends on level j.
+        sees: Boolean, shape (steps, steps): whether the prediction of step i depends on level j;
+            steps are numbered as the raster scan visits the image that the network reads, which a
+            mirror order has turned.
+        ranks: Of the pixels in the scan, (H, W); None: it is the raster scan.
     """
 
     shape: Shape
     reach: int
     sees: Tensor
+    ranks: Tensor | None = None
 
     @property
     def causal(self) -> bool:
         """Whether no step sees itself or a later one."""
         return not self.leaks()
 
+    @property
+    def past(self) -> Tensor:
+        """Boolean, (steps, steps): whether step j is visited before step i."""
+        count = len(self.sees)
+        when = torch.arange(count)
+        if self.ranks is not None:
+            colors = self.shape[0]
+            when = (self.ranks.flatten()[:, None] * colors + torch.arange(colors)).flatten()
+        return when[None, :] < when[:, None]
+
     def leaks(self) -> list[tuple[Step, Step]]:
-        """Pairs of a step and a step it must not see, in scan order."""
-        pairs = self.sees.triu().nonzero().tolist()
+        """Pairs of a step and a step it must not see."""
+        pairs = (self.sees & ~self.past).nonzero().tolist()
         return [(step_at(i, self.shape), step_at(j, self.shape)) for i, j in pairs]
 
     def coverage(self) -> Tensor:
         """Share of its past that each step sees, float64, (C, H, W); NaN at the first step."""
-        past = torch.arange(len(self.sees), dtype=torch.float64)
-        return self._image(self.sees.tril(-1).sum(1) / past)
+        return self._image((self.sees & self.past).sum(1) / self.past.sum(1).double())
 
     def field(self, step: Step) -> Tensor:
         """Levels that the prediction of `step` depends on, boolean, shape (C, H, W)."""
@@ -65,7 +79,7 @@ class Audit:
     def blind(self, step: Step) -> Tensor:
         """Past levels within `reach` that `step` does not see, boolean, shape (C, H, W)."""
         _, height, width = self.shape
-        past = self._image(torch.arange(len(self.sees)) < index_of(step, self.shape))
+        past = self._image(self.past[index_of(step, self.shape)])
         near_row = (torch.arange(height) - step.row).abs() <= self.reach
         near_column = (torch.arange(width) - step.column).abs() <= self.reach
         near = near_row.unsqueeze(1) & near_column
@@ -91,7 +105,7 @@ class Audit:
             "least_coverage": coverage.nan_to_num(nan=1.0).min().item(),
             "centre": list(centre),
             "centre_seen": int(self.field(centre).sum()),
-            "centre_past": index_of(centre, self.shape),
+            "centre_past": int(self.past[index_of(centre, self.shape)].sum()),
             "centre_blind": int(self.blind(centre).sum()),
         }
 
@@ -124,6 +138,7 @@ def audit(
     *,
     probes: int = 2,
     seed: int = 0,
+    order: Order = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> Audit:
     """Find out which steps the prediction of each step depends on.
@@ -133,21 +148,39 @@ def audit(
         probes: Random images to try: the first with the model's own weights, the others each with
             weights drawn anew.
         seed: Of the random images and output combinations.
+        order: In which pixels are visited, of a model of several orders; None: its own.
         on_progress: Called with the number of derivatives taken so far.
 
     Returns:
         The findings.
+
+    Raises:
+        ValueError: If the model has no such order.
     """
+    stated = read_order(model, order)
+    ranks = stated if stated is not None and stated.ndim else None
     count = math.prod(model.shape)
     sees = torch.zeros(count, count, dtype=torch.bool)
     chunks = [torch.arange(first, min(first + CHUNK, count)) for first in range(0, count, CHUNK)]
     done = 0
-    for chunk, found in _dependences(model, chunks, probes, seed):
+    for chunk, found in _dependences(model, chunks, probes, seed, stated):
         sees[chunk] |= found
         done += len(chunk)
         if on_progress is not None:
             on_progress(done)
-    return Audit(model.shape, model.reach, sees)
+    return Audit(model.shape, model.reach, sees, ranks)
+
+
+def read_order(model: PixelModel, order: Order) -> Tensor | None:
+    """An order as the model takes it, its own where none is stated; None: it has one only.
+
+    Raises:
+        ValueError: If the model has no such order.
+    """
+    orders = model.conditioner.order
+    if orders is None and order is not None:
+        raise ValueError(f"order must be left out: this {model.name} has the raster order only")
+    return None if orders is None else orders.read(order)
 
 
 @torch.inference_mode(mode=False)
@@ -164,13 +197,13 @@ def field_of(model: PixelModel, step: Step, *, probes: int = 2, seed: int = 0) -
     Returns:
         Boolean, shape (C, H, W).
     """
-    chunk = torch.tensor([index_of(step, model.shape)])
-    found = [sees for _, sees in _dependences(model, [chunk], probes, seed)]
+    chunk, own = torch.tensor([index_of(step, model.shape)]), read_order(model, None)
+    found = [sees for _, sees in _dependences(model, [chunk], probes, seed, own)]
     return from_sequence(torch.cat(found).any(0, keepdim=True), model.shape)[0]
 
 
 def _dependences(
-    model: PixelModel, chunks: Sequence[Tensor], probes: int, seed: int
+    model: PixelModel, chunks: Sequence[Tensor], probes: int, seed: int, order: Tensor | None
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """For each probe and chunk of steps: what they depend on, boolean, (steps of it, steps)."""
     rng = torch.Generator().manual_seed(seed)
@@ -179,7 +212,7 @@ def _dependences(
         if probe:
             redraw(twin, rng)
         levels = torch.randint(0, model.levels, (1, *model.shape), generator=rng).double()
-        outputs = _outputs(twin, levels.requires_grad_(), rng)
+        outputs = _outputs(twin, levels.requires_grad_(), rng, order)
         for chunk in chunks:
             yield chunk, _derivatives(outputs, levels, chunk) != 0
 
@@ -197,12 +230,17 @@ def redraw(model: nn.Module, rng: torch.Generator) -> None:
                 module.weight.fill_(1)
 
 
-def _outputs(model: PixelModel, levels: Tensor, rng: torch.Generator) -> Tensor:
+def _outputs(
+    model: PixelModel, levels: Tensor, rng: torch.Generator, order: Tensor | None
+) -> Tensor:
     """One number for each step, shape (steps,): a random combination of its log-probabilities.
 
     Where there are many levels, those of some: a list of all would not fit into memory.
     """
-    embedding = model.condition(model.conditioner.example(len(levels), rng), len(levels))
+    condition = model.conditioner.example(len(levels), rng)
+    if order is not None:
+        condition = model.conditioner.with_order(condition, order.expand(1, *order.shape))
+    embedding = model.condition(condition, len(levels))
     found = model.predict(levels, embedding)
     if model.levels <= ALL_LEVELS:
         log_p = found.logits

@@ -8,114 +8,18 @@ different protocols cannot be compared.
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from nextpixel.data import Split
+from nextpixel.evaluation import Difference, Evaluation, Region
 from nextpixel.models import PixelModel
-from nextpixel.nn import Value, take
+from nextpixel.nn import Order, Value, take
 from nextpixel.runtime.distributed import Processes
 from nextpixel.runtime.threads import Threads
 
 _PIECE = 16 * 2**20  # sub-pixels of images that are read as needed, at a time
-
-
-@dataclass(frozen=True)
-class Region:
-    """Likelihood of some sub-pixels of each image, each given all before it.
-
-    It is their share of the image's likelihood by the chain rule. It is not the probability of that
-    part alone: what lies before it, inside or outside, is taken as it is.
-
-    Attributes:
-        nats: Mean over images.
-        standard_error: Of `nats`.
-        bits_per_dim: `nats` / (ln 2 x sub-pixels).
-        sub_pixels: How many.
-    """
-
-    nats: float
-    standard_error: float
-    bits_per_dim: float
-    sub_pixels: int
-
-    def __str__(self) -> str:
-        """One line for people."""
-        return (
-            f"the region given its past: {self.nats:.2f} +- {self.standard_error:.2f} nats per "
-            f"image, {self.bits_per_dim:.4f} bits/dim ({self.sub_pixels:,} sub-pixels)"
-        )
-
-
-@dataclass(frozen=True)
-class Difference:
-    """How much better one model codes images than another, image by image.
-
-    Attributes:
-        nats: Mean of what the first takes less what the second takes; below 0 the first is better.
-        standard_error: Of `nats`, from the spread of the differences.
-        bits_per_dim: `nats` / (ln 2 x sub-pixels).
-        n: Images.
-    """
-
-    nats: float
-    standard_error: float
-    bits_per_dim: float
-    n: int
-
-    def __str__(self) -> str:
-        """One line for people."""
-        return (
-            f"difference {self.nats:+.2f} +- {self.standard_error:.2f} nats per image, "
-            f"{self.bits_per_dim:+.4f} bits/dim ({self.n:,} images)"
-        )
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Likelihood of a set of images.
-
-    Attributes:
-        nats: Mean negative log-probability of an image.
-        standard_error: Of `nats`, from the spread over images; NaN for a single image.
-        bits_per_dim: `nats` / (ln 2 x sub-pixels).
-        n: Images.
-        protocol: How the levels were made ("threshold", "dynamic", "quantized", "levels").
-        data: Name of the set.
-        conditioned_on: What the model was conditioned on besides the past; in JSON "given".
-        bits_error: Standard error of `bits_per_dim`.
-        by_color: Bits/dim of each color given those before it.
-        region: Likelihood of a part of each image given its past; None: none was asked for.
-    """
-
-    nats: float
-    standard_error: float
-    bits_per_dim: float
-    n: int
-    protocol: str
-    data: str
-    conditioned_on: str = "nothing"
-    bits_error: float = math.nan
-    by_color: tuple[float, ...] = ()
-    region: "Region | None" = None
-
-    def as_dict(self) -> dict[str, Any]:
-        """The same as plain values, for JSON; NaN becomes None."""
-        values = asdict(self)
-        values["given"] = values.pop("conditioned_on")
-        return {name: None if value != value else value for name, value in values.items()}
-
-    def __str__(self) -> str:
-        """One line for people."""
-        return (
-            f"{self.nats:.2f} +- {self.standard_error:.2f} nats per image, "
-            f"{self.bits_per_dim:.4f} bits/dim "
-            f"({self.n:,} images of {self.data}, protocol {self.protocol}"
-            + (f", given {self.conditioned_on})" if self.conditioned_on != "nothing" else ")")
-        )
 
 
 def evaluate(
@@ -125,6 +29,7 @@ def evaluate(
     *,
     batch_size: int = 100,
     region: Tensor | None = None,
+    order: Order = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> Evaluation:
     """Measure the exact likelihood of images.
@@ -139,7 +44,9 @@ def evaluate(
             labels for a class-conditional model.
         batch_size: Images a pass.
         region: A part of the images to measure besides, boolean, (H, W) or (C, H, W).
-        on_progress: Called with the number of images done so far.
+        order: In which pixels are visited, of a model of several orders; None: its own. "all": the
+            mixture of its orders, p(x) = mean over orders of p(x | order), a proper distribution.
+        on_progress: Called with the number of images done so far, in each order.
 
     Returns:
         The figures.
@@ -150,18 +57,28 @@ def evaluate(
             below 1, or processes differ in model or images.
     """
     masks = part_masks(model, region)
-    parts = -part_log_probs(
-        model, images, condition, masks, batch_size=batch_size, on_progress=on_progress
-    )
+    orders = read_orders(model, order)
+    if len(orders) > 1 and region is not None:
+        raise ValueError("region must be left out with order='all': a mixture has no parts")
+    found = [
+        -part_log_probs(
+            model, images, condition, masks,
+            order=one, batch_size=batch_size, on_progress=on_progress,
+        )
+        for one in orders
+    ]  # fmt: skip
+    parts, several = found[0], len(found) > 1
     colors = parts[:, : model.colors]
-    nats, error = mean_and_error(colors.sum(1))
+    every = torch.stack([one[:, : model.colors].sum(1) for one in found])
+    nats, error = mean_and_error(math.log(len(every)) - (-every).logsumexp(0))
     unit = 1 / (math.log(2) * math.prod(model.shape))
     return Evaluation(
         nats=nats,
         standard_error=error,
         bits_per_dim=nats * unit,
         bits_error=error * unit,
-        by_color=tuple((colors.mean(0) * unit * model.colors).tolist()),
+        by_color=() if several else tuple((colors.mean(0) * unit * model.colors).tolist()),
+        orders=len(found),
         region=None if region is None else _region(parts[:, -1], masks[-1]),
         n=len(parts),
         protocol=images.protocol if isinstance(images, Split) else "levels",
@@ -286,13 +203,17 @@ def part_log_probs(
     masks: Tensor,
     *,
     batch_size: int,
+    order: Tensor | None = None,
     on_progress: Callable[[int], None] | None,
 ) -> Tensor:
-    """As `log_probs`, of parts (parts, C, H, W) of every image given their past: (N, parts)."""
+    """As `log_probs`, of parts (parts, C, H, W) of every image given their past: (N, parts).
+
+    `order` is one as the model takes it; None: its own.
+    """
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     if isinstance(images, Split) and not images.in_memory and condition is None and len(images):
-        return _by_pieces(model, images, masks, batch_size, on_progress)
+        return _by_pieces(model, images, masks, batch_size, order, on_progress)
     levels = _levels_for(model, images)
     condition = _condition_for(model, levels, images) if condition is None else condition
     processes = Processes.current()
@@ -305,7 +226,7 @@ def part_log_probs(
     def score(first: int) -> Tensor:
         batch = slice(first, first + batch_size)
         part = levels[batch].to(device)
-        log_p = model(part, take(condition, batch, device)).log_prob(part)
+        log_p = _log_prob_in_order(model, part, take(condition, batch, device), order)
         sums = [log_p.where(mask, log_p.new_zeros(())).flatten(1).sum(1) for mask in masks]
         return torch.stack(sums, 1).double().cpu()
 
@@ -323,6 +244,41 @@ def part_log_probs(
     return processes.all_reduce(processes.each(score_own))
 
 
+def read_orders(model: PixelModel, order: Order) -> list[Tensor | None]:
+    """Orders as the model takes them: one, or for "all" every one that it was trained for.
+
+    None stands for the model's own.
+
+    Raises:
+        ValueError: If the model has no such order.
+    """
+    orders = model.conditioner.order
+    if order is None:
+        return [None]
+    if orders is None:
+        raise ValueError(f"order must be left out: this {model.name} has the raster order only")
+    if isinstance(order, str) and order == "all":
+        return [*orders.every()]
+    return [orders.read(order)]
+
+
+def _log_prob_in_order(
+    model: PixelModel, levels: Tensor, condition: Value | None, order: Tensor | None
+) -> Tensor:
+    """Log-probabilities of the sub-pixels of images (B, C, H, W), as these lie."""
+    if order is None or model.conditioner.order is None:
+        return _log_prob(model, levels, condition)
+    each = order.to(levels.device).expand(len(levels), *order.shape)
+    turned, condition = model.in_order(levels, condition, each)
+    log_p = _log_prob(model, turned, condition)
+    return model.conditioner.order.turn(log_p, each, back=True)
+
+
+def _log_prob(model: PixelModel, levels: Tensor, condition: Value | None) -> Tensor:
+    log_p: Tensor = model(levels, condition).log_prob(levels)
+    return log_p
+
+
 def _condition_for(model: PixelModel, levels: Tensor, images: Split | Tensor) -> Value | None:
     return model.condition_of(levels, images.labels if isinstance(images, Split) else None)
 
@@ -332,6 +288,7 @@ def _by_pieces(
     images: Split,
     masks: Tensor,
     batch_size: int,
+    order: Tensor | None,
     on_progress: Callable[[int], None] | None,
 ) -> Tensor:
     """Of images that do not lie in memory: the batches are those of all at once."""
@@ -345,7 +302,15 @@ def _by_pieces(
         condition = model.condition_of(levels, labels)
         tell = None if on_progress is None else _counted_from(done, on_progress)
         parts.append(
-            part_log_probs(model, levels, condition, masks, batch_size=batch_size, on_progress=tell)
+            part_log_probs(
+                model,
+                levels,
+                condition,
+                masks,
+                batch_size=batch_size,
+                order=order,
+                on_progress=tell,
+            )
         )
     return torch.cat(parts)
 

@@ -115,6 +115,11 @@ CASES |= {
         ("gated-skip", "gated-pixelcnn", {**GATED, "skip": True}, "input"),
     )
 } | {
+    "residual-orders-class": Case(
+        "residual-pixelcnn",
+        {**RESIDUAL, "position": True, "orders": 4, "condition": [{"classes": 3}]},
+        levels=3,
+    ),
     "plain-unit-scale": Case("pixelcnn", {**PLAIN, "scale": "unit", "edge": False}, levels=3),
     "residual-post-activation": Case(
         "residual-pixelcnn",
@@ -216,6 +221,7 @@ COVERING = (
     "diagonal-colors-map",
     "plusplus",
     "gated-mixture-coupled",
+    "residual-orders-class",
     "plain-unit-scale",
     "plain-batch-norm",
     "plain-independent-colors",

@@ -136,7 +136,8 @@ def test_every_model_takes_a_temperature(case, method):
 def test_completion_by_the_engine_is_that_of_the_oracle(single):
     levels = random_levels(single, 30, seed=1)
     known = torch.rand(levels.shape, generator=torch.Generator().manual_seed(2)) < 0.4
-    options = {"condition": condition_for(single, 30), "temperature": 0.7}
+    order = None if single.conditioner.order is None else 0  # not the best, for the oracle's sake
+    options = {"condition": condition_for(single, 30), "temperature": 0.7, "order": order}
     filled = complete(single, levels, known, rng=rng(), **options).long()
     assert torch.equal(filled[known], levels[known])
     differing = (filled != redraw(single, filled, Truncation(temperature=0.7))) & ~known

@@ -55,6 +55,8 @@ class Drawing:
             each (slow). Both draw the same images. To complete there is also particles: then
             pixels that are known later in the scan shape those before them, too.
         particles: With --method particles, so many completions are drawn together for each one.
+        order: Scan order, of a model of several, by name. By default the model's own, and to
+            complete the one in which most known pixels come before missing ones.
         device: Where to compute: cuda, cpu, or auto, which takes CUDA where there is any.
     """
 
@@ -64,6 +66,7 @@ class Drawing:
     seed: int = 0
     method: str = "engine"
     particles: int = 64
+    order: str | None = None
     device: Device = "auto"
 
     def options(self) -> dict[str, Any]:
@@ -75,6 +78,7 @@ class Drawing:
             "top_p": self.top_p,
             "method": self.method,
             "particles": self.particles,
+            "order": self.order,
         }
 
     def load(self, us: Team, model: str) -> PixelModel:

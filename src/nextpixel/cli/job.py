@@ -14,7 +14,7 @@ from nextpixel import checkpoint, gallery
 from nextpixel.cli.inputs import Team, check_folder, codes_its_images, codes_of, labels_for, team
 from nextpixel.cli.progress import counting, training
 from nextpixel.data import Dataset, load_config
-from nextpixel.likelihood import Evaluation
+from nextpixel.evaluation import Evaluation
 from nextpixel.models import PixelModel
 from nextpixel.recipes import Recipe, model_of
 from nextpixel.training import Progress, Result

@@ -28,7 +28,8 @@ from nextpixel.cli.options import Device
 from nextpixel.cli.progress import counting
 from nextpixel.data import Split
 from nextpixel.errors import NextPixelError
-from nextpixel.likelihood import Evaluation, log_probs
+from nextpixel.evaluation import Evaluation
+from nextpixel.likelihood import log_probs
 from nextpixel.models import PixelModel
 from nextpixel.nn import ClassCondition
 
@@ -174,6 +175,7 @@ def evaluate(
     batch_size: int = 100,
     classify: bool = False,
     reports: Reports = _REPORTS,
+    order: str | None = None,
     device: Device = "auto",
     json: bool = False,
 ) -> None:
@@ -187,6 +189,7 @@ def evaluate(
         batch_size: Images a pass.
         classify: Also classify the images by Bayes: p(class | image) by p(image | class).
         reports: What else to measure, and to write.
+        order: Scan order, of a model of several: its name, or all, for the mixture of its orders.
         device: Where to compute: cuda, cpu, or auto, which takes CUDA where there is any.
         json: Print one JSON object.
     """
@@ -198,7 +201,7 @@ def evaluate(
         mask = us.each(lambda: reports.mask(loaded))
         with counting(len(found), "image", shown=us.is_first) as tick:
             figures = npx.evaluate(
-                loaded, found, batch_size=batch_size, region=mask, on_progress=tick
+                loaded, found, batch_size=batch_size, region=mask, order=order, on_progress=tick
             )
         more = _details(figures) | health_of(loaded, found)
         if classify:
@@ -277,6 +280,7 @@ def audit(
     out: Path | None = None,
     probes: int = 2,
     seed: int = 0,
+    order: str | None = None,
     json: bool = False,
 ) -> None:
     """Prove that no pixel sees itself or a later one.
@@ -287,6 +291,7 @@ def audit(
         probes: Random images to try, the first with the model's own weights, the others with
             weights drawn anew.
         seed: Of the random images.
+        order: Scan order, of a model of several, by name; by default its own.
         json: Print one JSON object.
     """
     if out is not None:
@@ -294,7 +299,7 @@ def audit(
     check_count("probes", probes)
     loaded = npx.load(model)
     with counting(probes * math.prod(loaded.shape), "step") as tick:
-        found = npx.audit(loaded, probes=probes, seed=seed, on_progress=tick)
+        found = npx.audit(loaded, probes=probes, seed=seed, order=order, on_progress=tick)
     if out is not None:
         step = found.centre()
         field = gallery.receptive_field(found.field(step), step, blind=found.blind(step))

@@ -24,6 +24,9 @@ PER_CHUNK = 256
 LARGEST_CHUNK = 1 << 20
 """Sub-pixels in a chunk of large images."""
 
+ORDERS = "orders"
+"""Set in the metadata to "best" where each image was coded in the best of the mirror orders."""
+
 Image = NDArray[np.int64]
 OnChunk = Callable[[int], None]
 
@@ -81,6 +84,7 @@ def write(
     source: Source,
     *,
     per_chunk: int | None = None,
+    orders: bool = False,
     on_chunk: OnChunk | None = None,
 ) -> Report:
     """Code images into an archive.
@@ -90,6 +94,7 @@ def write(
         model: The model.
         source: The images.
         per_chunk: Images (or tiles) in a chunk: more are smaller, fewer quicker to get at.
+        orders: Code each image (or tile) in the best of the model's mirror orders, which is kept.
         on_chunk: Called with the number of chunks done.
 
     Raises:
@@ -102,8 +107,8 @@ def write(
     if tiles.count and tiles.count != source.count and model.conditioner.conditions:
         raise ValueError("a model with a condition codes images of its own size only")
     model.conditioner.checked(source.condition, source.count)
-    header = _header(model, source, tiles, per_chunk)
-    coder = ChunkCoder(model, tile)
+    coder = ChunkCoder(model, tile, orders=orders)
+    header = _header(model, source, tiles, per_chunk, {ORDERS: "best"} if orders else {})
     coded: list[tuple[int, float]] = []
 
     def chunks() -> Iterator[tuple[bytes, int]]:
@@ -120,7 +125,13 @@ def write(
     return Report(source.count, values, ideal, payload, len(header.pack()))
 
 
-def _header(model: PixelModel, source: Source, tiles: Tiles, per_chunk: int | None) -> Header:
+def _header(
+    model: PixelModel,
+    source: Source,
+    tiles: Tiles,
+    per_chunk: int | None,
+    more: Mapping[str, Any],
+) -> Header:
     tile = tiles.tile
     steps = model.colors * tile[0] * tile[1]
     return Header(
@@ -129,7 +140,7 @@ def _header(model: PixelModel, source: Source, tiles: Tiles, per_chunk: int | No
         model.levels,
         tiles.count,
         per_chunk or max(1, min(PER_CHUNK, LARGEST_CHUNK // steps)),
-        {**source.metadata, **_sizes_as_metadata(source, tile)},
+        {**source.metadata, **_sizes_as_metadata(source, tile), **more},
     )
 
 
@@ -214,7 +225,8 @@ class Reader:
             raise NextPixelError("the header of the archive makes no sense for this model")
         self.tiles = tiles_of(header)
         try:
-            self.coder = ChunkCoder(model, self.tiles.tile)
+            best = header.metadata.get(ORDERS) == "best"
+            self.coder = ChunkCoder(model, self.tiles.tile, orders=best)
         except (ValueError, TypeError, OverflowError) as error:
             raise NextPixelError(f"the header of the archive makes no sense: {error}") from error
         if not self.coder.classes:

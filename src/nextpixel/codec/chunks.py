@@ -1,7 +1,8 @@
 """Chunks of images to bytes and back, by the step engine: the same scan as sampling.
 
 A chunk is one stream of the entropy coder: labels first, if the model takes labels, each at the
-same cost; then sub-pixel by sub-pixel in scan order, of all images in turn.
+same cost; then, if each image was coded in the best of the mirror orders, these; then sub-pixel by
+sub-pixel in scan order, of all images in turn.
 
 It holds tiles of one size. An image that the model takes as it is, is one tile. A larger one, for a
 model that is tied to its size, is cut from the top left; what of a tile lies outside the image is
@@ -10,6 +11,7 @@ known to both sides, is 0, and costs nothing.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,7 +27,7 @@ from nextpixel.engine.lowering import check_predictions
 from nextpixel.errors import NextPixelError
 from nextpixel.likelihood import evaluation_mode
 from nextpixel.models import PixelModel
-from nextpixel.nn import ClassCondition, Value
+from nextpixel.nn import ClassCondition, MirrorOrders, Value
 
 Size = tuple[int, int]
 
@@ -114,14 +116,17 @@ class ChunkCoder:
     Args:
         model: The model.
         size: Height and width of the images.
+        orders: Take for each image that mirror order in which it is coded in fewest bits, and keep
+            it, at the same cost for each.
 
     Raises:
         NextPixelError: If the model cannot be carried out step by step by compiled code.
-        ValueError: If the model is tied to another size.
+        ValueError: If the model is tied to another size, or has no mirror orders to choose from.
     """
 
-    def __init__(self, model: PixelModel, size: tuple[int, int]) -> None:
+    def __init__(self, model: PixelModel, size: tuple[int, int], *, orders: bool = False) -> None:
         self.model, self.shape = model, (model.colors, *size)
+        self.orders = mirror_orders(model, size) if orders else 0
         check_coding(model)
         with evaluation_mode(model), torch.inference_mode():
             self.made = prepared(model, size)
@@ -140,12 +145,16 @@ class ChunkCoder:
         """
         encoder = Encoder()
         bits = self._encode_labels(encoder, condition)
-        plan, block = self._open(levels, needless, condition)
-        starts, parts = self._spans(plan, block)
-        check_predictions(self.model, torch.from_numpy(block.log_p))
+        if self.orders:
+            starts, parts, log_p, orders = self._best_spans(levels, needless, condition)
+            encoder.encode(orders, _evenly(len(orders), self.orders))
+            bits += float(len(orders) * np.log2(self.orders))
+        else:
+            starts, parts, log_p = self._spans(levels, needless, condition)
+        check_predictions(self.model, torch.from_numpy(log_p))
         coded = parts > 0
         encoder.encode_spans(starts[coded], parts[coded], self.precision)
-        bits -= float(block.log_p.sum()) / _LN2
+        bits -= float(log_p.sum()) / _LN2
         return Chunk(encoder.finish(), self._crc(levels, condition), bits)
 
     def decode(
@@ -163,28 +172,69 @@ class ChunkCoder:
         decoder = Decoder(payload)
         if self.classes:
             condition = self._decode_labels(decoder, len(needless))
+        orders: Levels | None = None
+        if self.orders:
+            orders = decoder.decode(_evenly(len(needless), self.orders))
         levels = np.zeros(needless.shape, np.int64)
-        plan, block = self._open(levels, needless, condition)
+        plan, block = self._open(levels, needless, condition, orders)
         self._decode_levels(decoder, plan, block)
         decoder.finish()
+        levels = levels if orders is None else self._turn(levels, orders, back=True)
         return levels, condition, self._crc(levels, condition)
 
     def _open(
-        self, levels: Levels, needless: NDArray[np.bool_], condition: Value | None
+        self,
+        levels: Levels,
+        needless: NDArray[np.bool_],
+        condition: Value | None,
+        orders: Levels | None = None,
     ) -> tuple[Plan, Block]:
+        """Images before their scan; in some orders, `levels` are turned and the others are not."""
+        if orders is not None:
+            each = torch.from_numpy(orders)
+            needless = self._turn(needless, orders)
+            condition = self.model.conditioner.with_order(condition, each)
         with evaluation_mode(self.model), torch.inference_mode():
             embedding = self.model.condition(condition, len(levels))
             nothing = np.zeros((len(levels), 1, 1, 1))
             blocks = open_blocks(self.made, levels, needless, nothing, embedding, 1)
         return self.made.plan, blocks[0]
 
-    def _spans(self, plan: Plan, block: Block) -> tuple[Levels, Levels]:
-        """Start and parts of every level, shape (steps, images)."""
+    def _turn(self, images: NDArray[Any], orders: Levels, *, back: bool = False) -> NDArray[Any]:
+        kinds = self.model.conditioner.order
+        assert kinds is not None
+        made = kinds.turn(torch.from_numpy(images), torch.from_numpy(orders), back=back).numpy()
+        return np.ascontiguousarray(made)
+
+    def _spans(
+        self,
+        levels: Levels,
+        needless: NDArray[np.bool_],
+        condition: Value | None,
+        orders: Levels | None = None,
+    ) -> tuple[Levels, Levels, NDArray[np.float64]]:
+        """Start and parts of every level, shape (steps, images); log-probabilities of images."""
+        plan, block = self._open(levels, needless, condition, orders)
         starts, parts = self._no_spans(len(block.levels))
         table = np.zeros(self.listed, np.int64)  # its own: chunks are coded by several threads
         for row in range(self.shape[1]):
             scans.spans_of_row(plan, block, table, starts, parts, row)
-        return starts, parts
+        return starts, parts, block.log_p
+
+    def _best_spans(
+        self, levels: Levels, needless: NDArray[np.bool_], condition: Value | None
+    ) -> tuple[Levels, Levels, NDArray[np.float64], Levels]:
+        """As `_spans`, of each image in its best order; and these orders."""
+        starts, parts = self._no_spans(len(levels))
+        best, chosen = np.full(len(levels), -np.inf), np.zeros(len(levels), np.int64)
+        for order in range(self.orders):
+            orders = np.full(len(levels), order)
+            turned = self._turn(levels, orders)
+            found = self._spans(turned, needless, condition, orders)
+            better = found[2] > best
+            starts[:, better], parts[:, better] = found[0][:, better], found[1][:, better]
+            best[better], chosen[better] = found[2][better], order
+        return starts, parts, best, chosen
 
     def _decode_levels(self, decoder: Decoder, plan: Plan, block: Block) -> None:
         starts, parts = self._no_spans(len(block.levels))
@@ -216,6 +266,18 @@ class ChunkCoder:
     def _crc(self, levels: Levels, condition: Value | None) -> int:
         start = pixels_crc(_labels(condition)) if self.classes else 0
         return pixels_crc(levels, start)
+
+
+def mirror_orders(model: PixelModel, size: Size) -> int:
+    """How many mirror orders there are to choose from for images of a size.
+
+    Raises:
+        ValueError: If the model has none.
+    """
+    orders = model.conditioner.order
+    if not isinstance(orders, MirrorOrders):
+        raise ValueError(f"orders must be left out: this {model.name} has no mirror orders")
+    return orders.classes if size[0] == size[1] else 4
 
 
 def check_coding(model: PixelModel) -> None:

@@ -36,6 +36,7 @@ def compress(
     condition: Value | None = None,
     *,
     per_chunk: int | None = None,
+    orders: str = "own",
 ) -> bytes:
     """Levels to an archive, exactly, in about as many bits as the model says.
 
@@ -46,6 +47,8 @@ def compress(
         condition: What the model is conditioned on, one entry an image. Labels are kept in the
             archive.
         per_chunk: Images that are coded together; see `archive.write`.
+        orders: "own", or "best": each image in the best of the mirror orders of a model that has
+            several, which is kept in 2 or 3 bits.
 
     Returns:
         The archive, which `decompress` and the command line read.
@@ -70,8 +73,11 @@ def compress(
         )
     if per_chunk is not None and per_chunk < 1:
         raise ValueError(f"per_chunk must be at least 1, got {per_chunk}")
+    if orders not in ("own", "best"):
+        raise ValueError(f"orders must be own or best, got {orders!r}")
     blob = io.BytesIO()
-    write(blob, model, TensorSource(levels, condition), per_chunk=per_chunk)
+    source = TensorSource(levels, condition)
+    write(blob, model, source, per_chunk=per_chunk, orders=orders == "best")
     return blob.getvalue()
 
 

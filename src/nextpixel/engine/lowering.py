@@ -90,7 +90,7 @@ def probe(model: PixelModel, most: int | None = None) -> tuple[Tensor, Embedding
     colors, *size = model.shape
     height, width = (side if most is None else min(side, most) for side in size)
     levels = torch.randint(model.levels, (IMAGES, colors, height, width), generator=rng).to(device)
-    condition = model.conditioner.example(IMAGES, rng)
+    condition = model.conditioner.example_in_order(IMAGES, rng)
     embedding = model.condition(condition, IMAGES)
     if most is None:
         return levels, embedding, model(levels, _to(condition, model)).log_prob(levels)

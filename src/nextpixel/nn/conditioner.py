@@ -14,7 +14,7 @@ from nextpixel.nn.condition import (
     Value,
     VectorCondition,
 )
-from nextpixel.nn.orders import MirrorOrders, Orders, RankOrders
+from nextpixel.nn.orders import Orders
 from nextpixel.order import Shape
 
 
@@ -136,21 +136,33 @@ class Conditioner(nn.Module):
         return values
 
     def with_order(self, value: Value | None, orders: Tensor) -> Value:
-        """A condition that says the order of each image, (B, ...), too."""
-        return (*self.complete(value, len(orders))[: len(self.conditions)], orders)
+        """A condition that says the order of each image, (B, ...), too.
+
+        Raises:
+            ValueError: If it is missing, or says an order already.
+        """
+        values = self.complete(value, len(orders))
+        if value is not None and (len(value) if isinstance(value, tuple) else 1) == len(values):
+            raise ValueError("the order must be stated by `order`, got one in the condition")
+        return (*values[:-1], orders)
 
     def example(self, count: int, rng: torch.Generator) -> Value | None:
         """A random condition for `count` images, of the kind that users give."""
         values = []
-        for condition in self.every:
-            if isinstance(condition, MirrorOrders | RankOrders):
-                values.append(condition.example(count, rng))
-            elif isinstance(condition, ClassCondition):
+        for condition in self.conditions:
+            if isinstance(condition, ClassCondition):
                 values.append(torch.randint(0, condition.classes, (count,), generator=rng))
             else:
                 size = self.shape[1:] if isinstance(condition, MapCondition) else ()
                 values.append(torch.randn(count, condition.width, *size, generator=rng))
         return None if not values else values[0] if len(values) == 1 else tuple(values)
+
+    def example_in_order(self, count: int, rng: torch.Generator) -> Value | None:
+        """As `example`, with random orders where these may vary."""
+        value = self.example(count, rng)
+        return (
+            value if self.order is None else self.with_order(value, self.order.example(count, rng))
+        )
 
     def hide(self, value: Value | None, rng: torch.Generator) -> Value | None:
         """Replace the share of labels that training hides by -1, "unknown".

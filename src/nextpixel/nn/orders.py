@@ -51,6 +51,10 @@ class MirrorOrders(ClassCondition):
         """A random order of each image."""
         return torch.randint(0, self.classes, (count,), generator=rng)
 
+    def every(self) -> list[Tensor]:
+        """All orders, each int64, ()."""
+        return list(torch.arange(self.classes))
+
     def read(self, order: Order) -> Tensor:
         """An order by number or name, int64, ().
 
@@ -128,6 +132,10 @@ class RankOrders:
         """One random order, of all images."""
         ranks = torch.randperm(self.height * self.columns, generator=rng)
         return ranks.view(self.height, self.columns).expand(count, -1, -1)
+
+    def every(self) -> list[Tensor]:
+        """The orders of that name from every corner, by rows and by columns, each (H, W)."""
+        return [self.read(f"{self.name}/{mirror}") for mirror in MIRRORS]
 
     def embed(self, value: Tensor) -> Tensor:
         """(B, H, W) -> (B, 1, H, W), floats."""

@@ -1,0 +1,103 @@
+"""Figures of a set of images, as values and as lines for people."""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Region:
+    """Likelihood of some sub-pixels of each image, each given all before it.
+
+    It is their share of the image's likelihood by the chain rule. It is not the probability of that
+    part alone: what lies before it, inside or outside, is taken as it is.
+
+    Attributes:
+        nats: Mean over images.
+        standard_error: Of `nats`.
+        bits_per_dim: `nats` / (ln 2 x sub-pixels).
+        sub_pixels: How many.
+    """
+
+    nats: float
+    standard_error: float
+    bits_per_dim: float
+    sub_pixels: int
+
+    def __str__(self) -> str:
+        """One line for people."""
+        return (
+            f"the region given its past: {self.nats:.2f} +- {self.standard_error:.2f} nats per "
+            f"image, {self.bits_per_dim:.4f} bits/dim ({self.sub_pixels:,} sub-pixels)"
+        )
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How much better one model codes images than another, image by image.
+
+    Attributes:
+        nats: Mean of what the first takes less what the second takes; below 0 the first is better.
+        standard_error: Of `nats`, from the spread of the differences.
+        bits_per_dim: `nats` / (ln 2 x sub-pixels).
+        n: Images.
+    """
+
+    nats: float
+    standard_error: float
+    bits_per_dim: float
+    n: int
+
+    def __str__(self) -> str:
+        """One line for people."""
+        return (
+            f"difference {self.nats:+.2f} +- {self.standard_error:.2f} nats per image, "
+            f"{self.bits_per_dim:+.4f} bits/dim ({self.n:,} images)"
+        )
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Likelihood of a set of images.
+
+    Attributes:
+        nats: Mean negative log-probability of an image.
+        standard_error: Of `nats`, from the spread over images; NaN for a single image.
+        bits_per_dim: `nats` / (ln 2 x sub-pixels).
+        n: Images.
+        protocol: How the levels were made ("threshold", "dynamic", "quantized", "levels").
+        data: Name of the set.
+        conditioned_on: What the model was conditioned on besides the past; in JSON "given".
+        bits_error: Standard error of `bits_per_dim`.
+        by_color: Bits/dim of each color given those before it.
+        region: Likelihood of a part of each image given its past; None: none was asked for.
+        orders: Of so many scan orders the likelihood is the mixture.
+    """
+
+    nats: float
+    standard_error: float
+    bits_per_dim: float
+    n: int
+    protocol: str
+    data: str
+    conditioned_on: str = "nothing"
+    bits_error: float = math.nan
+    by_color: tuple[float, ...] = ()
+    region: "Region | None" = None
+    orders: int = 1
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same as plain values, for JSON; NaN becomes None."""
+        values = asdict(self)
+        values["given"] = values.pop("conditioned_on")
+        return {name: None if value != value else value for name, value in values.items()}
+
+    def __str__(self) -> str:
+        """One line for people."""
+        return (
+            f"{self.nats:.2f} +- {self.standard_error:.2f} nats per image, "
+            f"{self.bits_per_dim:.4f} bits/dim "
+            f"({self.n:,} images of {self.data}, protocol {self.protocol}"
+            + (f", mixture of {self.orders} orders" if self.orders > 1 else "")
+            + (f", given {self.conditioned_on})" if self.conditioned_on != "nothing" else ")")
+        )
