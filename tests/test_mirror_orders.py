@@ -206,7 +206,7 @@ def test_an_order_in_the_condition_is_refused() -> None:
     model = random_model()
     with pytest.raises(ValueError, match="the order must be stated by `order`"):
         npx.sample(model, 2, condition=torch.tensor([1, 2]))
-    with pytest.raises(ValueError, match="orders 0..7, got 8"):
+    with pytest.raises(ValueError, match=r"orders 0\.\.7, got 8"):
         model.log_prob(EVERY[:1], torch.tensor([8]))
 
 

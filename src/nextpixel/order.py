@@ -51,6 +51,15 @@ def steps(shape: Shape) -> Iterator[Step]:
                 yield Step(row, column, color)
 
 
+def steps_by_rank(ranks: Tensor, colors: int) -> Iterator[Step]:
+    """Visit every sub-pixel as ranks (H, W) say, the colors of each pixel in turn."""
+    width = ranks.shape[1]
+    for pixel in ranks.flatten().argsort().tolist():
+        row, column = divmod(pixel, width)
+        for color in range(colors):
+            yield Step(row, column, color)
+
+
 def index_of(step: Step, shape: Shape) -> int:
     """Number of steps before `step` in an image of `shape` (C, H, W).
 

@@ -21,7 +21,7 @@ from nextpixel.codec import scans
 from nextpixel.codec.coder import Decoder, Encoder, no_stream
 from nextpixel.codec.container import pixels_crc
 from nextpixel.codec.tables import frequencies
-from nextpixel.engine.cpu.executor import lack, open_blocks, prepared
+from nextpixel.engine.cpu.executor import lack, open_blocks, places_of, prepared
 from nextpixel.engine.cpu.kernels import Block, Plan
 from nextpixel.engine.lowering import check_predictions
 from nextpixel.errors import NextPixelError
@@ -130,6 +130,8 @@ class ChunkCoder:
         check_coding(model)
         with evaluation_mode(model), torch.inference_mode():
             self.made = prepared(model, size)
+        order = model.conditioner.order
+        self.places = places_of(order.read(None)) if model.any_order and order else None
         listed = self.made.lists_levels
         self.precision = scans.BY_TABLE if listed else scans.BY_CDF
         self.listed = model.levels if listed else 0
@@ -217,6 +219,9 @@ class ChunkCoder:
         plan, block = self._open(levels, needless, condition, orders)
         starts, parts = self._no_spans(len(block.levels))
         table = np.zeros(self.listed, np.int64)  # its own: chunks are coded by several threads
+        if self.places is not None:
+            scans.spans_of_places(plan, block, table, starts, parts, self.places)
+            return starts, parts, block.log_p
         for row in range(self.shape[1]):
             scans.spans_of_row(plan, block, table, starts, parts, row)
         return starts, parts, block.log_p
@@ -240,9 +245,14 @@ class ChunkCoder:
         starts, parts = self._no_spans(len(block.levels))
         coder = (decoder.state, decoder.words)
         table = np.zeros(self.listed, np.int64)
-        for row in range(self.shape[1]):
-            if not scans.read_row(plan, block, table, coder, (starts, parts), row):
-                raise no_stream()
+        spans = (starts, parts)
+        if self.places is not None:
+            whole = scans.read_places(plan, block, table, coder, spans, self.places)
+        else:
+            rows = range(self.shape[1])
+            whole = all(scans.read_row(plan, block, table, coder, spans, row) for row in rows)
+        if not whole:
+            raise no_stream()
         coded = parts > 0
         decoder.confirm(starts[coded], parts[coded], self.precision)
 

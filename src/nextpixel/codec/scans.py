@@ -139,6 +139,24 @@ def spans_of_row(plan, block, table, starts, parts, row):
 
 
 @compiled
+def spans_of_places(plan, block, table, starts, parts, places):
+    """As `spans_of_row`, of the pixels at `places` (n, 2), which are all, one after the other."""
+    colors, count = plan.shape[0], len(block.levels)
+    for n in range(len(places)):
+        row, column = places[n]
+        turn_to(plan, block, row)
+        for first in range(0, count, SHARED):
+            last = min(first + SHARED, count)
+            for color in range(colors):
+                predict(plan, block, first, last, row, column, color)
+                step = n * colors + color
+                spans_here(
+                    plan, block, table, starts[step], parts[step], (first, last, row, column, color)
+                )
+                write(plan, block, first, last, row, column, color)
+
+
+@compiled
 def read_here(plan, block, table, coder, spans, place):
     """Decode the levels of one sub-pixel, of all images in turn; False if the stream is damaged."""
     state, words = coder
@@ -184,6 +202,24 @@ def read_row(plan, block, table, coder, spans, row):
                 predict(plan, block, first, min(first + SHARED, count), row, column, color)
             step = (row * width + column) * colors + color
             place = (row, column, color)
+            if not read_here(plan, block, table, coder, (spans[0], spans[1], step), place):
+                return False
+            for first in range(0, count, SHARED):
+                write(plan, block, first, min(first + SHARED, count), row, column, color)
+    return True
+
+
+@compiled
+def read_places(plan, block, table, coder, spans, places):
+    """As `read_row`, of the pixels at `places` (n, 2), which are all, one after the other."""
+    colors, count = plan.shape[0], len(block.levels)
+    for n in range(len(places)):
+        row, column = places[n]
+        turn_to(plan, block, row)
+        for color in range(colors):
+            for first in range(0, count, SHARED):
+                predict(plan, block, first, min(first + SHARED, count), row, column, color)
+            place, step = (row, column, color), n * colors + color
             if not read_here(plan, block, table, coder, (spans[0], spans[1], step), place):
                 return False
             for first in range(0, count, SHARED):

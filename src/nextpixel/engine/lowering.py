@@ -70,7 +70,12 @@ def tied_to_size(model: PixelModel, program: Program) -> bool:
     maps = [condition.form == "map" for condition in model.conditioner.conditions]
     sources = [op.source for op in program.ops if isinstance(op, Inject)]
     placed = any(isinstance(module, PositionMap) for module in model.modules())
-    return placed or any(maps) or any(isinstance(source, Tensor) for source in sources)
+    return (
+        program.any_order
+        or placed
+        or any(maps)
+        or any(isinstance(source, Tensor) for source in sources)
+    )
 
 
 def probe(model: PixelModel, most: int | None = None) -> tuple[Tensor, Embedding, Tensor]:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from nextpixel.engine.lowering import lowered
+from nextpixel.errors import NextPixelError
 from nextpixel.heads import Distribution
 from nextpixel.models import PixelModel
 from nextpixel.nn import Embedding
@@ -127,6 +128,8 @@ class Scan:
     def __init__(self, model: PixelModel, embedding: Embedding, count: int, draw: Draw) -> None:
         self.model, self.draw = model, draw
         self.program = lowered(model)
+        if self.program.any_order:
+            raise NextPixelError(f"{model.name} visits pixels in any order, this engine row by row")
         self.schedule = Schedule(self.program, fold=True, height=model.shape[1])
         self.tasks = tuple(
             [(task, task.parts(in_runs=phase == PIXEL)) for task in tasks]

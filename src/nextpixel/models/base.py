@@ -29,6 +29,7 @@ from nextpixel.nn import (
     MaskedConv2d,
     MirrorOrders,
     Orders,
+    RankOrders,
     Value,
     take,
 )
@@ -211,6 +212,11 @@ class PixelModel(nn.Module, ABC):
         weight = next(self.parameters())
         embedding: Embedding = self.conditioner(take(condition, slice(None), weight.device), count)
         return Embedding(tuple(part.to(weight) for part in embedding.parts))
+
+    @property
+    def any_order(self) -> bool:
+        """Whether the scan may visit pixels in any order, not in mirror orders only."""
+        return isinstance(self.conditioner.order, RankOrders)
 
     def draw_orders(self, count: int, rng: torch.Generator) -> Tensor | None:
         """An order for each of some images to train on; None where there is one order only."""

@@ -12,6 +12,7 @@ from nextpixel.errors import nearest
 from nextpixel.models.autoencoder import PixelAutoencoder
 from nextpixel.models.base import PixelModel
 from nextpixel.models.gated import GatedPixelCNN
+from nextpixel.models.locally_masked import LocallyMasked
 from nextpixel.models.pixelcnn import PixelCNN
 from nextpixel.models.pixelrnn import DiagonalBiLSTMNet, RowLSTMNet
 from nextpixel.models.pixelsnail import PixelSNAIL
@@ -22,7 +23,7 @@ from nextpixel.nn import ClassCondition, Condition, MapCondition, VectorConditio
 
 MODELS: tuple[type[PixelModel], ...] = (
     PixelCNN, ResidualPixelCNN, GatedPixelCNN, PixelCNNPlusPlus, PixelAutoencoder,
-    RowLSTMNet, DiagonalBiLSTMNet, PixelSNAIL, PixelTransformer,
+    RowLSTMNet, DiagonalBiLSTMNet, PixelSNAIL, PixelTransformer, LocallyMasked,
 )  # fmt: skip
 """Those of the package."""
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from nextpixel.program.ops import (
     LATE,
+    PIXEL,
     ROW,
     Add,
     Affine,
@@ -15,6 +16,7 @@ from nextpixel.program.ops import (
     Conv,
     Gate,
     Inject,
+    LocalConv,
     Map,
     Op,
     OutputGate,
@@ -32,6 +34,8 @@ class Program:
     Args:
         inputs: Planes of the image as `PixelModel.encode` gives it.
         groups: Color groups of the features.
+        any_order: Whether the scan may take any order: all is computed at the pixel, and all rows
+            of what other pixels read are kept.
 
     Example:
         >>> import torch
@@ -45,6 +49,7 @@ class Program:
     groups: int
     ops: list[Op] = field(default_factory=list)
     maps: list[Map] = field(default_factory=list)
+    any_order: bool = False
 
     def __post_init__(self) -> None:
         """The image is the first map."""
@@ -89,6 +94,14 @@ class Program:
         """
         made = self.new_map(len(weight), phase, stride * x.stride)
         return self.add_op(Conv((x,), made, weight, tuple(taps), bias, stride))
+
+    def local_conv(
+        self, x: Map, weight: Tensor, taps: Sequence[Tap], bias: Tensor, *, sees_self: bool
+    ) -> Map:
+        """A locally masked convolution, for any order; `weight` (outputs, inputs, taps)."""
+        self.any_order = True
+        made = self.new_map(len(weight), PIXEL)
+        return self.add_op(LocalConv((x,), made, weight, tuple(taps), bias, sees_self=sees_self))
 
     def up(
         self, x: Map, weight: Tensor, size: tuple[int, int], bias: Tensor | None, *, phase: int
@@ -197,8 +210,7 @@ class Program:
             before = [values[op.output.number] for op in body if loops]
             for op in body:
                 inputs = [values[x.number] for x in op.inputs]
-                if isinstance(op, Inject):
-                    inputs.append(op.term(embedding, image))
+                inputs += op.given(embedding, image)
                 values[op.output.number] = op.reference(*inputs)
             after = [values[op.output.number] for op in body]
             if not loops or all(map(torch.equal, before, after)):

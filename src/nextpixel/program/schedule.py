@@ -99,6 +99,7 @@ class Schedule:
 
     def __init__(self, program: Program, *, fold: bool = False, height: int | None = None) -> None:
         self.fold, self.groups, self.height = fold, program.groups, height
+        self.any_order = program.any_order
         self._made = {program.image.number}
         self.tasks: tuple[list[Task], list[Task], list[Task]] = ([], [], [])
         count = len(program.maps)
@@ -162,6 +163,10 @@ class Schedule:
             self.tasks[op.output.phase].append(Task(op, taps, parity=parity))
 
     def _place_conv(self, op: Conv) -> None:
+        if self.any_order:
+            self._keep_around(op)
+            self.tasks[PIXEL].append(Task(op, tuple(range(len(op.taps)))))
+            return
         self._check_order(op)
         self._keep(op.inputs[0], op.taps)
         whole_row = op.output.phase == ROW and not op.output.backward
@@ -181,6 +186,16 @@ class Schedule:
         for row, column in taps:
             self.rows[home] = max(self.rows[home], 1 - row)
             self.pad[home] = max(self.pad[home], abs(column))
+
+    def _keep_around(self, op: Conv) -> None:
+        """Keep all rows of what other pixels read, and as many of zeros as lie next to them."""
+        self._keep(op.inputs[0], op.taps)
+        reach = max(abs(row) for row, _ in op.taps)
+        if reach and self.height is None:
+            raise NextPixelError(f"the height must be stated for the operation {op.name}")
+        if reach and self.height is not None:
+            home = self.home[op.inputs[0].number]
+            self.rows[home] = max(self.rows[home], self.height + reach)
 
     def _keep_whole(self, op: Op) -> None:
         for number in op.whole:

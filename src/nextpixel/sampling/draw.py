@@ -160,6 +160,13 @@ def _filler(model: PixelModel, options: SamplingOptions, on_row: OnRow | None) -
         return lambda batch: _recompute(model, batch, how, on_row)
     if _on_cpu(model) and _is_compiled(model):
         return lambda batch: executor.fill(model, *batch, truncation=how, on_row=on_row)[0]
+    if model.any_order:
+        warnings.warn(
+            f"the step engine is not used: {model.name} visits pixels in any order by compiled "
+            "steps on the CPU only; each pixel costs a forward pass",
+            stacklevel=5,
+        )
+        return lambda batch: _recompute(model, batch, how, on_row)
     engine = TorchEngine(model, truncation=how)  # batches share what it records
     return lambda batch: engine.fill(*batch, on_row=on_row)[0]
 
@@ -192,7 +199,8 @@ def _recompute(
     device = next(model.parameters()).device
     state = Recompute(model, batch.levels.to(device), batch.embedding)
     known, uniforms = batch.known.to(device), batch.uniforms.to(device)
-    return scan(state, _chooser(state.levels, known, uniforms, truncation), on_row)
+    ranks = batch.embedding.parts[-1][0, 0].cpu() if model.any_order else None
+    return scan(state, _chooser(state.levels, known, uniforms, truncation), on_row, ranks)
 
 
 def _parts(images: slice, size: int) -> Iterator[slice]:

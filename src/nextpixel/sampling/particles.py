@@ -101,6 +101,8 @@ def _check_compiled(model: PixelModel) -> None:
         lacking = executor.lack(model)
     except NotImplementedError:
         lacking = f"{model.name} has no program"
+    if model.any_order:
+        lacking = f"{model.name} needs none: it visits what is known first"
     if device.type != "cpu":
         lacking = f"the model is on {device}, and they run on the CPU"
     if lacking:

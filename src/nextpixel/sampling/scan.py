@@ -18,7 +18,7 @@ from nextpixel.engine import OnRow
 from nextpixel.heads import Distribution
 from nextpixel.models import PixelModel
 from nextpixel.nn import NO_EMBEDDING, Embedding
-from nextpixel.order import Step, steps
+from nextpixel.order import Step, steps, steps_by_rank
 from nextpixel.runtime.threads import Threads
 
 Predict = Callable[[], Distribution]
@@ -41,7 +41,9 @@ class State(Protocol):
         """Write levels, shape (B,), at a step."""
 
 
-def scan(state: State, choose: Choose, on_row: OnRow | None = None) -> Tensor:
+def scan(
+    state: State, choose: Choose, on_row: OnRow | None = None, ranks: Tensor | None = None
+) -> Tensor:
     """Visit every sub-pixel once, in scan order.
 
     Args:
@@ -49,17 +51,18 @@ def scan(state: State, choose: Choose, on_row: OnRow | None = None) -> Tensor:
         choose: Gives the levels to write at a step, shape (B,). It is handed a function that
             predicts the step, and need not call it.
         on_row: Called with the number of rows done and the levels so far, after each row.
+        ranks: Of the pixels, (H, W), in another order than the raster one.
 
     Returns:
         The finished levels, int64, shape (B, C, H, W).
     """
     _, *shape = state.levels.shape
     colors, height, width = shape
-    for step in steps((colors, height, width)):
+    order = steps((colors, height, width)) if ranks is None else steps_by_rank(ranks, colors)
+    for number, step in enumerate(order, start=1):
         state.write(step, choose(step, partial(state.predict, step)))
-        row_ends = step.column == width - 1 and step.color == colors - 1
-        if row_ends and on_row is not None:
-            on_row(step.row + 1, state.levels)
+        if number % (width * colors) == 0 and on_row is not None:
+            on_row(number // (width * colors), state.levels)
     return state.levels
 
 
@@ -84,14 +87,16 @@ class Recompute:
     def predict(self, step: Step) -> Distribution:
         """Distribution of a step given all before it, batch shape (B,)."""
         top, left = max(0, step.row - self.model.reach), max(0, step.column - self.model.reach)
-        right = step.column + self.model.reach + 1
-        window = self.x[:, :, top : step.row + 1, left:right]
-        column = step.column - left
+        bottom, right = step.row + 1, step.column + self.model.reach + 1
+        if self.model.any_order:
+            bottom = self.x.shape[2]
+        window = self.x[:, :, top:bottom, left:right]
+        row, column = step.row - top, step.column - left
 
         @torch.inference_mode()
         def run(share: tuple[Tensor, Embedding]) -> Tensor:
             outputs = self.model.network(*share, (top, left))
-            return outputs[:, :, -1:, column : column + 1]
+            return outputs[:, :, row : row + 1, column : column + 1]
 
         embedding = self.embedding.window((top, left), *window.shape[2:])
         count = min(self.threads.count, len(window))

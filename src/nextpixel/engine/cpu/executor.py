@@ -70,11 +70,12 @@ def fill(
     )  # fmt: skip
     chosen = _numbers(truncation, model.levels)
     rows = 1 if on_row else max(1, CALL // (made.layout.work * len(out)))
+    places = places_in_order(made, embedding)
     for top in range(0, model.shape[1], rows):
         bottom = min(model.shape[1], top + rows)
 
         def scan(block: kernels.Block, top: int = top, bottom: int = bottom) -> None:
-            kernels.scan_rows(made.plan, block, chosen, top, bottom)
+            scan_some(made, block, chosen, places, top, bottom)
 
         list(threads.map(scan, blocks))
         if on_row is not None:
@@ -82,6 +83,43 @@ def fill(
     log_p = torch.from_numpy(np.concatenate([block.log_p for block in blocks]))
     check_predictions(model, log_p)
     return torch.from_numpy(out), log_p
+
+
+def places_in_order(made: "Prepared", embedding: Embedding) -> Table | None:
+    """Rows and columns of the pixels in the order of the images, (H * W, 2); None: the raster's.
+
+    Raises:
+        ValueError: If the images have several orders.
+    """
+    if not made.program.any_order:
+        return None
+    ranks = embedding.parts[-1]
+    if not bool((ranks == ranks[:1]).all()):
+        raise ValueError("images must have one order to be carried through the scan together")
+    return places_of(ranks[0, 0])
+
+
+def places_of(ranks: Tensor) -> Table:
+    """Rows and columns of the pixels, (H * W, 2), in the order that ranks (H, W) say."""
+    visited = ranks.flatten().argsort().numpy()
+    return np.stack(np.divmod(visited, ranks.shape[1]), 1)
+
+
+def scan_some(
+    made: "Prepared",
+    block: kernels.Block,
+    truncation: tuple[float, int, float],
+    places: Table | None,
+    top: int,
+    bottom: int,
+) -> None:
+    """Carry out rows top..bottom-1 of the scan, or as many of its pixels in another order."""
+    if places is None:
+        kernels.scan_rows(made.plan, block, truncation, top, bottom)
+    else:
+        width = made.plan.shape[2]
+        some = np.ascontiguousarray(places[top * width : bottom * width])
+        kernels.scan_places(made.plan, block, truncation, some)
 
 
 def open_blocks(
@@ -221,7 +259,8 @@ def check_steps(model: PixelModel, made: "Prepared") -> None:
     levels, embedding, log_prob = probe(model)
     known, uniforms = np.ones(levels.shape, bool), np.zeros(levels.shape)
     (block,) = open_blocks(made, levels.numpy(), known, uniforms, embedding, 1)
-    kernels.scan_rows(made.plan, block, _numbers(PLAIN, model.levels), 0, model.shape[1])
+    places, chosen = places_in_order(made, embedding), _numbers(PLAIN, model.levels)
+    scan_some(made, block, chosen, places, 0, model.shape[1])
     expected = log_prob.double().flatten(1).sum(1).numpy()
     if not np.allclose(block.log_p, expected, rtol=1e-3, atol=1e-2 * IMAGES):
         raise NextPixelError(

@@ -295,3 +295,18 @@ def scan_rows(plan, block, truncation, top, bottom):
                     predict(plan, block, first, last, row, column, color)
                     choose(plan, block, truncation, first, last, row, column, color)
                     write(plan, block, first, last, row, column, color)
+
+
+@compiled
+def scan_places(plan, block, truncation, places):
+    """Carry out the pixels at `places` (n, 2) one after the other, in a scan of any order."""
+    count = len(block.levels)
+    for n in range(len(places)):
+        row, column = places[n]
+        turn_to(plan, block, row)
+        for first in range(0, count, SHARED):
+            last = min(first + SHARED, count)
+            for color in range(plan.shape[0]):
+                predict(plan, block, first, last, row, column, color)
+                choose(plan, block, truncation, first, last, row, column, color)
+                write(plan, block, first, last, row, column, color)

@@ -12,18 +12,19 @@ from nextpixel.program.ops.gate import Gate
 from nextpixel.program.ops.gelu import Gelu
 from nextpixel.program.ops.inject import Inject
 from nextpixel.program.ops.layer_norm import LayerNorm
+from nextpixel.program.ops.local_conv import LocalConv
 from nextpixel.program.ops.relu import Relu
 from nextpixel.program.ops.sigmoid_gate import SigmoidGate
 from nextpixel.program.ops.up import Up
 
 OPS: tuple[type[Op], ...] = (
     Conv, Up, Relu, Elu, ConcatElu, Gelu, Gate, SigmoidGate, Add, Affine, LayerNorm, Inject, Cell,
-    OutputGate, Attend,
+    OutputGate, Attend, LocalConv,
 )  # fmt: skip
 """All of the package, for tests and messages; a program may hold others."""
 
 __all__ = [
     "LATE", "OPS", "PIXEL", "ROW", "Add", "Affine", "Attend", "Call", "Cell", "ConcatElu", "Conv",
-    "Elu", "Gate", "Gelu", "Inject", "LayerNorm", "Map", "Op", "OutputGate", "Part", "Relu",
-    "SigmoidGate", "Tap", "Up", "View",
+    "Elu", "Gate", "Gelu", "Inject", "LayerNorm", "LocalConv", "Map", "Op", "OutputGate", "Part",
+    "Relu", "SigmoidGate", "Tap", "Up", "View",
 ]  # fmt: skip
