@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from nextpixel import models
 from nextpixel.models import PixelModel
@@ -213,7 +213,26 @@ CASES |= {
     ),
 }  # fmt: skip
 
+LOCAL = {"features": 6, "blocks": 2, "first_side": 3, "head_features": 6}
+CASES |= {
+    "local-class": Case(
+        "locally-masked", {**LOCAL, "order": "hilbert", "condition": [{"classes": 3}]}, levels=3
+    ),
+    "local-coupled": Case("locally-masked", {**LOCAL, **MIXTURE, "colors": "coupled"}, 2, 4),
+    "local-independent": Case(
+        "locally-masked",
+        {
+            **LOCAL, "order": "hilbert", "colors": "independent",
+            "position": False, "edge": False,
+        },
+        colors=3,
+    ),
+}  # fmt: skip
+BY_ROWS = {name: case for name, case in CASES.items() if case.model != "locally-masked"}
+"""Those that scan row by row."""
+
 COVERING = (
+    "local-class",
     "snail-heads-class-map",
     "snail-pooled",
     "transformer-class",
@@ -242,6 +261,21 @@ def params(cases: dict[str, Case], covering: tuple[str, ...] = COVERING) -> list
         pytest.param(case, id=name, marks=() if name in covering else pytest.mark.slow)
         for name, case in cases.items()
     ]
+
+
+def own_order(model: PixelModel) -> str | int | None:
+    """The order that a model takes where none is stated; None where it has one only."""
+    orders = model.conditioner.order
+    return None if orders is None else getattr(orders, "name", 0)
+
+
+def own_ranks(model: PixelModel) -> Tensor:
+    """The ranks of the pixels in that order, as they lie where the network reads them, (H, W)."""
+    _, height, width = model.shape
+    orders = model.conditioner.order
+    if model.any_order and orders is not None:
+        return orders.read(None)
+    return torch.arange(height * width).view(height, width)
 
 
 def condition_for(model: PixelModel, count: int, seed: int = 7) -> Value | None:

@@ -22,7 +22,7 @@ from nextpixel.program.schedule import Schedule
 from nextpixel.runtime import device as devices
 from nextpixel.sampling import complete, sample
 from nextpixel.sampling.draw import draw_uniforms
-from tests.laws.cases import CASES, Case, condition_for
+from tests.laws.cases import BY_ROWS, CASES, Case, condition_for, own_order, params
 from tests.laws.test_engine import FAULTS, spoil_lowering
 from tests.laws.test_exactness import random_levels
 
@@ -33,6 +33,11 @@ DEVICES = [
     pytest.param("cpu"),
     pytest.param("cuda", marks=[pytest.mark.gpu, CUDA]),
 ]
+
+
+@pytest.fixture(params=params(BY_ROWS))
+def case(request: pytest.FixtureRequest) -> Case:
+    return request.param
 
 
 def build(case: Case, device: str, dtype: torch.dtype = torch.float64) -> PixelModel:
@@ -105,6 +110,7 @@ def test_its_completions_are_the_oracles(case, device):
     options = {
         "condition": condition_for(model, IMAGES),
         "method": "recompute",
+        "order": own_order(model),
         **truncation._asdict(),
     }
     rng = torch.Generator().manual_seed(0)
@@ -283,6 +289,16 @@ def test_predictions_that_overflow_are_refused(device):
         model.last.bias.fill_(3e38)
     with pytest.raises(NextPixelError, match="pixelcnn predicts what is no number"):
         draw(model)
+
+
+def test_a_model_of_any_order_is_refused_by_name_and_recomputed(monkeypatch):
+    model = build(CASES["local-class"], "cpu")
+    with pytest.raises(NextPixelError, match="locally-masked visits pixels in any order"):
+        new_scan(model)
+    monkeypatch.setattr("nextpixel.sampling.draw._on_cpu", lambda model: False)
+    condition = condition_for(model, 1)
+    with pytest.warns(UserWarning, match="by compiled steps on the CPU only"):
+        sample(model, 1, condition=condition)
 
 
 def test_other_devices_are_refused():

@@ -17,12 +17,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nextpixel.errors import nearest
 from nextpixel.models.base import PixelModel
 from nextpixel.models.options import ModelConfig, check_counts, check_sides
 from nextpixel.nn import Condition, ConditionalConv2d, Embedding, MaskedConv2d, Orders, PositionMap
 from nextpixel.nn.local import LocallyMaskedConv2d
 from nextpixel.nn.orders import RankOrders
-from nextpixel.order import Shape, known_first
+from nextpixel.order import CURVES, MIRRORS, Shape, known_first
 from nextpixel.program import Program
 
 
@@ -63,6 +64,8 @@ class LocallyMaskedConfig(ModelConfig):
         check_sides(self, "side")
         if not self.dilations or min(self.dilations) < 1:
             raise ValueError(f"dilations must be at least 1 each, got {self.dilations}")
+        if self.order not in (names := [*CURVES, *MIRRORS]):
+            raise ValueError(f"there is no order {self.order!r}; {nearest(self.order, names)}")
         if not 0 <= self.known_first <= 1:
             raise ValueError(f"known_first must be 0 to 1, got {self.known_first}")
         if self.orders != 1:

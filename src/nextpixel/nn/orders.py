@@ -135,7 +135,8 @@ class RankOrders:
 
     def every(self) -> list[Tensor]:
         """The orders of that name from every corner, by rows and by columns, each (H, W)."""
-        return [self.read(f"{self.name}/{mirror}") for mirror in MIRRORS]
+        curve = "" if self.name in MIRRORS else f"{self.name}/"
+        return [self.read(curve + mirror) for mirror in MIRRORS]
 
     def embed(self, value: Tensor) -> Tensor:
         """(B, H, W) -> (B, 1, H, W), floats."""
