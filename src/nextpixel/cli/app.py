@@ -40,10 +40,11 @@ _COMMANDS = {
     "complete": (
         "draw:complete",
         "Draw the missing part of images.\n\n"
-        "A missing pixel is drawn given the pixels before it, row by row from the top left. Those "
-        "known after it in that order are kept, but cannot inform it: a known top shapes the "
-        "bottom of a digit, a known bottom does not shape its top; with --method particles it "
-        "does.",
+        "A missing pixel is drawn given the pixels before it in the scan. Most models scan row by "
+        "row from the top left: a known top shapes the bottom of a digit, a known bottom is kept, "
+        "but shapes its top only with --method particles. Models of several orders (mnist-orders) "
+        "take the one in which most known pixels come first; models of any order "
+        "(mnist-any-order) visit all that is known first.",
     ),
     "reconstruct": (
         "draw:reconstruct",

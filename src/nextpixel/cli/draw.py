@@ -35,7 +35,9 @@ from nextpixel.cli.options import Device
 from nextpixel.cli.progress import counting
 from nextpixel.models import PixelModel
 from nextpixel.nn import Value
+from nextpixel.sampling.known import shapes_all
 from nextpixel.sampling.options import read_options
+from nextpixel.sampling.orders import orders_for
 
 Labels = Annotated[tuple[int, ...] | None, Parameter(consume_multiple=1, negative="")]
 
@@ -190,10 +192,11 @@ def complete(
         mask = us.each(lambda: read_known(known, loaded))
         images, labels = us.each(lambda: originals.read(model, loaded))
         many = images.repeat_interleave(count, 0)
+        us.first(lambda: _say_what_shapes(loaded, mask, drawing))
         condition = us.each(
             lambda: _condition_of(loaded, len(images), label or own_labels(loaded, labels), count)
         )
-        if drawing.method == "particles":
+        if drawing.method == "particles" and loaded.conditioner.order is None:
             made = _by_particles(us, loaded, (many, mask), condition, drawing)
         else:
             with counting(loaded.shape[1], "row", shown=us.is_first) as tick:
@@ -211,6 +214,18 @@ def complete(
             lambda: _write_made(made, out, lambda: gallery.sheet(images, mask, made, loaded.levels))
         )
     us.say(f"{count} completions of each of {len(images)} images in {out}")
+
+
+def _say_what_shapes(model: PixelModel, mask: Tensor, drawing: Drawing) -> None:
+    """Say on stderr where known pixels cannot shape missing ones, and what would help."""
+    known = mask.expand(1, *model.shape)
+    orders = orders_for(model, drawing.order, known)
+    if drawing.method != "particles" and not shapes_all(model, known, orders):
+        print(
+            "note: pixels that are known after missing ones in the scan are kept, but do not shape "
+            "them; --method particles takes them in, or a model of several orders",
+            file=sys.stderr,
+        )
 
 
 def _by_particles(

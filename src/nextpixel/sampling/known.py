@@ -6,6 +6,7 @@ from torch import Tensor
 from nextpixel.likelihood import evaluation_mode
 from nextpixel.models import PixelModel
 from nextpixel.nn import Value
+from nextpixel.order import to_sequence
 
 
 def condition_of_known(model: PixelModel, levels: Tensor, known: Tensor) -> Value | None:
@@ -28,3 +29,32 @@ def expanded(known: Tensor, levels: Tensor) -> Tensor:
         raise ValueError(
             f"known must broadcast to shape {expected}, got {tuple(known.shape)}"
         ) from error
+
+
+def begins_the_scan(part: Tensor, ranks: Tensor | None = None) -> bool:
+    """Whether a mask (C, H, W) holds the first sub-pixels of the scan and no others.
+
+    The scan goes as `ranks` (H, W) say; None: in the raster order.
+
+    Example:
+        >>> begins_the_scan(torch.tensor([[[True, True], [True, False]]]))
+        True
+    """
+    inside = to_sequence(part.unsqueeze(0)).view(-1, len(part))
+    if ranks is not None:
+        inside = inside[ranks.flatten().argsort()]
+    inside = inside.flatten()
+    return bool(inside[: int(inside.sum())].all())
+
+
+def shapes_all(model: PixelModel, known: Tensor, orders: Tensor | None) -> bool:
+    """Whether all that is known of images (B, C, H, W) comes before what is missing of them.
+
+    `orders` are those of the images, as the model takes them; None: the raster order.
+    """
+    kinds = model.conditioner.order
+    if kinds is None or orders is None:
+        return all(begins_the_scan(mask) for mask in torch.unique(known, dim=0))
+    turned = kinds.turn(known, orders)
+    ranks = [order if order.ndim else None for order in orders]
+    return all(map(begins_the_scan, turned, ranks))

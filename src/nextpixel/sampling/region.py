@@ -14,7 +14,7 @@ from torch import Tensor
 from nextpixel.likelihood import evaluation_mode
 from nextpixel.models import PixelModel
 from nextpixel.nn import Value
-from nextpixel.order import to_sequence
+from nextpixel.sampling.known import begins_the_scan
 from nextpixel.sampling.particles import PARTICLES, complete_by_particles
 
 REPEATS = 8
@@ -95,22 +95,6 @@ def log_prob_of(
     (both, error), (alone, other) = found
     total = (error.square() + other.square()).sqrt()
     return RegionLogProb(both - alone, total, not bool(total.any()))
-
-
-def begins_the_scan(part: Tensor, ranks: Tensor | None = None) -> bool:
-    """Whether a mask (C, H, W) holds the first sub-pixels of the scan and no others.
-
-    The scan goes as `ranks` (H, W) say; None: in the raster order.
-
-    Example:
-        >>> begins_the_scan(torch.tensor([[[True, True], [True, False]]]))
-        True
-    """
-    inside = to_sequence(part.unsqueeze(0)).view(-1, len(part))
-    if ranks is not None:
-        inside = inside[ranks.flatten().argsort()]
-    inside = inside.flatten()
-    return bool(inside[: int(inside.sum())].all())
 
 
 def _mask(part: Tensor, model: PixelModel, name: str) -> Tensor:
