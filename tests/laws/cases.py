@@ -58,6 +58,9 @@ CASES = {
     "residual-position": Case(
         "residual-pixelcnn", {**RESIDUAL, "block": "single", "position": True}, levels=3
     ),
+    "residual-dilated": Case(
+        "residual-pixelcnn", {**RESIDUAL, "block": "single", "dilations": (1, 2)}, levels=3
+    ),
     "residual-dependent-colors": Case("residual-pixelcnn", RESIDUAL, colors=3),
     "residual-batch-norm": Case("residual-pixelcnn", {**RESIDUAL, "batch_norm": True}),
     "gated": Case("gated-pixelcnn", GATED),

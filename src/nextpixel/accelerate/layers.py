@@ -97,7 +97,7 @@ def _compute(
 
 def masked_conv(conv: MaskedConv2d, x: Tensor) -> Tensor | None:
     """A masked convolution alone: by its spectra where it is wide, or as a chain of one."""
-    if spectral.should_fuse(x, conv.weight):
+    if conv.dilation == 1 and spectral.should_fuse(x, conv.weight):
         y = spectral.convolve(x, conv.masked)
         return y if conv.bias is None else y + conv.bias.view(-1, 1, 1)
     if _is_large(conv) and chains.should_fuse(x, conv.weight):

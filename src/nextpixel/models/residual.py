@@ -32,6 +32,8 @@ class ResidualPixelCNNConfig(ModelConfig):
         blocks: Residual blocks.
         first_side: Width of the first kernel, which has mask A; odd, at least 3.
         side: Width of the kernels in the blocks; odd.
+        dilations: Rows and columns from one of their taps to the next, block by block, over and
+            over.
         block: "bottleneck" is the paper's x + conv(ReLU(...)) of 1x1, k x k, 1x1; "single" has one
             k x k convolution from `features` to `features`, faster on CPUs for its size;
             "post-activation" is the published code of seed 004, ReLU(norm(x + ReLU(conv(...)))) of
@@ -49,6 +51,7 @@ class ResidualPixelCNNConfig(ModelConfig):
     blocks: int = 15
     first_side: int = 7
     side: int = 3
+    dilations: tuple[int, ...] = (1,)
     block: str = "bottleneck"
     head_features: int = 128
     position: bool = False
@@ -62,6 +65,12 @@ class ResidualPixelCNNConfig(ModelConfig):
         check_sides(self, "first_side", least=3)
         check_sides(self, "side")
         check_choice("block", self.block, BLOCKS)
+        if not self.dilations or min(self.dilations) < 1:
+            raise ValueError(f"dilations must be a list of 1 or more, got {self.dilations}")
+
+    def dilation(self, block: int) -> int:
+        """Of the kernels in a block."""
+        return self.dilations[block % len(self.dilations)]
 
     @property
     def feature_options(self) -> tuple[str, ...]:
@@ -77,14 +86,19 @@ class ResidualBlock(nn.Module):
         config: Sizes of the block.
         groups: Color groups of its features.
         conditioner: Conditions of its convolutions.
+        dilation: Rows and columns from a tap to the next.
     """
 
     def __init__(
-        self, config: ResidualPixelCNNConfig, groups: int, conditioner: Conditioner
+        self,
+        config: ResidualPixelCNNConfig,
+        groups: int,
+        conditioner: Conditioner,
+        dilation: int = 1,
     ) -> None:
         super().__init__()
         convs = [
-            MaskedConv2d(inputs, outputs, side, groups=groups, sees_self=True)
+            MaskedConv2d(inputs, outputs, side, groups=groups, sees_self=True, dilation=dilation)
             for inputs, outputs, side in self.sizes(config)
         ]
         with torch.no_grad():  # keeps the sum of many blocks from growing
@@ -125,15 +139,23 @@ class PostActivationBlock(nn.Module):
         config: Sizes of the block.
         groups: Color groups of its features.
         conditioner: Conditions of its convolutions.
+        dilation: Rows and columns from a tap to the next.
     """
 
     def __init__(
-        self, config: ResidualPixelCNNConfig, groups: int, conditioner: Conditioner
+        self,
+        config: ResidualPixelCNNConfig,
+        groups: int,
+        conditioner: Conditioner,
+        dilation: int = 1,
     ) -> None:
         super().__init__()
         self.layers = nn.ModuleList(
             ConditionalConv2d(
-                MaskedConv2d(inputs, outputs, side, groups=groups, sees_self=True), conditioner
+                MaskedConv2d(
+                    inputs, outputs, side, groups=groups, sees_self=True, dilation=dilation
+                ),
+                conditioner,
             )
             for inputs, outputs, side in ResidualBlock.sizes(config)
         )
@@ -179,7 +201,8 @@ class ResidualPixelCNN(PixelModel):
         self.post = config.block == "post-activation"
         block = PostActivationBlock if self.post else ResidualBlock
         self.blocks = nn.ModuleList(
-            block(config, groups, self.conditioner) for _ in range(config.blocks)
+            block(config, groups, self.conditioner, config.dilation(number))
+            for number in range(config.blocks)
         )
         self.squash = None if not config.head_features else self._squash(config)
         self.norm = make_norm(features, batch_norm=config.batch_norm)
@@ -194,7 +217,9 @@ class ResidualPixelCNN(PixelModel):
     @property
     def reach(self) -> int:
         """Rows above, and columns to either side, that a step can depend on at most."""
-        return self.config.first_side // 2 + self.config.blocks * (self.config.side // 2)
+        config = self.config
+        steps = sum(config.dilation(number) for number in range(config.blocks))
+        return config.first_side // 2 + steps * (config.side // 2)
 
     def lower(self) -> Program:
         """The network as a program."""

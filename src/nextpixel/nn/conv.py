@@ -31,6 +31,7 @@ class MaskedConv2d(nn.Module):
         groups: Color groups that `inputs` and `outputs` are split into.
         sees_self: Mask B (True) or mask A (False).
         bias: Whether each output feature has a constant. It leaks nothing.
+        dilation: Rows and columns from a tap to the next.
 
     Raises:
         ValueError: If `side` is even or a number of features cannot be split into the groups.
@@ -50,13 +51,18 @@ class MaskedConv2d(nn.Module):
         groups: int = 1,
         sees_self: bool,
         bias: bool = True,
+        dilation: int = 1,
     ) -> None:
         super().__init__()
         mask = spread(causal_mask(side, groups, sees_self=sees_self), outputs, inputs)
         self.register_buffer("mask", mask, persistent=False)  # follows from the config: not saved
-        self.side, self.groups = side, groups
+        self.side, self.groups, self.dilation = side, groups, dilation
         reach, seen = side // 2, int(mask.any(0).any(0).sum())
-        every = [(r - reach, c - reach) for r in range(reach + 1) for c in range(side)]
+        every = [
+            (dilation * (r - reach), dilation * (c - reach))
+            for r in range(reach + 1)
+            for c in range(side)
+        ]
         self.taps = tuple(every[:seen])  # rows and columns from a place to what some output sees
         self.weight = nn.Parameter(torch.empty(outputs, inputs, side // 2 + 1, side))
         self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
@@ -80,10 +86,10 @@ class MaskedConv2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, H, W) -> (B, outputs, H, W)."""
-        reach = self.side // 2
+        reach = self.side // 2 * self.dilation
         if reach:
             x = F.pad(x, (reach, reach, reach, 0))
-        return F.conv2d(x, self.masked, self.bias)
+        return F.conv2d(x, self.masked, self.bias, dilation=self.dilation)
 
     def lower(self, program: Program, x: Map) -> Map:
         """`forward` as an operation; masked weights are zeros, unseen taps are left out."""
