@@ -45,6 +45,7 @@ ENGINE = [f"{LAWS}/test_engine.py", "tests/test_engine.py", "tests/test_extensio
 BY_TORCH = [f"{LAWS}/test_torch_engine.py", f"{LAWS}/test_sampling.py"]
 CODEC = [f"{LAWS}/test_codec_sizes.py", f"{LAWS}/test_codec.py", "tests/test_codec_golden.py"]
 FILES = ["tests/test_codec_container.py", *CODEC[:1], "tests/test_codec_damage.py", *CODEC[1:]]
+ORDERS = ["tests/test_mirror_orders.py", "tests/test_any_order.py", "tests/test_cli_orders.py"]
 TESTS = {
     "nn/masks.py": ["tests/test_nn.py", f"{LAWS}/test_exactness.py"],
     "nn/conv.py": ["tests/test_nn.py", "tests/test_condition.py", f"{LAWS}/test_exactness.py",
@@ -52,13 +53,18 @@ TESTS = {
     "nn/gated.py": ["tests/test_gated.py", f"{LAWS}/test_exactness.py", f"{LAWS}/test_lowering.py",
                     f"{LAWS}/test_engine.py"],
     "nn/conditioner.py": ["tests/test_condition.py", f"{LAWS}/test_exactness.py", *PROGRAM],
+    "nn/orders.py": ORDERS,
+    "nn/local.py": ["tests/test_any_order.py", f"{LAWS}/test_exactness.py"],
     "heads": [*HEADS, "tests/test_likelihood.py", f"{LAWS}/test_engine.py"],
+    "sampling/orders.py": ORDERS,
+    "sampling/region.py": [*ORDERS, "tests/test_particles.py"],
+    "sampling/known.py": [*ORDERS, "tests/test_particles.py"],
     "sampling": [f"{LAWS}/test_engine.py", f"{LAWS}/test_sampling.py", *ENGINE,
                  f"{LAWS}/test_torch_engine.py"],
     "likelihood.py": ["tests/test_likelihood.py", "tests/test_threads.py",
                       "tests/test_data_streaming.py", *HEADS],
     "images.py": ["tests/test_images.py", *HEADS],
-    "order.py": ["tests/test_order.py", "tests/test_audit.py", *HEADS],
+    "order.py": ["tests/test_order.py", *ORDERS, "tests/test_audit.py", *HEADS],
     "engine/torch_scan.py": [*BY_TORCH, "tests/test_extension_points.py"],
     "engine/torch_engine.py": BY_TORCH,
     "engine/lowering.py": ["tests/test_extension_points.py", *ENGINE, *BY_TORCH],

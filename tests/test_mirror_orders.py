@@ -134,6 +134,18 @@ def test_a_half_plane_known_from_any_side_is_completed_exactly(
     assert float(found.nats) == pytest.approx(float(expected), rel=1e-5)
 
 
+@pytest.mark.parametrize("order", ["rows-from-bottom-left", "columns-from-top-right"])
+def test_what_is_reported_on_the_way_lies_as_the_images_do(order: str) -> None:
+    seen: list[Tensor] = []
+    note = lambda done, levels: seen.append(levels.clone())  # noqa: E731
+    drawn = npx.sample(
+        random_model(), 6, order=order, on_row=note, rng=torch.Generator().manual_seed(0)
+    )
+    first = (slice(None), 0, -1) if order.startswith("rows") else (slice(None), 0, slice(None), -1)
+    assert all(torch.equal(part[first], drawn[first].long()) for part in seen)
+    assert torch.equal(seen[-1], drawn.long())
+
+
 def test_images_of_several_masks_are_each_completed_in_their_own_order() -> None:
     model = random_model()
     known = torch.zeros(4, 1, 3, 3, dtype=torch.bool)
