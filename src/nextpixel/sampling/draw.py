@@ -20,7 +20,7 @@ from nextpixel.order import Shape, Step, from_sequence
 from nextpixel.runtime.device import require
 from nextpixel.runtime.distributed import Processes
 from nextpixel.sampling.options import BY_PARTICLES, SamplingKeywords, SamplingOptions, read_options
-from nextpixel.sampling.orders import check_order, draw_in_orders
+from nextpixel.sampling.orders import draw_in_orders, orders_for
 from nextpixel.sampling.request import Request
 from nextpixel.sampling.scan import Choose, Predict, Recompute, scan
 
@@ -90,13 +90,10 @@ def sample(
     uniforms = draw_uniforms(count, model.shape, rng)
     start = torch.zeros(count, *model.shape, dtype=torch.int64)
     known = torch.zeros(count, *model.shape, dtype=torch.bool)
-    check_order(model, chosen.order)
-    orders = model.conditioner.order
-    one = None if orders is None else orders.read(chosen.order)
-    each = None if one is None else one.expand(count, *one.shape)
+    orders = orders_for(model, chosen.order, known)
     request = Request(start, known, uniforms, condition)
     return draw_in_orders(
-        model, request, each, lambda turned, tell: fill(model, turned, chosen, tell), on_row
+        model, request, orders, lambda turned, tell: fill(model, turned, chosen, tell), on_row
     )
 
 

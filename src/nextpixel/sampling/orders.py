@@ -15,7 +15,7 @@ Draw = Callable[[Request, OnRow | None], Tensor]
 
 
 def orders_for(model: PixelModel, order: Order, known: Tensor) -> Tensor | None:
-    """The order of each image to complete: the one that is stated, else the best for what is known.
+    """The order of each image: the one that is stated, else the best for what is known.
 
     Args:
         model: The model.
@@ -30,23 +30,14 @@ def orders_for(model: PixelModel, order: Order, known: Tensor) -> Tensor | None:
     """
     orders = model.conditioner.order
     if orders is None:
-        check_order(model, order)
+        if order is not None:
+            raise ValueError(f"order must be left out: this {model.name} has the raster order only")
         return None
     if order is not None:
         stated = orders.read(order)
         return stated.expand(len(known), *stated.shape)
     masks, which = torch.unique(known, dim=0, return_inverse=True)
     return torch.stack([orders.best(mask) for mask in masks])[which]
-
-
-def check_order(model: PixelModel, order: Order) -> None:
-    """Refuse an order where a model has the raster order only.
-
-    Raises:
-        ValueError: Naming the model.
-    """
-    if model.conditioner.order is None and order is not None:
-        raise ValueError(f"order must be left out: this {model.name} has the raster order only")
 
 
 def draw_in_orders(
