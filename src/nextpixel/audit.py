@@ -157,7 +157,7 @@ def audit(
     Raises:
         ValueError: If the model has no such order.
     """
-    stated = read_order(model, order)
+    stated = model.read_order(order)
     ranks = stated if stated is not None and stated.ndim else None
     count = math.prod(model.shape)
     sees = torch.zeros(count, count, dtype=torch.bool)
@@ -169,18 +169,6 @@ def audit(
         if on_progress is not None:
             on_progress(done)
     return Audit(model.shape, model.reach, sees, ranks)
-
-
-def read_order(model: PixelModel, order: Order) -> Tensor | None:
-    """An order as the model takes it, its own where none is stated; None: it has one only.
-
-    Raises:
-        ValueError: If the model has no such order.
-    """
-    orders = model.conditioner.order
-    if orders is None and order is not None:
-        raise ValueError(f"order must be left out: this {model.name} has the raster order only")
-    return None if orders is None else orders.read(order)
 
 
 @torch.inference_mode(mode=False)
@@ -197,7 +185,7 @@ def field_of(model: PixelModel, step: Step, *, probes: int = 2, seed: int = 0) -
     Returns:
         Boolean, shape (C, H, W).
     """
-    chunk, own = torch.tensor([index_of(step, model.shape)]), read_order(model, None)
+    chunk, own = torch.tensor([index_of(step, model.shape)]), model.read_order(None)
     found = [sees for _, sees in _dependences(model, [chunk], probes, seed, own)]
     return from_sequence(torch.cat(found).any(0, keepdim=True), model.shape)[0]
 

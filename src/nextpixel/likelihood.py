@@ -253,13 +253,9 @@ def read_orders(model: PixelModel, order: Order) -> list[Tensor | None]:
         ValueError: If the model has no such order.
     """
     orders = model.conditioner.order
-    if order is None:
-        return [None]
-    if orders is None:
-        raise ValueError(f"order must be left out: this {model.name} has the raster order only")
-    if isinstance(order, str) and order == "all":
+    if isinstance(order, str) and order == "all" and orders is not None:
         return [*orders.every()]
-    return [orders.read(order)]
+    return [None if order is None else model.read_order(order)]
 
 
 def _log_prob_in_order(

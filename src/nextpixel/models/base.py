@@ -28,6 +28,7 @@ from nextpixel.nn import (
     MapCondition,
     MaskedConv2d,
     MirrorOrders,
+    Order,
     Orders,
     RankOrders,
     Value,
@@ -218,6 +219,22 @@ class PixelModel(nn.Module, ABC):
         """Whether the scan may visit pixels in any order, not in mirror orders only."""
         return isinstance(self.conditioner.order, RankOrders)
 
+    def read_order(self, order: Order) -> Tensor | None:
+        """An order as the network is told it, the model's own where none is stated.
+
+        Args:
+            order: Its name, number or ranks.
+
+        Returns:
+            int64, () or (H, W); None: the model has the raster order only.
+
+        Raises:
+            ValueError: If it has no such order.
+        """
+        if self.conditioner.order is None and order is not None:
+            raise ValueError(f"order must be left out: this {self.name} has the raster order only")
+        return None if self.conditioner.order is None else self.conditioner.order.read(order)
+
     def draw_orders(self, count: int, rng: torch.Generator) -> Tensor | None:
         """An order for each of some images to train on; None where there is one order only."""
         order = self.conditioner.order
@@ -235,12 +252,8 @@ class PixelModel(nn.Module, ABC):
 
         Returns:
             The images, turned where the order is a mirror one, and the condition with the orders.
-
-        Raises:
-            ValueError: If the model has one order only.
         """
-        if self.conditioner.order is None:
-            raise ValueError(f"order must be left out: this {self.name} has the raster order only")
+        assert self.conditioner.order is not None, "the model has the raster order only"
         turned = self.conditioner.order.turn(levels, orders)
         return turned, self.conditioner.with_order(condition, orders)
 

@@ -28,13 +28,10 @@ def orders_for(model: PixelModel, order: Order, known: Tensor) -> Tensor | None:
     Raises:
         ValueError: If the model has no such order.
     """
-    orders = model.conditioner.order
-    if orders is None:
-        if order is not None:
-            raise ValueError(f"order must be left out: this {model.name} has the raster order only")
+    stated, orders = model.read_order(order), model.conditioner.order
+    if stated is None or orders is None:
         return None
     if order is not None:
-        stated = orders.read(order)
         return stated.expand(len(known), *stated.shape)
     masks, which = torch.unique(known, dim=0, return_inverse=True)
     return torch.stack([orders.best(mask) for mask in masks])[which]
