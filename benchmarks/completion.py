@@ -49,7 +49,7 @@ def ignoring(model: PixelModel, levels: Tensor, known: Tensor) -> Tensor:
     return torch.cat(parts)
 
 
-def given(model: PixelModel, levels: Tensor, known: Tensor, particles: int) -> Tensor:
+def exactly(model: PixelModel, levels: Tensor, known: Tensor, particles: int) -> Tensor:
     """Nats of missing pixels given the known ones, (N,)."""
     rng = torch.Generator().manual_seed(0)
     parts = [
@@ -100,8 +100,8 @@ def main() -> None:
     print("| known | " + " | ".join(WAYS) + " |\n" + "| --- " * (len(WAYS) + 1) + "|")
     for name, known in masks(*levels.shape[2:]).items():
         plain = ignoring(models[0], levels, known)
-        found = [given(model, levels, known, chosen.particles) for model in models[1:]]
-        found.append(given(models[0], levels[: chosen.by_particles], known, chosen.particles))
+        found = [exactly(model, levels, known, chosen.particles) for model in models[1:]]
+        found.append(exactly(models[0], levels[: chosen.by_particles], known, chosen.particles))
         cells = [f"{plain.mean():.2f}", *(cell(nats, plain) for nats in found)]
         print(f"| {name} | {' | '.join(cells)} |", flush=True)
         if chosen.out is not None:

@@ -176,6 +176,9 @@ WORDS = [
             "src/nextpixel/sampling/region.py",
             "src/nextpixel/cli/measure.py",
             "tests/test_particles.py",
+            "tests/test_mirror_orders.py",
+            "tests/test_any_order.py",
+            "benchmarks/completion.py",
         ),  # p(a | given b)
     ),
     Word("known", "phase", in_text=False, only=("src/nextpixel/program",)),  # else the user's mask

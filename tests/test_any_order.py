@@ -11,7 +11,7 @@ import nextpixel as npx
 from nextpixel.models import PixelModel
 from nextpixel.models.locally_masked import random_region
 from nextpixel.nn import local
-from nextpixel.order import CURVES, MIRRORS, known_first, ranks_of
+from nextpixel.order import CURVES, MIRRORS, indices_of, known_first
 
 EVERY = torch.tensor(list(itertools.product([0, 1], repeat=9))).view(-1, 1, 3, 3)
 ORDERS = ["s-curve/rows-from-bottom-right", "hilbert", "spiral", MIRRORS[6], "drawn"]
@@ -38,30 +38,30 @@ def stated(order: str, height: int = 3, width: int = 3) -> str | Tensor:
 
 def log_probs(model: PixelModel, levels: Tensor, order: str | Tensor) -> Tensor:
     assert model.conditioner.order is not None
-    ranks = model.conditioner.order.read(order)
+    indices = model.conditioner.order.read(order)
     with torch.no_grad():
-        return model.log_prob(*model.in_order(levels, None, ranks.expand(len(levels), -1, -1)))
+        return model.log_prob(*model.in_order(levels, None, indices.expand(len(levels), -1, -1)))
 
 
 @pytest.mark.parametrize("name", [*CURVES, *MIRRORS, "spiral/columns-from-bottom-right"])
 @pytest.mark.parametrize("size", [(1, 1), (4, 4), (3, 5), (6, 2)])
 def test_every_named_order_visits_each_pixel_once(name: str, size: tuple[int, int]) -> None:
-    ranks = ranks_of(name, *size)
-    assert ranks.shape == size
-    assert sorted(ranks.flatten().tolist()) == list(range(math.prod(size)))
+    indices = indices_of(name, *size)
+    assert indices.shape == size
+    assert sorted(indices.flatten().tolist()) == list(range(math.prod(size)))
 
 
 @pytest.mark.parametrize(("name", "size"), [("hilbert", 8), ("spiral", 5), ("s-curve", 5)])
 def test_a_curve_goes_from_each_pixel_to_a_neighbour(name: str, size: int) -> None:
-    visited = ranks_of(name, size, size).flatten().argsort()
+    visited = indices_of(name, size, size).flatten().argsort()
     rows, columns = visited // size, visited % size
     assert ((rows.diff().abs() + columns.diff().abs()) == 1).all()
 
 
 def test_what_is_known_comes_first_and_else_the_order_stays() -> None:
     known = torch.tensor([[False, True, False], [True, False, True]])
-    ranks = known_first(known, ranks_of("s-curve", 2, 3))
-    assert ranks.tolist() == [[3, 0, 4], [2, 5, 1]]
+    indices = known_first(known, indices_of("s-curve", 2, 3))
+    assert indices.tolist() == [[3, 0, 4], [2, 5, 1]]
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -98,15 +98,15 @@ def test_the_scan_adds_up_to_the_log_prob_on_any_number_of_threads(
     monkeypatch.setattr(executor, "Threads", lambda: Threads(threads))
     model = random_model((1, 6, 5), size=0.2)
     levels = torch.randint(0, 2, (40, 1, 6, 5), generator=torch.Generator().manual_seed(0))
-    ranks = stated("drawn", 6, 5)
+    indices = stated("drawn", 6, 5)
     with torch.inference_mode():
-        order = torch.as_tensor(ranks).expand(40, -1, -1)
+        order = torch.as_tensor(indices).expand(40, -1, -1)
         embedding = model.condition(model.conditioner.with_order(None, order), 40)
         _, found = executor.fill(
             model, levels, torch.ones_like(levels).bool(), torch.zeros(levels.shape).double(),
             embedding, truncation=PLAIN, on_row=None,
         )  # fmt: skip
-    expected = log_probs(model.double(), levels, ranks)
+    expected = log_probs(model.double(), levels, indices)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
 
 
@@ -120,7 +120,7 @@ def test_any_region_is_completed_exactly(seed: int) -> None:
     drawn = npx.complete(model, many, known, batch_size=5000, rng=rng)
     assert torch.equal(drawn[:, :, known].long(), many[:, :, known])
     agree = (EVERY[:, 0, known] == chosen[:, 0, known]).all(1)
-    order = known_first(known, ranks_of("s-curve", 3, 3))
+    order = known_first(known, indices_of("s-curve", 3, 3))
     p = log_probs(model, EVERY[agree], order).softmax(0)
     powers = 2 ** torch.arange(int((~known).sum()))
     codes = (drawn[:, 0, ~known].long() * powers).sum(1)
@@ -140,7 +140,7 @@ def test_a_region_alone_is_exact_too() -> None:
     model = random_model()
     region = torch.tensor([[False, True, True], [False, False, True], [False, False, False]])
     found = npx.log_prob_of(model, EVERY[77:78], region)
-    order = known_first(region, ranks_of("s-curve", 3, 3))
+    order = known_first(region, indices_of("s-curve", 3, 3))
     agree = (EVERY[:, 0, region] == EVERY[77, 0, region]).all(1)
     expected = log_probs(model, EVERY[agree], order).logsumexp(0)
     assert found.is_exact
@@ -188,7 +188,7 @@ def test_a_mask_that_lets_the_first_layer_see_its_own_pixel_is_seen(
 
 
 def test_a_mask_without_an_order_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    everywhere = lambda self, ranks: torch.ones_like(self.patches(ranks), dtype=torch.bool)  # noqa: E731
+    everywhere = lambda self, indices: torch.ones_like(self.patches(indices), dtype=torch.bool)  # noqa: E731
     monkeypatch.setattr(local.LocallyMaskedConv2d, "mask", everywhere)
     assert not npx.audit(random_model()).causal
 
@@ -214,7 +214,7 @@ def test_maps_that_keep_too_few_rows_are_seen(monkeypatch: pytest.MonkeyPatch) -
     [
         ("zigzag", "there is no order 'zigzag'"),
         (torch.zeros(3, 3, dtype=torch.int64), "must hold each of 0..8 once"),
-        (torch.arange(8), "must be ranks"),
+        (torch.arange(8), "must be indices"),
         (8, "there is no order '8'"),
     ],
 )
@@ -247,7 +247,7 @@ def test_particles_are_refused_where_none_are_needed() -> None:
         npx.complete(random_model(), EVERY[:1], torch.eye(3).bool(), method="particles")
 
 
-def test_ranks_in_half_precision_are_refused() -> None:
+def test_indices_in_half_precision_are_refused() -> None:
     model = random_model((1, 28, 28)).bfloat16()
     with pytest.raises(ValueError, match="must be of float32"):
         model.log_prob(torch.zeros(1, 1, 28, 28, dtype=torch.int64))

@@ -86,7 +86,7 @@ def test_evaluate_measures_one_order_or_their_mixture(call):
     assert "mixture of 8 orders" in call("evaluate", "mirror", "--order", "all", "--limit", 5)[1][0]
 
 
-def test_a_region_given_another_is_exact_in_the_order_that_begins_with_it(call):
+def test_a_region_knowing_another_is_exact_in_the_order_that_begins_with_it(call):
     words = ("--region", "top", "--given", "bottom", "--limit", 5)
     for model in ("mirror", "any"):
         assert "(exact)" in "\n".join(call("evaluate", model, *words)[1])

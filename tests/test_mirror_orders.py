@@ -12,7 +12,7 @@ import nextpixel as npx
 from nextpixel.codec.archive import write
 from nextpixel.codec.tensors import TensorSource
 from nextpixel.models import PixelModel
-from nextpixel.order import MIRRORS, ranks_of, turn, turn_back
+from nextpixel.order import MIRRORS, indices_of, turn, turn_back
 
 SHAPE = (1, 3, 3)
 EVERY = torch.tensor(list(itertools.product([0, 1], repeat=9))).view(-1, *SHAPE)
@@ -38,12 +38,12 @@ def log_probs(model: PixelModel, levels: Tensor, order: int) -> Tensor:
 
 
 @pytest.mark.parametrize("number", range(8))
-def test_the_turned_raster_scan_visits_pixels_by_their_ranks(number: int) -> None:
+def test_the_turned_raster_scan_visits_pixels_by_their_indices(number: int) -> None:
     height, width = 3, 5
     image = torch.arange(height * width).view(height, width)
     turned = turn(image, number)
-    by_ranks = ranks_of(MIRRORS[number], height, width).flatten().argsort()
-    assert turned.flatten().tolist() == by_ranks.tolist()
+    by_indices = indices_of(MIRRORS[number], height, width).flatten().argsort()
+    assert turned.flatten().tolist() == by_indices.tolist()
     assert torch.equal(turn_back(turned, number), image)
 
 

@@ -40,13 +40,13 @@ class Audit:
         sees: Boolean, shape (steps, steps): whether the prediction of step i depends on level j;
             steps are numbered as the raster scan visits the image that the network reads, which a
             mirror order has turned.
-        ranks: Of the pixels in the scan, (H, W); None: it is the raster scan.
+        indices: Of the pixels in the scan, (H, W); None: it is the raster scan.
     """
 
     shape: Shape
     reach: int
     sees: Tensor
-    ranks: Tensor | None = None
+    indices: Tensor | None = None
 
     @property
     def causal(self) -> bool:
@@ -58,9 +58,9 @@ class Audit:
         """Boolean, (steps, steps): whether step j is visited before step i."""
         count = len(self.sees)
         when = torch.arange(count)
-        if self.ranks is not None:
+        if self.indices is not None:
             colors = self.shape[0]
-            when = (self.ranks.flatten()[:, None] * colors + torch.arange(colors)).flatten()
+            when = (self.indices.flatten()[:, None] * colors + torch.arange(colors)).flatten()
         return when[None, :] < when[:, None]
 
     def leaks(self) -> list[tuple[Step, Step]]:
@@ -158,7 +158,7 @@ def audit(
         ValueError: If the model has no such order.
     """
     stated = model.read_order(order)
-    ranks = stated if stated is not None and stated.ndim else None
+    indices = stated if stated is not None and stated.ndim else None
     count = math.prod(model.shape)
     sees = torch.zeros(count, count, dtype=torch.bool)
     chunks = [torch.arange(first, min(first + CHUNK, count)) for first in range(0, count, CHUNK)]
@@ -168,7 +168,7 @@ def audit(
         done += len(chunk)
         if on_progress is not None:
             on_progress(done)
-    return Audit(model.shape, model.reach, sees, ranks)
+    return Audit(model.shape, model.reach, sees, indices)
 
 
 @torch.inference_mode(mode=False)

@@ -9,7 +9,7 @@ the model is
 Everything else in the package (masks, samplers, audits) asks here what comes before what.
 
 That is the raster order. Its mirror images are the raster orders of a turned image, and `turn`
-turns it; any other order visits pixel after pixel as its ranks say, which are the numbers
+turns it; any other order visits pixel after pixel as its indices say, which are the numbers
 0..H*W-1 of the pixels, shape (H, W), the colors of each in turn.
 
 References:
@@ -51,10 +51,10 @@ def steps(shape: Shape) -> Iterator[Step]:
                 yield Step(row, column, color)
 
 
-def steps_by_rank(ranks: Tensor, colors: int) -> Iterator[Step]:
-    """Visit every sub-pixel as ranks (H, W) say, the colors of each pixel in turn."""
-    width = ranks.shape[1]
-    for pixel in ranks.flatten().argsort().tolist():
+def steps_by_index(indices: Tensor, colors: int) -> Iterator[Step]:
+    """Visit every sub-pixel as indices (H, W) say, the colors of each pixel in turn."""
+    width = indices.shape[1]
+    for pixel in indices.flatten().argsort().tolist():
         row, column = divmod(pixel, width)
         for color in range(colors):
             yield Step(row, column, color)
@@ -116,7 +116,7 @@ def turn_back(images: Tensor, order: int) -> Tensor:
     return turned.transpose(-1, -2) if order & 4 else turned
 
 
-def ranks_of(name: str, height: int, width: int) -> Tensor:
+def indices_of(name: str, height: int, width: int) -> Tensor:
     """Number of each pixel in a named order, int64, (H, W): one of `MIRRORS` or `CURVES`.
 
     "s-curve" goes through rows in turn from the left and from the right, "spiral" inwards from the
@@ -128,7 +128,7 @@ def ranks_of(name: str, height: int, width: int) -> Tensor:
         ValueError: If there is no such order.
 
     Example:
-        >>> ranks_of("s-curve", 2, 3).tolist()
+        >>> indices_of("s-curve", 2, 3).tolist()
         [[0, 1, 2], [5, 4, 3]]
     """
     curve, _, mirror = name.partition("/")
@@ -138,20 +138,20 @@ def ranks_of(name: str, height: int, width: int) -> Tensor:
         raise ValueError(f"there is no order {name!r}; {nearest(name, [*MIRRORS, *CURVES])}")
     number = MIRRORS.index(mirror) if mirror else 0
     sizes = (width, height) if number & 4 else (height, width)
-    return turn_back(_ranks(CURVE_KEYS[curve](*sizes)), number)
+    return turn_back(_indices(CURVE_KEYS[curve](*sizes)), number)
 
 
-def known_first(known: Tensor, ranks: Tensor) -> Tensor:
-    """Ranks (H, W) of the order that visits the known pixels (H, W) first, else as `ranks` say.
+def known_first(known: Tensor, indices: Tensor) -> Tensor:
+    """Indices (H, W) of the order that visits the known pixels (H, W) first, else as `indices` say.
 
     Example:
-        >>> known_first(torch.tensor([[False, True]]), ranks_of("s-curve", 1, 2)).tolist()
+        >>> known_first(torch.tensor([[False, True]]), indices_of("s-curve", 1, 2)).tolist()
         [[1, 0]]
     """
-    return _ranks(ranks + ranks.numel() * (~known).long())
+    return _indices(indices + indices.numel() * (~known).long())
 
 
-def _ranks(keys: Tensor) -> Tensor:
+def _indices(keys: Tensor) -> Tensor:
     """The place of each key among all of them, (H, W)."""
     return keys.flatten().argsort(stable=True).argsort().view(keys.shape)
 

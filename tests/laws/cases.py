@@ -272,8 +272,8 @@ def own_order(model: PixelModel) -> str | int | None:
     return None if orders is None else getattr(orders, "name", 0)
 
 
-def own_ranks(model: PixelModel) -> Tensor:
-    """The ranks of the pixels in that order, as they lie where the network reads them, (H, W)."""
+def own_indices(model: PixelModel) -> Tensor:
+    """The indices of the pixels in that order, as they lie where the network reads them, (H, W)."""
     _, height, width = model.shape
     orders = model.conditioner.order
     if model.any_order and orders is not None:

@@ -12,7 +12,7 @@ from nextpixel.models import PixelModel
 from nextpixel.models.registry import MODELS
 from nextpixel.nn import MaskedConv2d
 from nextpixel.order import Step, index_of
-from tests.laws.cases import CASES, Case, condition_for, disturb, own_ranks
+from tests.laws.cases import CASES, Case, condition_for, disturb, own_indices
 
 
 def all_images(model: PixelModel) -> Tensor:
@@ -55,8 +55,8 @@ def test_later_levels_never_change_an_earlier_prediction(model):
     """The same law by another road: finite changes, not derivatives."""
     levels, others = random_levels(model, 2, seed=1), random_levels(model, 2, seed=2)
     step = Step(row=2, column=3, color=model.colors - 1)
-    ranks = own_ranks(model)
-    mixed = torch.where(ranks > ranks[step.row, step.column], others, levels)
+    indices = own_indices(model)
+    mixed = torch.where(indices > indices[step.row, step.column], others, levels)
     mixed[:, step.color, step.row, step.column] = others[:, step.color, step.row, step.column]
     here = (slice(None), slice(None), step.row, step.column)
     torch.testing.assert_close(

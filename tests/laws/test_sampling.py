@@ -12,7 +12,7 @@ from nextpixel.models import PixelModel
 from nextpixel.order import steps
 from nextpixel.sampling import METHODS, Recompute, complete, sample, scan
 from nextpixel.sampling.draw import draw_uniforms
-from tests.laws.cases import CASES, condition_for, own_ranks
+from tests.laws.cases import CASES, condition_for, own_indices
 from tests.laws.test_exactness import all_images, random_levels
 
 
@@ -41,7 +41,7 @@ def test_log_prob_along_the_scan_equals_the_one_pass_log_prob(case):
 
     embedding = model.condition(condition_for(model, 3), 3)
     state = Recompute(model, torch.zeros_like(levels), embedding)
-    written = scan(state, choose, ranks=own_ranks(model) if model.any_order else None)
+    written = scan(state, choose, indices=own_indices(model) if model.any_order else None)
     assert torch.equal(written, levels)
     torch.testing.assert_close(
         total, model.log_prob(levels, condition_for(model, 3)), rtol=0, atol=1e-10

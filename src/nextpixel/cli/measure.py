@@ -69,6 +69,7 @@ class Reports:
     """What else to measure, and to write.
 
     Attributes:
+        classify: Also classify the images by Bayes: p(class | image) by p(image | class).
         region: Picture of the images' size (or top, bottom, left, right); also measure its white
             part, given its past.
         given: Likewise; also measure the region given this part alone: exactly where both begin the
@@ -78,6 +79,7 @@ class Reports:
         against: Another model; also measure the difference on the same images, and its error.
     """
 
+    classify: bool = False
     region: Path | None = None
     given: Path | None = None
     per_image: Path | None = None
@@ -173,7 +175,6 @@ def evaluate(
     *,
     images: Measured = _IMAGES,
     batch_size: int = 100,
-    classify: bool = False,
     reports: Reports = _REPORTS,
     order: str | None = None,
     device: Device = "auto",
@@ -187,7 +188,6 @@ def evaluate(
         model: Folder of a model, or the name of a shipped one.
         images: Which images.
         batch_size: Images a pass.
-        classify: Also classify the images by Bayes: p(class | image) by p(image | class).
         reports: What else to measure, and to write.
         order: Scan order, of a model of several: its name, or all, for the mixture of its orders.
         device: Where to compute: cuda, cpu, or auto, which takes CUDA where there is any.
@@ -197,14 +197,14 @@ def evaluate(
     reports.check()
     with team(device) as us:
         loaded = us.load(model)
-        found = us.each(lambda: _images(images, model, loaded, classify=classify))
+        found = us.each(lambda: _images(images, model, loaded, classify=reports.classify))
         mask = us.each(lambda: reports.mask(loaded))
         with counting(len(found), "image", shown=us.is_first) as tick:
             figures = npx.evaluate(
                 loaded, found, batch_size=batch_size, region=mask, order=order, on_progress=tick
             )
         more = _details(figures) | health_of(loaded, found)
-        if classify:
+        if reports.classify:
             more |= accuracy(loaded, found, batch_size, shown=us.is_first)
         more |= reports.more(loaded, found, batch_size)
     if json:

@@ -19,6 +19,7 @@ from nextpixel.images import check_levels, to_network
 from nextpixel.models.options import ModelConfig, check_groups, color_groups
 from nextpixel.nn import (
     NO_EMBEDDING,
+    AnyOrders,
     ClassCondition,
     Condition,
     Conditioner,
@@ -30,7 +31,6 @@ from nextpixel.nn import (
     MirrorOrders,
     Order,
     Orders,
-    RankOrders,
     Value,
     take,
 )
@@ -217,13 +217,13 @@ class PixelModel(nn.Module, ABC):
     @property
     def any_order(self) -> bool:
         """Whether the scan may visit pixels in any order, not in mirror orders only."""
-        return isinstance(self.conditioner.order, RankOrders)
+        return isinstance(self.conditioner.order, AnyOrders)
 
     def read_order(self, order: Order) -> Tensor | None:
-        """An order as the network is told it, the model's own where none is stated.
+        """An order as the network takes it, the model's own where none is stated.
 
         Args:
-            order: Its name, number or ranks.
+            order: Its name, number or indices.
 
         Returns:
             int64, () or (H, W); None: the model has the raster order only.

@@ -22,7 +22,7 @@ from nextpixel.models.base import PixelModel
 from nextpixel.models.options import ModelConfig, check_counts, check_sides
 from nextpixel.nn import Condition, ConditionalConv2d, Embedding, MaskedConv2d, Orders, PositionMap
 from nextpixel.nn.local import LocallyMaskedConv2d
-from nextpixel.nn.orders import RankOrders
+from nextpixel.nn.orders import AnyOrders
 from nextpixel.order import CURVES, MIRRORS, Shape, known_first
 from nextpixel.program import Program
 
@@ -119,20 +119,20 @@ class LocallyMasked(PixelModel):
         return ConditionalConv2d(MaskedConv2d(features, head, 1, sees_self=True), self.conditioner)
 
     def order_condition(self, conditions: Sequence[Condition]) -> Orders:
-        """The ranks of the pixels."""
+        """The indices of the pixels."""
         del conditions
-        return RankOrders(self.shape[1], self.shape[2], self.config.order)
+        return AnyOrders(self.shape[1], self.shape[2], self.config.order)
 
     def draw_orders(self, count: int, rng: torch.Generator) -> Tensor:
-        """Ranks (count, H, W), see `LocallyMaskedConfig.known_first`."""
+        """Indices (count, H, W), see `LocallyMaskedConfig.known_first`."""
         assert self.conditioner.order is not None
         curves = self.conditioner.order.every()
         drawn = []
         for number in torch.randint(0, len(curves), (count,), generator=rng).tolist():
-            ranks = curves[number]
+            indices = curves[number]
             if torch.rand((), generator=rng) < self.config.known_first:
-                ranks = known_first(random_region(self.shape[1:], rng), ranks)
-            drawn.append(ranks)
+                indices = known_first(random_region(self.shape[1:], rng), indices)
+            drawn.append(indices)
         return torch.stack(drawn)
 
     @property

@@ -25,7 +25,7 @@ class ModelConfig:
             zero padding around the image from a level that happens to map to zero.
         scale: What levels become for the network: "symmetric", -1 to 1, or "unit", 0 to 1, on which
             level 0 equals the padding (`nextpixel.images`).
-        orders: Scan orders the network is trained for and told apart: 1 (raster), 4 (its mirror
+        orders: Scan orders the network is trained for and knows apart: 1 (raster), 4 (its mirror
             images) or 8 (those by columns too, of square images); see `nextpixel.order.MIRRORS`.
     """
 

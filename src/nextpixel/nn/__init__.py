@@ -12,10 +12,11 @@ from nextpixel.nn.conditioner import NO_EMBEDDING, Conditioner, Embedding, Injec
 from nextpixel.nn.conv import ConditionalConv2d, Injections, MaskedConv2d, PositionMap
 from nextpixel.nn.gated import Gate, HorizontalConv2d, VerticalConv2d, gate
 from nextpixel.nn.masks import causal_mask
-from nextpixel.nn.orders import MirrorOrders, Order, Orders, RankOrders
+from nextpixel.nn.orders import AnyOrders, MirrorOrders, Order, Orders
 
 __all__ = [
     "NO_EMBEDDING",
+    "AnyOrders",
     "ClassCondition",
     "Condition",
     "ConditionalConv2d",
@@ -31,7 +32,6 @@ __all__ = [
     "Order",
     "Orders",
     "PositionMap",
-    "RankOrders",
     "Value",
     "VectorCondition",
     "VerticalConv2d",

@@ -55,10 +55,10 @@ class LocallyMaskedConv2d(nn.Module):
         reach = range(-(self.side // 2), self.side // 2 + 1)
         return [(row * self.dilation, column * self.dilation) for row in reach for column in reach]
 
-    def mask(self, ranks: Tensor) -> Tensor:
-        """Which taps each place reads, boolean, ranks (B, 1, H, W) -> (B, H, W, taps, 1)."""
-        seen = self.patches(ranks + 1)  # outside are zeros
-        own = ranks[:, 0, :, :, None, None] + (1 if self.sees_self else 0)
+    def mask(self, indices: Tensor) -> Tensor:
+        """Which taps each place reads, boolean, indices (B, 1, H, W) -> (B, H, W, taps, 1)."""
+        seen = self.patches(indices + 1)  # outside are zeros
+        own = indices[:, 0, :, :, None, None] + (1 if self.sees_self else 0)
         return (seen > 0) & (seen <= own)
 
     def patches(self, x: Tensor) -> Tensor:
@@ -77,7 +77,7 @@ class LocallyMaskedConv2d(nn.Module):
 
     def masked(self, x: Tensor, embedding: Embedding) -> Tensor:
         """The convolution alone."""
-        mask = self.mask(ranks_in(embedding)).to(x.dtype)
+        mask = self.mask(indices_in(embedding)).to(x.dtype)
         patches = (self.patches(x) * mask).flatten(3)
         made = F.linear(patches, self.weight.permute(0, 2, 3, 1).flatten(1), self.bias)
         if self.aware is not None:
@@ -87,7 +87,7 @@ class LocallyMaskedConv2d(nn.Module):
     def read_taps(self, x: Tensor, embedding: Embedding) -> Tensor:
         """X + what is learned for the taps that each place reads, (B, outputs, H, W)."""
         assert self.aware is not None
-        mask = self.mask(ranks_in(embedding)).to(x.dtype)
+        mask = self.mask(indices_in(embedding)).to(x.dtype)
         return x + F.linear(mask[..., 0], self.aware.to(x.dtype)).permute(0, 3, 1, 2)
 
     def lower(self, program: Program, x: Map) -> Map:
@@ -106,17 +106,17 @@ class LocallyMaskedConv2d(nn.Module):
         return f"{inputs}, {outputs}, side={self.side}, dilation={self.dilation}"
 
 
-def ranks_in(embedding: Embedding) -> Tensor:
-    """The ranks of the pixels in the order of each image, (B, 1, H, W).
+def indices_in(embedding: Embedding) -> Tensor:
+    """The indices of the pixels in the order of each image, (B, 1, H, W).
 
     Raises:
         ValueError: If there are none, or they are of a type that cannot tell them apart.
     """
     if not embedding.parts:
         raise ValueError("the order must be part of the embedding: `model.condition` makes it")
-    ranks = embedding.parts[-1]
-    if torch.finfo(ranks.dtype).eps * ranks[0].numel() > 1:
+    indices = embedding.parts[-1]
+    if torch.finfo(indices.dtype).eps * indices[0].numel() > 1:
         raise ValueError(
-            f"ranks of {ranks[0].numel()} pixels must be of float32, not {ranks.dtype}"
+            f"indices of {indices[0].numel()} pixels must be of float32, not {indices.dtype}"
         )
-    return ranks
+    return indices

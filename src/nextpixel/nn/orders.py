@@ -1,7 +1,7 @@
-"""The order of the scan as a condition: one of the mirror orders, or any order by its ranks.
+"""The order of the scan as a condition: one of the mirror orders, or any order by its indices.
 
-The network is told the order of each image. A mirror order is the raster order of a turned image,
-so images are turned before they reach the network; orders by rank leave them as they are.
+The network knows the order of each image. A mirror order is the raster order of a turned image,
+so images are turned before they reach the network; orders by index leave them as they are.
 """
 
 from dataclasses import dataclass
@@ -15,15 +15,15 @@ from nextpixel.nn.condition import ClassCondition
 from nextpixel.order import (
     MIRRORS,
     Shape,
+    indices_of,
     known_first,
-    ranks_of,
     to_sequence,
     turn,
     turn_back,
 )
 
 Order: TypeAlias = int | str | Tensor | None
-"""An order as users state it: number or name, or ranks (H, W); None: left to the function."""
+"""An order as users state it: number or name, or indices (H, W); None: left to the function."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class MirrorOrders(ClassCondition):
 
 
 @dataclass(frozen=True)
-class RankOrders:
+class AnyOrders:
     """Any order: the number of each pixel in it, int64, (B, H, W).
 
     Args:
@@ -103,7 +103,7 @@ class RankOrders:
     height: int
     columns: int
     name: str = "s-curve"
-    form: ClassVar[str] = "ranks"
+    form: ClassVar[str] = "indices"
     width: ClassVar[int] = 1
     features: ClassVar[int] = 1
 
@@ -112,7 +112,7 @@ class RankOrders:
         return self.read(None).expand(count, -1, -1)
 
     def check(self, value: object, shape: Shape) -> None:
-        """Refuse what is no batch of ranks.
+        """Refuse what is no batch of indices.
 
         Raises:
             TypeError: If it is no tensor of integers.
@@ -120,18 +120,18 @@ class RankOrders:
         """
         del shape
         if not isinstance(value, Tensor) or value.is_floating_point():
-            raise TypeError("orders must be ranks, a tensor of integers")
+            raise TypeError("orders must be indices, a tensor of integers")
         if tuple(value.shape[1:]) != (self.height, self.columns):
             expected = f"(B, {self.height}, {self.columns})"
-            raise ValueError(f"orders must be ranks {expected}, got {tuple(value.shape)}")
+            raise ValueError(f"orders must be indices {expected}, got {tuple(value.shape)}")
         every = torch.arange(self.height * self.columns, device=value.device)
         if not bool((value.flatten(1).sort(1).values == every).all()):
             raise ValueError(f"orders must hold each of 0..{len(every) - 1} once an image")
 
     def example(self, count: int, rng: torch.Generator) -> Tensor:
         """One random order, of all images."""
-        ranks = torch.randperm(self.height * self.columns, generator=rng)
-        return ranks.view(self.height, self.columns).expand(count, -1, -1)
+        indices = torch.randperm(self.height * self.columns, generator=rng)
+        return indices.view(self.height, self.columns).expand(count, -1, -1)
 
     def every(self) -> list[Tensor]:
         """The orders of that name from every corner, by rows and by columns, each (H, W)."""
@@ -143,7 +143,7 @@ class RankOrders:
         return value.unsqueeze(1).to(torch.get_default_dtype())
 
     def read(self, order: Order) -> Tensor:
-        """An order by name, or as ranks, int64, (H, W).
+        """An order by name, or as indices, int64, (H, W).
 
         Raises:
             TypeError: If it is neither.
@@ -152,19 +152,19 @@ class RankOrders:
         if isinstance(order, int):
             order = MIRRORS[order] if 0 <= order < len(MIRRORS) else str(order)
         named = None if isinstance(order, Tensor) else order or self.name
-        ranks = ranks_of(named, self.height, self.columns) if named else torch.as_tensor(order)
-        self.check(ranks.unsqueeze(0), (1, self.height, self.columns))
-        return ranks
+        indices = indices_of(named, self.height, self.columns) if named else torch.as_tensor(order)
+        self.check(indices.unsqueeze(0), (1, self.height, self.columns))
+        return indices
 
     def best(self, known: Tensor, then: Tensor | None = None) -> Tensor:
         """The order that visits pixels first of which all colors are known, (C, H, W) -> (H, W).
 
         `then` (C, H, W) comes next, before all else.
         """
-        ranks = self.read(None)
+        indices = self.read(None)
         if then is not None:
-            ranks = known_first((known | then).all(0), ranks)
-        return known_first(known.all(0), ranks)
+            indices = known_first((known | then).all(0), indices)
+        return known_first(known.all(0), indices)
 
     def turn(self, images: Tensor, orders: Tensor, *, back: bool = False) -> Tensor:
         """Images as they are."""
@@ -172,7 +172,7 @@ class RankOrders:
         return images
 
 
-Orders: TypeAlias = MirrorOrders | RankOrders
+Orders: TypeAlias = MirrorOrders | AnyOrders
 
 
 def _pairs(known: Tensor) -> int:

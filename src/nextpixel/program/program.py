@@ -210,7 +210,7 @@ class Program:
             before = [values[op.output.number] for op in body if loops]
             for op in body:
                 inputs = [values[x.number] for x in op.inputs]
-                inputs += op.given(embedding, image)
+                inputs += op.extra_inputs(embedding, image)
                 values[op.output.number] = op.reference(*inputs)
             after = [values[op.output.number] for op in body]
             if not loops or all(map(torch.equal, before, after)):

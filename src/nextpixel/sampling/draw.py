@@ -196,8 +196,8 @@ def _recompute(
     device = next(model.parameters()).device
     state = Recompute(model, batch.levels.to(device), batch.embedding)
     known, uniforms = batch.known.to(device), batch.uniforms.to(device)
-    ranks = batch.embedding.parts[-1][0, 0].cpu() if model.any_order else None
-    return scan(state, _chooser(state.levels, known, uniforms, truncation), on_row, ranks)
+    indices = batch.embedding.parts[-1][0, 0].cpu() if model.any_order else None
+    return scan(state, _chooser(state.levels, known, uniforms, truncation), on_row, indices)
 
 
 def _parts(images: slice, size: int) -> Iterator[slice]:

@@ -31,18 +31,18 @@ def expanded(known: Tensor, levels: Tensor) -> Tensor:
         ) from error
 
 
-def begins_the_scan(part: Tensor, ranks: Tensor | None = None) -> bool:
+def begins_the_scan(part: Tensor, indices: Tensor | None = None) -> bool:
     """Whether a mask (C, H, W) holds the first sub-pixels of the scan and no others.
 
-    The scan goes as `ranks` (H, W) say; None: in the raster order.
+    The scan goes as `indices` (H, W) say; None: in the raster order.
 
     Example:
         >>> begins_the_scan(torch.tensor([[[True, True], [True, False]]]))
         True
     """
     inside = to_sequence(part.unsqueeze(0)).view(-1, len(part))
-    if ranks is not None:
-        inside = inside[ranks.flatten().argsort()]
+    if indices is not None:
+        inside = inside[indices.flatten().argsort()]
     inside = inside.flatten()
     return bool(inside[: int(inside.sum())].all())
 
@@ -56,5 +56,5 @@ def shapes_all(model: PixelModel, known: Tensor, orders: Tensor | None) -> bool:
     if kinds is None or orders is None:
         return all(begins_the_scan(mask) for mask in torch.unique(known, dim=0))
     turned = kinds.turn(known, orders)
-    ranks = [order if order.ndim else None for order in orders]
-    return all(map(begins_the_scan, turned, ranks))
+    indices = [order if order.ndim else None for order in orders]
+    return all(map(begins_the_scan, turned, indices))

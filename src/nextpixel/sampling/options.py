@@ -37,7 +37,7 @@ class SamplingOptions:
         batch_size: Images at a time.
         particles: Completions that are drawn together for each one that is taken, by particles.
         order: In which pixels are visited, of a model of several orders: its name or number, or the
-            ranks of the pixels, int64, (H, W). None: the model's own, or for completion the best.
+            indices of the pixels, int64, (H, W). None: the model's own, or for completion the best.
 
     Raises:
         ValueError: If a value is invalid.

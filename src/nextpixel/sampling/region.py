@@ -72,16 +72,16 @@ def log_prob_of(
     known = nothing if given is None else _mask(given, model, "given")
     if bool((inside & known).any()):
         raise ValueError("given must not share a sub-pixel with region")
-    ranks = None
+    indices = None
     if kinds := model.conditioner.order:
         order = kinds.best(known, inside)
-        ranks = None if order.ndim == 0 else order
+        indices = None if order.ndim == 0 else order
         inside, known = kinds.turn(torch.stack([inside, known]), order.expand(2, *order.shape))
         orders = order.expand(len(levels), *order.shape)
         levels, condition = model.in_order(levels, condition, orders)
     found = []
     for part in (inside | known, known):
-        if begins_the_scan(part, ranks):
+        if begins_the_scan(part, indices):
             found.append(_exact(model, levels, part, condition))
         else:
             each = [

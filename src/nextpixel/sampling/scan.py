@@ -18,7 +18,7 @@ from nextpixel.engine import OnRow
 from nextpixel.heads import Distribution
 from nextpixel.models import PixelModel
 from nextpixel.nn import NO_EMBEDDING, Embedding
-from nextpixel.order import Step, steps, steps_by_rank
+from nextpixel.order import Step, steps, steps_by_index
 from nextpixel.runtime.threads import Threads
 
 Predict = Callable[[], Distribution]
@@ -42,7 +42,7 @@ class State(Protocol):
 
 
 def scan(
-    state: State, choose: Choose, on_row: OnRow | None = None, ranks: Tensor | None = None
+    state: State, choose: Choose, on_row: OnRow | None = None, indices: Tensor | None = None
 ) -> Tensor:
     """Visit every sub-pixel once, in scan order.
 
@@ -51,14 +51,14 @@ def scan(
         choose: Gives the levels to write at a step, shape (B,). It is handed a function that
             predicts the step, and need not call it.
         on_row: Called with the number of rows done and the levels so far, after each row.
-        ranks: Of the pixels, (H, W), in another order than the raster one.
+        indices: Of the pixels, (H, W), in another order than the raster one.
 
     Returns:
         The finished levels, int64, shape (B, C, H, W).
     """
     _, *shape = state.levels.shape
     colors, height, width = shape
-    order = steps((colors, height, width)) if ranks is None else steps_by_rank(ranks, colors)
+    order = steps((colors, height, width)) if indices is None else steps_by_index(indices, colors)
     for number, step in enumerate(order, start=1):
         state.write(step, choose(step, partial(state.predict, step)))
         if number % (width * colors) == 0 and on_row is not None:

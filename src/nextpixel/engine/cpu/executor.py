@@ -93,16 +93,16 @@ def places_in_order(made: "Prepared", embedding: Embedding) -> Table | None:
     """
     if not made.program.any_order:
         return None
-    ranks = embedding.parts[-1]
-    if not bool((ranks == ranks[:1]).all()):
+    indices = embedding.parts[-1]
+    if not bool((indices == indices[:1]).all()):
         raise ValueError("images must have one order to be carried through the scan together")
-    return places_of(ranks[0, 0])
+    return places_of(indices[0, 0])
 
 
-def places_of(ranks: Tensor) -> Table:
-    """Rows and columns of the pixels, (H * W, 2), in the order that ranks (H, W) say."""
-    visited = ranks.flatten().argsort().numpy()
-    return np.stack(np.divmod(visited, ranks.shape[1]), 1)
+def places_of(indices: Tensor) -> Table:
+    """Rows and columns of the pixels, (H * W, 2), in the order that indices (H, W) say."""
+    visited = indices.flatten().argsort().numpy()
+    return np.stack(np.divmod(visited, indices.shape[1]), 1)
 
 
 def scan_some(

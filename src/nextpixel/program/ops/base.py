@@ -191,8 +191,8 @@ class Op(ABC):
         """Features and phase of the output, from the maps that are read."""
         return inputs[0].features, inputs[0].phase
 
-    def given(self, embedding: object, image: Tensor) -> tuple[Tensor, ...]:
-        """What `reference` reads beside its inputs, of an embedding of conditions."""
+    def extra_inputs(self, embedding: object, image: Tensor) -> tuple[Tensor, ...]:
+        """What `reference` reads in addition to its inputs, of an embedding of conditions."""
         del embedding, image
         return ()
 

@@ -48,7 +48,7 @@ class Inject(Op):
         added = self.source(like.new_zeros(1, self.output.features, 1, 1), embedding)
         return added if self.order is None else added[:, self.order]
 
-    def given(self, embedding: object, image: Tensor) -> tuple[Tensor, ...]:
+    def extra_inputs(self, embedding: object, image: Tensor) -> tuple[Tensor, ...]:
         """The term."""
         return (self.term(embedding, image),)
 

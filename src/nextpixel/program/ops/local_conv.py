@@ -35,18 +35,18 @@ class LocalConv(Conv):
         super().__init__(inputs, output, weight, taps, bias)
         self.sees_self = sees_self
 
-    def given(self, embedding: object, image: Tensor) -> tuple[Tensor, ...]:
-        """The ranks of the pixels, (B, 1, H, W)."""
+    def extra_inputs(self, embedding: object, image: Tensor) -> tuple[Tensor, ...]:
+        """The indices of the pixels, (B, 1, H, W)."""
         del image
         return (embedding.parts[-1],)  # type: ignore[attr-defined]
 
     def reference(self, *inputs: Tensor) -> Tensor:
-        """(B, inputs, H, W) and ranks -> (B, outputs, H, W)."""
-        x, ranks = inputs
+        """(B, inputs, H, W) and indices -> (B, outputs, H, W)."""
+        x, indices = inputs
         total = self.bias[:, None, None] + x[:, :1] * 0
         for tap, weight in zip(self.taps, self.weight, strict=True):
-            seen = seen_at(ranks + 1, tap)
-            read = (seen > 0) & (seen <= ranks + (1 if self.sees_self else 0))
+            seen = seen_at(indices + 1, tap)
+            read = (seen > 0) & (seen <= indices + (1 if self.sees_self else 0))
             total = total + torch.einsum("bihw,io->bohw", seen_at(x, tap) * read, weight)
         return total
 
