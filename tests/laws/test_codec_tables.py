@@ -177,10 +177,10 @@ def test_an_order_that_depends_on_the_batch_is_seen(monkeypatch):
     levels = random_levels(model, 7)
     spans = ChunkCoder._spans
 
-    def turned(self, plan, block):
-        starts, parts = spans(self, plan, block)
-        order = slice(None, None, -1 if len(block.levels) > 3 else 1)
-        return starts[:, order], parts[:, order]
+    def turned(self, levels, *more):
+        starts, parts, log_p = spans(self, levels, *more)
+        order = slice(None, None, -1 if len(levels) > 3 else 1)
+        return starts[:, order], parts[:, order], log_p
 
     monkeypatch.setattr(ChunkCoder, "_spans", turned)
     assert_comes_back(model, levels, per_chunk=3)
