@@ -168,8 +168,8 @@ def classes_of_part(net: PixelModel) -> int:
         return 0
     if len(conditions) > 1 or not isinstance(conditions[0], ClassCondition):
         raise ValueError(
-            "parts must have no condition but a class label, which is summed out, got a "
-            f"{net.name} that takes {net.conditioner.describe()}"
+            "parts must have no condition but a class label, which is summed out, got "
+            f"{net.name}, which takes {net.conditioner.describe()}"
         )
     return conditions[0].classes
 
