@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from nextpixel.codec.chunks import Chunk, ChunkCoder, Size, Tiles
 from nextpixel.codec.container import Archive, write_archive
 from nextpixel.codec.header import MOST_VALUES, Header, fingerprint
-from nextpixel.engine.cpu.executor import prepared
-from nextpixel.engine.lowering import tied_to_size
+from nextpixel.codec.mixture import coder_for
+from nextpixel.engine.cpu.mixture import is_tied
 from nextpixel.errors import NextPixelError
 from nextpixel.models import PixelModel
 from nextpixel.nn import Value, take
@@ -103,7 +103,7 @@ def write(
         raise ValueError("a model with a condition codes images of its own size only")
     model.conditioner.checked(source.condition, source.count)
     header = _header(model, source, tiles, per_chunk)
-    coder = ChunkCoder(model, tile)
+    coder = coder_for(model, tile)
     coded: list[tuple[int, float]] = []
 
     def chunks() -> Iterator[tuple[bytes, int]]:
@@ -143,7 +143,7 @@ def tile_for(model: PixelModel, sizes: list[Size]) -> Size:
     """The size of a tile: that of the images where all have one that the model takes."""
     own: Size = (model.shape[1], model.shape[2])
     one = sizes[0] if len(set(sizes)) == 1 else own
-    if one != own and tied_to_size(model, prepared(model).program):
+    if one != own and is_tied(model):
         return own
     return one
 
@@ -214,7 +214,7 @@ class Reader:
             raise NextPixelError("the header of the archive makes no sense for this model")
         self.tiles = tiles_of(header)
         try:
-            self.coder = ChunkCoder(model, self.tiles.tile)
+            self.coder = coder_for(model, self.tiles.tile)
         except (ValueError, TypeError, OverflowError) as error:
             raise NextPixelError(f"the header of the archive makes no sense: {error}") from error
         if not self.coder.classes:

@@ -19,12 +19,13 @@ from nextpixel.codec import scans
 from nextpixel.codec.coder import Decoder, Encoder, no_stream
 from nextpixel.codec.container import pixels_crc
 from nextpixel.codec.tables import frequencies
-from nextpixel.engine.cpu.executor import lack, open_blocks, prepared
+from nextpixel.engine.cpu.executor import Prepared, open_blocks, prepared
 from nextpixel.engine.cpu.kernels import Block, Plan
+from nextpixel.engine.cpu.mixture import Members, PreparedMixture, lack
 from nextpixel.engine.lowering import check_predictions
 from nextpixel.errors import NextPixelError
 from nextpixel.likelihood import evaluation_mode
-from nextpixel.models import PixelModel
+from nextpixel.models import Mixture, PixelModel
 from nextpixel.nn import ClassCondition, Value
 
 Size = tuple[int, int]
@@ -90,6 +91,8 @@ class Tiles:
 
 
 Levels = NDArray[np.int64]
+Scan = Plan | tuple[Plan, Members]
+"""What a row is carried out by: the plan of a net, or that of a mixture and its members."""
 _LN2 = float(np.log(2.0))
 
 
@@ -120,15 +123,22 @@ class ChunkCoder:
         ValueError: If the model is tied to another size.
     """
 
+    made: Prepared | PreparedMixture
+    spans_of_row = staticmethod(scans.spans_of_row)
+    read_row = staticmethod(scans.read_row)
+
     def __init__(self, model: PixelModel, size: tuple[int, int]) -> None:
         self.model, self.shape = model, (model.colors, *size)
         check_coding(model)
         with evaluation_mode(model), torch.inference_mode():
-            self.made = prepared(model, size)
+            self.made = self._prepared(size)
         listed = self.made.lists_levels
         self.precision = scans.BY_TABLE if listed else scans.BY_CDF
         self.listed = model.levels if listed else 0
         self.classes = label_classes(model)
+
+    def _prepared(self, size: Size) -> Prepared | PreparedMixture:
+        return prepared(self.model, size)
 
     def encode(self, levels: Levels, needless: NDArray[np.bool_], condition: Value | None) -> Chunk:
         """Code a chunk.
@@ -171,27 +181,27 @@ class ChunkCoder:
 
     def _open(
         self, levels: Levels, needless: NDArray[np.bool_], condition: Value | None
-    ) -> tuple[Plan, Block]:
+    ) -> tuple[Scan, Block]:
         with evaluation_mode(self.model), torch.inference_mode():
             embedding = self.model.condition(condition, len(levels))
             nothing = np.zeros((len(levels), 1, 1, 1))
             blocks = open_blocks(self.made, levels, needless, nothing, embedding, 1)
         return self.made.plan, blocks[0]
 
-    def _spans(self, plan: Plan, block: Block) -> tuple[Levels, Levels]:
+    def _spans(self, plan: Scan, block: Block) -> tuple[Levels, Levels]:
         """Start and parts of every level, shape (steps, images)."""
         starts, parts = self._no_spans(len(block.levels))
         table = np.zeros(self.listed, np.int64)  # its own: chunks are coded by several threads
         for row in range(self.shape[1]):
-            scans.spans_of_row(plan, block, table, starts, parts, row)
+            self.spans_of_row(plan, block, table, starts, parts, row)
         return starts, parts
 
-    def _decode_levels(self, decoder: Decoder, plan: Plan, block: Block) -> None:
+    def _decode_levels(self, decoder: Decoder, plan: Scan, block: Block) -> None:
         starts, parts = self._no_spans(len(block.levels))
         coder = (decoder.state, decoder.words)
         table = np.zeros(self.listed, np.int64)
         for row in range(self.shape[1]):
-            if not scans.read_row(plan, block, table, coder, (starts, parts), row):
+            if not self.read_row(plan, block, table, coder, (starts, parts), row):
                 raise no_stream()
         coded = parts > 0
         decoder.confirm(starts[coded], parts[coded], self.precision)
@@ -224,7 +234,7 @@ def check_coding(model: PixelModel) -> None:
     Raises:
         NextPixelError: Saying what it lacks.
     """
-    if type(model).lower is PixelModel.lower:
+    if type(model).lower is PixelModel.lower and not isinstance(model, Mixture):
         raise NextPixelError(
             f"{model.name} cannot compress: it has no lower(), and an archive is read step by step "
             "by its program"
