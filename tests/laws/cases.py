@@ -208,7 +208,35 @@ CASES |= {
     ),
 }  # fmt: skip
 
+BY_CLASS = {"name": "pixelcnn", "options": {**PLAIN, "condition": [{"classes": 3}]}}
+CASES |= {
+    "mix-classes": Case("mixture", {"parts": [BY_CLASS]}, levels=3),
+    "mix-nets": Case(
+        "mixture",
+        {"parts": [{"name": "gated-pixelcnn", "options": GATED},
+                   {"name": "pixelcnn", "options": {**PLAIN, "head": "logistic"}}]},
+        colors=2,
+    ),
+    "mix-both": Case(
+        "mixture",
+        {"parts": [BY_CLASS, {"name": "residual-pixelcnn", "options": RESIDUAL}],
+         "least_posterior": 0.2},
+    ),
+    "mix-colors-classes-map": Case(
+        "mixture",
+        {"parts": [
+            {"name": "gated-pixelcnn",
+             "options": {**GATED, "condition": [{"classes": 2, "form": "map"}]}},
+            {"name": "pixelcnn", "options": {**PLAIN, **MIXTURE, "colors": "coupled",
+                                             "condition": [{"classes": 3, "form": "input"}]}},
+        ]},
+        colors=2,
+        levels=3,
+    ),
+}  # fmt: skip
+
 COVERING = (
+    "mix-both",
     "snail-heads-class-map",
     "snail-pooled",
     "transformer-class",
@@ -228,6 +256,10 @@ COVERING = (
     "autoencoder",
 )
 """The cases of the fast tests."""
+
+
+NETS = {name: case for name, case in CASES.items() if case.model != "mixture"}
+"""Those with a program of their own, which a mixture has not: its parts have."""
 
 
 def params(cases: dict[str, Case], covering: tuple[str, ...] = COVERING) -> list[Any]:

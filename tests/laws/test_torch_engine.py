@@ -22,7 +22,7 @@ from nextpixel.program.schedule import Schedule
 from nextpixel.runtime import device as devices
 from nextpixel.sampling import complete, sample
 from nextpixel.sampling.draw import draw_uniforms
-from tests.laws.cases import CASES, Case, condition_for
+from tests.laws.cases import CASES, NETS, Case, condition_for, params
 from tests.laws.test_engine import FAULTS, spoil_lowering
 from tests.laws.test_exactness import random_levels
 
@@ -33,6 +33,11 @@ DEVICES = [
     pytest.param("cpu"),
     pytest.param("cuda", marks=[pytest.mark.gpu, CUDA]),
 ]
+
+
+@pytest.fixture(params=params(NETS))
+def case(request: pytest.FixtureRequest) -> Case:
+    return request.param
 
 
 def build(case: Case, device: str, dtype: torch.dtype = torch.float64) -> PixelModel:
