@@ -143,7 +143,7 @@ def _digest(name: str) -> str:
 
 def _tensors_of_shipped(parts: Sequence[Mapping[str, str]]) -> dict[str, Tensor]:
     """Weights of a mixture of shipped models by their names on disk."""
-    tensors = {}
+    tensors: dict[str, Tensor] = {}
     for number, part in enumerate(parts):
         if _digest(part["name"]) != part["sha256"]:
             raise ValueError(

@@ -98,8 +98,11 @@ def test_the_engine_draws_the_oracles_levels(single):
 SHARP = [{"temperature": 0.6}, {"top_p": 0.5}, {"temperature": 0.7, "top_k": 2, "top_p": 0.55}]
 
 
+SHARPENED = ["plain-map", "residual-colors-class", "gated-class-map", "mix-both"]
+
+
 @pytest.mark.parametrize("options", SHARP)
-@pytest.mark.parametrize("name", ["plain-map", "residual-colors-class", "gated-class-map", "mix-both"])
+@pytest.mark.parametrize("name", SHARPENED)
 def test_sharpened_drawing_is_that_of_the_oracle(name, options):
     single = CASES[name].build(HEIGHT, WIDTH).float()
     condition = condition_for(single, 40)
@@ -145,7 +148,10 @@ def test_completion_by_the_engine_is_that_of_the_oracle(single):
     assert differing.flatten(1).any(1).double().mean() < 0.05
 
 
-@pytest.mark.parametrize("name", ["gated-class-map", "residual-dependent-colors", "plain-map", "mix-both"])
+BATCHED = ["gated-class-map", "residual-dependent-colors", "plain-map", "mix-both"]
+
+
+@pytest.mark.parametrize("name", BATCHED)
 def test_an_image_has_the_same_bits_in_any_batch_and_on_any_number_of_threads(name, monkeypatch):
     model = CASES[name].build(HEIGHT, WIDTH).float()
     levels = random_levels(model, 16)

@@ -183,6 +183,7 @@ class ChunkCoder:
         self, levels: Levels, needless: NDArray[np.bool_], condition: Value | None
     ) -> tuple[Scan, Block]:
         with evaluation_mode(self.model), torch.inference_mode():
+            assert isinstance(self.made, Prepared)
             embedding = self.model.condition(condition, len(levels))
             nothing = np.zeros((len(levels), 1, 1, 1))
             blocks = open_blocks(self.made, levels, needless, nothing, embedding, 1)

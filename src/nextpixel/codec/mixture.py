@@ -1,4 +1,4 @@
-"""Coding by a mixture: the scan of `engine.cpu.mixing`, and the tables of any head of few levels."""
+"""Coding by a mixture: the scan of `engine.cpu.mixing`, and tables as of a head of few levels."""
 
 import numpy as np
 import torch
@@ -75,4 +75,4 @@ class MixtureCoder(ChunkCoder):
 
 def coder_for(model: PixelModel, size: tuple[int, int]) -> ChunkCoder:
     """What codes chunks of images of a size by a model; errors as those of `ChunkCoder`."""
-    return (MixtureCoder if isinstance(model, Mixture) else ChunkCoder)(model, size)
+    return MixtureCoder(model, size) if isinstance(model, Mixture) else ChunkCoder(model, size)

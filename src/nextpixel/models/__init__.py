@@ -3,7 +3,7 @@
 from nextpixel.models.autoencoder import PixelAutoencoder, PixelAutoencoderConfig
 from nextpixel.models.base import PixelModel
 from nextpixel.models.gated import GatedPixelCNN, GatedPixelCNNConfig
-from nextpixel.models.mixture import Mixture, MixtureConfig, mixture
+from nextpixel.models.mixtures import Mixture, MixtureConfig, mixture
 from nextpixel.models.pixelcnn import PixelCNN, PixelCNNConfig
 from nextpixel.models.plusplus import PixelCNNPlusPlus, PixelCNNPlusPlusConfig
 from nextpixel.models.registry import build, model_class, names, register

@@ -1,4 +1,4 @@
-"""The compiled scan of a mixture: see `models.mixture` for what it computes.
+"""The compiled scan of a mixture: see `models.mixtures` for what it computes.
 
 Each net has a block with a row for each image or, where its class is summed out, for each class of
 each image. All rows of an image hold the same levels; what a net said of them given each class adds
@@ -24,7 +24,7 @@ from nextpixel.runtime.vectors import exp64
 PLAIN = (1.0, 1 << 62, 1.0)
 """No truncation: temperature, top_k and top_p that keep all."""
 TINY = 1e-250
-"""Sums of probabilities below this are taken by their logarithms: `exp64` knows none under e^-700."""
+"""Sums of probabilities below this are taken by their logarithms: e^-700 is least in `exp64`."""
 
 
 class Member(NamedTuple):
@@ -108,9 +108,7 @@ def begin_row(members, first, last, row):
     for member in members:
         end = member.rows[last]
         for one in range(member.rows[first], end, kernels.SHARED):
-            kernels.begin_row(
-                member.plan, member.block, one, min(one + kernels.SHARED, end), row
-            )
+            kernels.begin_row(member.plan, member.block, one, min(one + kernels.SHARED, end), row)
 
 
 @inlined
@@ -165,9 +163,7 @@ def _add_sum(member, choice, first, last, q):
 def _add(member, q, image, row, column, color):
     """Add to `q` (K,) the log-probabilities that a net gives to the levels of a sub-pixel."""
     first, last = member.rows[image], member.rows[image + 1]
-    choice = kernels.choice_of(
-        member.plan, member.block, PLAIN, first, last, row, column, color
-    )
+    choice = kernels.choice_of(member.plan, member.block, PLAIN, first, last, row, column, color)
     if last - first == 1:
         _add_alone(choice, first, q)
     else:

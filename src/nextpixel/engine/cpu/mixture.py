@@ -73,9 +73,7 @@ def prepared(model: Mixture, size: tuple[int, int] | None = None) -> PreparedMix
 
 
 def lack(model: PixelModel) -> str | None:
-    """What keeps a model, or a net of a mixture, from being carried out by compiled steps, in words.
-
-    None: nothing.
+    """What keeps a model, or a mixture's net, from being carried out by compiled steps; or None.
 
     Raises:
         NotImplementedError: If this kind of model has no program, and is no mixture.
@@ -176,9 +174,7 @@ def fill(
     for top in range(0, model.shape[1], rows):
         bottom = min(model.shape[1], top + rows)
 
-        def scan(
-            one: tuple[kernels.Block, Members], top: int = top, bottom: int = bottom
-        ) -> None:
+        def scan(one: tuple[kernels.Block, Members], top: int = top, bottom: int = bottom) -> None:
             mixing.scan_rows(made.plan, *one, chosen, top, bottom)
 
         list(threads.map(scan, scans))

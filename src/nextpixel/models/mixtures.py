@@ -133,7 +133,7 @@ class Mixture(PixelModel):
         del embedding
         assert corner == (0, 0), "a window of a mixture begins at the top left"
         listed = x[0].numel() * self.levels * max(1, *self.classes)
-        some = x.split(max(1, NUMBERS // listed))
+        some = torch.split(x, max(1, NUMBERS // listed))
         log_p = torch.cat([self._mean(levels) for levels in some])
         return log_p.movedim(-1, 2).flatten(1, 2)
 
@@ -209,7 +209,8 @@ def past_evidence(log_p: Tensor, levels: Tensor) -> Tensor:
     seen = log_p_of(log_p, levels.expand(log_p.shape[:-1])).double().flatten(0, 1)
     reached = to_sequence(seen).cumsum(1)[:, :-1]
     before = nn.functional.pad(reached, (1, 0))
-    return from_sequence(before, (shape[0], shape[1], shape[2])).unflatten(0, (classes, count))
+    images = from_sequence(before, (shape[0], shape[1], shape[2]))
+    return images.reshape(classes, count, *shape)
 
 
 def log_p_of(log_p: Tensor, levels: Tensor) -> Tensor:
