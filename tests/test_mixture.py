@@ -116,7 +116,7 @@ def test_the_engine_leaves_out_what_the_one_pass_leaves_out():
     assert 0 < kept.max() < 0.01
 
 
-def test_rows_of_classes_that_are_left_out_are_given_up():
+def test_classes_that_are_left_out_keep_no_row():
     model = mixture([npx.load("mnist-fast-class")])
     levels = npx.load_data("mnist", levels=2).test.levels[:6].long().numpy()
     made = engine.prepared(model)
