@@ -102,6 +102,13 @@ def test_what_is_left_out_changes_something():
     assert ((whole - some).abs() > 1e-3).any()
 
 
+def test_levels_survive_weights_of_few_bits():
+    """Numbers of 8 bits hold no level above 256."""
+    model = mixture([a_net(levels=1000, head="categorical").to(torch.bfloat16)])
+    levels = torch.full((1, *SHAPE), 999)
+    assert torch.equal(model.encode(levels).long(), levels)
+
+
 # The engine
 
 

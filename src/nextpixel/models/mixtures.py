@@ -23,6 +23,7 @@ References:
 """
 
 import copy
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
@@ -122,8 +123,9 @@ class Mixture(PixelModel):
         return [kernel for net in self.nets for kernel in net.kernels()]
 
     def encode(self, levels: Tensor) -> Tensor:
-        """Levels (B, C, H, W) as they are, in the dtype of the weights: each part has its scale."""
-        return levels.to(next(self.parameters()).dtype)
+        """Levels (B, C, H, W) as they are, in floats that hold them: each part has its scale."""
+        dtype = next(self.parameters()).dtype
+        return levels.to(torch.promote_types(dtype, torch.float32))
 
     def network(self, x: Tensor, embedding: Embedding, corner: tuple[int, int] = (0, 0)) -> Tensor:
         """Log-probabilities up to a constant, (B, C * K, h, w), of levels (B, C, h, w).
@@ -132,7 +134,7 @@ class Mixture(PixelModel):
         """
         del embedding
         assert corner == (0, 0), "a window of a mixture begins at the top left"
-        listed = x[0].numel() * self.levels * max(1, *self.classes)
+        listed = math.prod(x.shape[1:]) * self.levels * max(1, *self.classes)
         some = torch.split(x, max(1, NUMBERS // listed))
         log_p = torch.cat([self._mean(levels) for levels in some])
         return log_p.movedim(-1, 2).flatten(1, 2)
@@ -277,7 +279,7 @@ def mixture(models: Sequence[PixelModel], *, least_posterior: float = 1e-4) -> M
     with torch.random.fork_rng(devices=[]):
         made = Mixture(models[0].shape, models[0].levels, config)
     made.parts = nn.ModuleList(copy.deepcopy(model) for model in models)
-    return made.requires_grad_().eval()
+    return made.eval()
 
 
 def _check_alike(models: Sequence[PixelModel]) -> None:
