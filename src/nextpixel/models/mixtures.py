@@ -254,8 +254,7 @@ def mixture(models: Sequence[PixelModel], *, least_posterior: float = 1e-4) -> M
 
     Args:
         models: Of the same images; those that take a class label have it summed out. They are
-            copied. Averages are the better the more alike their parts' figures are: a much weaker
-            net makes the mixture worse than the best of them.
+            copied. One that is much weaker than the others can make the average worse.
         least_posterior: Probability of a class given the rows above, below which it is left out of
             the sum for the rest of an image.
 
