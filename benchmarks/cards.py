@@ -29,6 +29,7 @@ from nextpixel.recipes.shipped import (
     Results,
     Shipped,
     describe_shipped,
+    parts_of,
     shipped_names,
 )
 
@@ -49,12 +50,21 @@ NOTES = {
 }
 
 
+MIXED = "A mixture of two shipped nets, nothing trained anew: see docs/likelihood.md"
+LABELS = (
+    "- Labels were used to train the conditional part, and only there: the figure has none given.",
+    "- It costs what its parts cost: a pass of the conditional net for each class that is likely.",
+)
+
+
 def card(name: str) -> str:
     """The text of a model's card.
 
     Args:
         name: Of a shipped model whose figures are recorded.
     """
+    if parts_of(name):
+        return mixture_card(name)
     config = json.loads((SHIPPED / name / "config.json").read_text(encoding="utf-8"))
     shipped, recipe, measured = describe_shipped(name), read(name), Results.read().measured[name]
     facts = _facts(shipped, recipe, measured, config)
@@ -64,6 +74,32 @@ def card(name: str) -> str:
     lines += ["## Use", "", USE, "", "```", f"nextpixel {_try(shipped)}", "```", ""]
     lines += ["## Limits", "", *_limits(shipped, measured), ""]
     return "\n".join(lines)
+
+
+def mixture_card(name: str) -> str:
+    """The text of the card of a mixture of shipped models."""
+    shipped, parts = describe_shipped(name), parts_of(name)
+    config = json.loads((SHIPPED / name / "config.json").read_text(encoding="utf-8"))
+    made = [f"`{part}`{_summed(describe_shipped(part))}" for part in parts]
+    facts = {
+        "model": f"`mixture` of {' and '.join(made)}, condition: none",
+        "parameters": f"{shipped.parameters:,}, those of its parts: it has no weights of its own",
+        "data": f"`{shipped.data}`: {describe(shipped.data)}",
+        "protocol": f"`{shipped.protocol}`, {shipped.levels} levels",
+        "test set": f"{config['evaluation']['n']:,} images of {shipped.data}, {shipped.protocol}",
+        "nats per image": f"{shipped.nats:.2f} ± {shipped.standard_error:.2f} (standard error)",
+        "bits/dim": f"{shipped.bits_per_dim:.4f}",
+    }
+    lines = [f"# {name}", "", f"{MIXED}.", "", f"![{_alt(shipped)}]({PICTURE})", ""]
+    lines += ["| | |", "| --- | --- |", *(f"| {key} | {value} |" for key, value in facts.items())]
+    lines += ["", "## Made by", "", "```"]
+    lines += [f"nextpixel mix {' '.join(parts)} --refer --out {name}", "```", "", "## Use", ""]
+    lines += [USE, "", "```", f"nextpixel {_try(shipped)}", "```", "", "## Limits", "", *LABELS, ""]
+    return "\n".join(lines)
+
+
+def _summed(part: Shipped) -> str:
+    return " (its class summed out)" if part.condition.startswith("class") else ""
 
 
 def _facts(
@@ -99,7 +135,7 @@ def _condition(shipped: Shipped) -> str:
 def _alt(shipped: Shipped) -> str:
     if shipped.condition.startswith("own"):
         return "test images, and what the model draws from the code of each"
-    by_class = ", a class a column" if shipped.condition != "-" else ""
+    by_class = "" if shipped.condition.startswith("-") else ", a class a column"
     return f"images drawn from the model{by_class}"
 
 

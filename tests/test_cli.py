@@ -256,6 +256,7 @@ def test_the_command_line_wins_over_the_file(run):
 
 COMMANDS = {
     "train": "recipe: tiny.yaml",
+    "mix": "out: mixed",
     "evaluate": "limit: 3",
     "sample": "out: a.png",
     "complete": "known: top",

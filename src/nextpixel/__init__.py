@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from nextpixel.heads import Distribution, Head, register_head
     from nextpixel.health import health
     from nextpixel.likelihood import compare, evaluate, surprise_map
-    from nextpixel.models import PixelModel, build, register
+    from nextpixel.models import PixelModel, build, mixture, register
     from nextpixel.nn import ClassCondition, MapCondition, VectorCondition
     from nextpixel.recipes import build_recipe
     from nextpixel.sampling import complete, complete_by_particles, log_prob_of, sample
@@ -86,6 +86,7 @@ __all__ = [
     "load",
     "load_data",
     "log_prob_of",
+    "mixture",
     "models",
     "recipes",
     "register",
@@ -124,6 +125,7 @@ _HOMES = {
     "health": "health",
     "load": "checkpoint",
     "load_data": "data",
+    "mixture": "models",
     "register": "models",
     "register_head": "heads",
     "sample": "sampling",

@@ -4,12 +4,14 @@
 its training, its figures. Nothing is guessed on loading: a missing or unknown key, a missing,
 unknown or misshapen tensor, or a newer format is an error. What `load` could not build again,
 `save` refuses. Files are replaced whole, so a full disk or a crash leaves the previous ones.
+A mixture of shipped models may be kept as their names and fingerprints, without weights of its own.
 """
 
+import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,7 @@ from safetensors.torch import save as tensors_to
 from torch import Tensor
 
 from nextpixel.config import check_keys
-from nextpixel.errors import NextPixelError
+from nextpixel.errors import NextPixelError, nearest
 from nextpixel.models import PixelModel
 from nextpixel.models.registry import build_from, check_registered, names
 
@@ -36,6 +38,8 @@ SECTIONS: dict[str, tuple[str, ...]] = {
 """Of `config.json`, and the keys that they must have; () means any."""
 MODULE = "module"
 """Key of `model` that names the module of a class from outside the package; only errors read it."""
+PARTS_OF = "shipped"
+"""Key of `model`: the shipped models that a mixture takes its weights from, in place of a file."""
 SHIPPED = Path(__file__).parent / "shipped"
 
 
@@ -81,6 +85,7 @@ def save(
     data: Mapping[str, Any] | None = None,
     training: Mapping[str, Any] | None = None,
     evaluation: Mapping[str, Any] | None = None,
+    shipped: Sequence[str] = (),
 ) -> None:
     """Write a model to a folder, which is made if need be.
 
@@ -90,23 +95,64 @@ def save(
         data: What it was trained on (name, protocol, ...), kept for `nextpixel evaluate`.
         training: How it was trained.
         evaluation: Its measured figures.
+        shipped: Names of the shipped models that a mixture is made of, in order, where these are to
+            be written and no weights. Empty: the folder is complete in itself.
 
     Raises:
-        ValueError: If `load` could not build the model again (see `check_savable`).
+        ValueError: If `load` could not build the model again (see `check_savable`), or it is not
+            made of these shipped models.
         NextPixelError: If the folder cannot be written. What it held before stays as it was.
     """
     check_savable(model)
     folder = Path(folder)
     config = {
         "format": FORMAT,
-        "model": _describe(model),
+        "model": _describe(model) | _references(model, shipped),
         "data": dict(data or {}),
         "training": dict(training or {}),
         "evaluation": dict(evaluation or {}),
     }
-    tensors = {name: one.detach().contiguous() for name, one in stored_state(model).items()}
-    text = json.dumps(config, indent=2) + "\n"
-    replace_files({folder / WEIGHTS: tensors_to(tensors), folder / CONFIG: text.encode()})
+    files = {} if shipped else {folder / WEIGHTS: _packed(model)}
+    replace_files(files | {folder / CONFIG: (json.dumps(config, indent=2) + "\n").encode()})
+
+
+def _packed(model: PixelModel) -> bytes:
+    return tensors_to({name: t.detach().contiguous() for name, t in stored_state(model).items()})
+
+
+def _references(model: PixelModel, shipped: Sequence[str]) -> dict[str, Any]:
+    """What names shipped models in place of weights: name and SHA-256 of the weights of each."""
+    if not shipped:
+        return {}
+    found = [{"name": name, "sha256": _digest(name)} for name in shipped]
+    tensors, own = _tensors_of_shipped(found), stored_state(model)
+    if tensors.keys() != own.keys() or not all(t.equal(own[name]) for name, t in tensors.items()):
+        raise ValueError(f"model must be a mixture of {', '.join(shipped)}, got other weights")
+    return {PARTS_OF: found}
+
+
+def _digest(name: str) -> str:
+    """SHA-256 of the weights of a shipped model."""
+    if name not in shipped_names():
+        raise ValueError(f"there is no shipped model {name!r}; {nearest(name, shipped_names())}")
+    try:
+        return hashlib.sha256((SHIPPED / name / WEIGHTS).read_bytes()).hexdigest()
+    except OSError as error:
+        raise ValueError(f"{name} has no weights of its own to refer to") from error
+
+
+def _tensors_of_shipped(parts: Sequence[Mapping[str, str]]) -> dict[str, Tensor]:
+    """Weights of a mixture of shipped models by their names on disk."""
+    tensors: dict[str, Tensor] = {}
+    for number, part in enumerate(parts):
+        if _digest(part["name"]) != part["sha256"]:
+            raise ValueError(
+                f"the shipped model {part['name']} has other weights than the one that this is a "
+                "mixture of"
+            )
+        own = read_tensors(SHIPPED / part["name"] / WEIGHTS)
+        tensors |= {f"parts.{number}.{name}": tensor for name, tensor in own.items()}
+    return tensors
 
 
 def check_savable(model: PixelModel) -> None:
@@ -116,7 +162,9 @@ def check_savable(model: PixelModel) -> None:
         ValueError: If its class is not registered, or another class has its name; if its options
             do not survive JSON; or if they do not build its layers.
     """
-    check_registered(type(model))
+    for net in model.modules():
+        if isinstance(net, PixelModel):
+            check_registered(type(net))
     if type(model.config) is not model.Config:
         raise ValueError(
             f"config must be a {model.Config.__name__}, got a {type(model.config).__name__}"
@@ -204,11 +252,13 @@ def load(folder: str | Path) -> PixelModel:
     where = str(folder / CONFIG)
     try:
         _check_sections(config)
-        model = _build(config["model"], f"{where}: model.options")
+        described = config["model"]
+        model = _build(described, f"{where}: model.options")
+        parts = _tensors_of_shipped(described[PARTS_OF]) if PARTS_OF in described else None
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         text = f"lacks {error}" if isinstance(error, KeyError) else str(error)
         raise NextPixelError(f"{where} describes no model of this version: {text}") from error
-    _fill(model, read_tensors(folder / WEIGHTS), folder / WEIGHTS)
+    _fill(model, read_tensors(folder / WEIGHTS) if parts is None else parts, folder / WEIGHTS)
     return model
 
 
@@ -219,7 +269,7 @@ def _check_sections(config: dict[str, Any]) -> None:
         if not isinstance(content, dict):
             raise ValueError(f"{name} must be a section, got {content!r:.60}")
         if keys:
-            check_keys(content, (*keys, MODULE), name)
+            check_keys(content, (*keys, MODULE, PARTS_OF), name)
 
 
 def find(folder: str | Path) -> Path:

@@ -231,11 +231,41 @@ CASES |= {
         colors=3,
     ),
 }  # fmt: skip
-BY_ROWS = {name: case for name, case in CASES.items() if case.model != "locally-masked"}
-"""Those that scan row by row."""
+BY_CLASS = {"name": "pixelcnn", "options": {**PLAIN, "condition": [{"classes": 3}]}}
+CASES |= {
+    "mix-classes": Case("mixture", {"parts": [BY_CLASS]}, levels=3),
+    "mix-nets": Case(
+        "mixture",
+        {"parts": [{"name": "gated-pixelcnn", "options": GATED},
+                   {"name": "pixelcnn", "options": {**PLAIN, "head": "logistic"}}]},
+        colors=2,
+    ),
+    "mix-both": Case(
+        "mixture",
+        {"parts": [BY_CLASS, {"name": "residual-pixelcnn", "options": RESIDUAL}],
+         "least_posterior": 0.2},
+    ),
+    "mix-colors-classes-map": Case(
+        "mixture",
+        {"parts": [
+            {"name": "gated-pixelcnn",
+             "options": {**GATED, "condition": [{"classes": 2, "form": "map"}]}},
+            {"name": "pixelcnn", "options": {**PLAIN, **MIXTURE, "colors": "coupled",
+                                             "condition": [{"classes": 3, "form": "input"}]}},
+        ]},
+        colors=2,
+        levels=3,
+    ),
+}  # fmt: skip
+
+BY_ROWS = {
+    name: case for name, case in CASES.items() if case.model not in ("locally-masked", "mixture")
+}
+"""Those of one net that scan row by row."""
 
 COVERING = (
     "local-class",
+    "mix-both",
     "snail-heads-class-map",
     "snail-pooled",
     "transformer-class",
@@ -256,6 +286,10 @@ COVERING = (
     "autoencoder",
 )
 """The cases of the fast tests."""
+
+
+NETS = {name: case for name, case in CASES.items() if case.model != "mixture"}
+"""Those with a program of their own, which a mixture has not: its parts have."""
 
 
 def params(cases: dict[str, Case], covering: tuple[str, ...] = COVERING) -> list[Any]:

@@ -105,7 +105,9 @@ def test_any_number_of_images_in_a_chunk_decodes(name):
     assert payloads[0] == payloads[1]
 
 
-SOME = ["plain-map", "residual-dependent-colors", "gated-class-gate", "gated-label-and-map"]
+SOME = [
+    "mix-both", "plain-map", "residual-dependent-colors", "gated-class-gate", "gated-label-and-map",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", SOME)

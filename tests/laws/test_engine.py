@@ -8,10 +8,11 @@ from torch import Tensor
 
 from nextpixel.engine import lowering
 from nextpixel.engine.cpu import executor as engine
+from nextpixel.engine.cpu import mixture
 from nextpixel.errors import NextPixelError
 from nextpixel.heads import Distribution
 from nextpixel.heads.truncation import PLAIN, Truncation
-from nextpixel.models import PixelModel
+from nextpixel.models import Mixture, PixelModel
 from nextpixel.program.ops import Inject
 from nextpixel.sampling import METHODS, complete, sample
 from nextpixel.sampling.draw import draw_uniforms
@@ -39,7 +40,8 @@ def score(model: PixelModel, levels: Tensor) -> Tensor:
     known = torch.ones(levels.shape, dtype=torch.bool)
     uniforms = torch.zeros(levels.shape, dtype=torch.float64)
     embedding = model.condition(condition_for(model, count), count)
-    _, log_p = engine.fill(model, levels, known, uniforms, embedding, truncation=PLAIN, on_row=None)
+    fill = mixture.fill if isinstance(model, Mixture) else engine.fill
+    _, log_p = fill(model, levels, known, uniforms, embedding, truncation=PLAIN, on_row=None)
     return log_p
 
 
@@ -96,8 +98,11 @@ def test_the_engine_draws_the_oracles_levels(single):
 SHARP = [{"temperature": 0.6}, {"top_p": 0.5}, {"temperature": 0.7, "top_k": 2, "top_p": 0.55}]
 
 
+SHARPENED = ["plain-map", "residual-colors-class", "gated-class-map", "mix-both"]
+
+
 @pytest.mark.parametrize("options", SHARP)
-@pytest.mark.parametrize("name", ["plain-map", "residual-colors-class", "gated-class-map"])
+@pytest.mark.parametrize("name", SHARPENED)
 def test_sharpened_drawing_is_that_of_the_oracle(name, options):
     single = CASES[name].build(HEIGHT, WIDTH).float()
     condition = condition_for(single, 40)
@@ -144,7 +149,10 @@ def test_completion_by_the_engine_is_that_of_the_oracle(single):
     assert differing.flatten(1).any(1).double().mean() < 0.05
 
 
-@pytest.mark.parametrize("name", ["gated-class-map", "residual-dependent-colors", "plain-map"])
+BATCHED = ["gated-class-map", "residual-dependent-colors", "plain-map", "mix-both"]
+
+
+@pytest.mark.parametrize("name", BATCHED)
 def test_an_image_has_the_same_bits_in_any_batch_and_on_any_number_of_threads(name, monkeypatch):
     model = CASES[name].build(HEIGHT, WIDTH).float()
     levels = random_levels(model, 16)

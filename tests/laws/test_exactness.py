@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from nextpixel import models
 from nextpixel.audit import audit
-from nextpixel.models import PixelModel
+from nextpixel.models import Mixture, PixelModel
 from nextpixel.models.registry import MODELS
 from nextpixel.nn import MaskedConv2d
 from nextpixel.order import Step, index_of
@@ -27,7 +27,7 @@ def random_levels(model: PixelModel, count: int, seed: int = 0) -> Tensor:
 
 
 def test_every_registered_model_has_a_case():
-    assert {case.model for case in CASES.values()} == {model.name for model in MODELS}
+    assert {case.model for case in CASES.values()} == {model.name for model in (*MODELS, Mixture)}
 
 
 def test_no_sub_pixel_sees_itself_or_a_later_one(model):

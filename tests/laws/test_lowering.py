@@ -1,10 +1,16 @@
 """A lowered network is the network."""
 
+import pytest
 import torch
 
 from nextpixel.program import PIXEL, Program, Schedule
-from tests.laws.cases import CASES, condition_for
+from tests.laws.cases import CASES, NETS, Case, condition_for, params
 from tests.laws.test_exactness import random_levels
+
+
+@pytest.fixture(params=params(NETS))
+def case(request: pytest.FixtureRequest) -> Case:
+    return request.param
 
 
 @torch.inference_mode()

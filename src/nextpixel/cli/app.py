@@ -35,6 +35,13 @@ as soon as one has failed."""
 _HERE = "nextpixel.cli"
 _COMMANDS = {
     "train": ("train:train", "Train the model of a recipe, or go on with a run that was stopped."),
+    "mix": (
+        "mix:mix",
+        "Make one model of several, or of one whose class is summed out.\n\n"
+        "A class-conditional model has its class summed out, pixel by pixel: labels were needed to "
+        "train it, and are not needed any more. Of several models the logarithms of the "
+        "probabilities are averaged. Nothing is trained.",
+    ),
     "evaluate": ("measure:evaluate", "Measure the exact likelihood of a data set."),
     "sample": ("draw:sample", "Draw images from a model."),
     "complete": (

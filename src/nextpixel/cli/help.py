@@ -17,6 +17,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "nextpixel train mnist2-gated --train.minutes 5 --model.features 16",
         "nextpixel train demo --out runs/mine --resume",
     ),
+    "mix": (
+        "nextpixel mix mnist-fast-class --out runs/summed",
+        "nextpixel mix mnist-fast-class mnist-laptop --out runs/mixed",
+    ),
     "evaluate": (
         "nextpixel evaluate mnist2-gated-class --limit 1000 --classify",
         "nextpixel evaluate runs/mine --json",

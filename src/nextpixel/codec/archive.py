@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from nextpixel.codec.chunks import Chunk, ChunkCoder, Size, Tiles
 from nextpixel.codec.container import Archive, write_archive
 from nextpixel.codec.header import MOST_VALUES, Header, fingerprint
-from nextpixel.engine.cpu.executor import prepared
-from nextpixel.engine.lowering import tied_to_size
+from nextpixel.codec.mixture import coder_for
+from nextpixel.engine.cpu.mixture import is_tied
 from nextpixel.errors import NextPixelError
 from nextpixel.models import PixelModel
 from nextpixel.nn import Value, take
@@ -107,7 +107,7 @@ def write(
     if tiles.count and tiles.count != source.count and model.conditioner.conditions:
         raise ValueError("a model with a condition codes images of its own size only")
     model.conditioner.checked(source.condition, source.count)
-    coder = ChunkCoder(model, tile, orders=orders)
+    coder = coder_for(model, tile, orders=orders)
     header = _header(model, source, tiles, per_chunk, {ORDERS: "best"} if orders else {})
     coded: list[tuple[int, float]] = []
 
@@ -154,7 +154,7 @@ def tile_for(model: PixelModel, sizes: list[Size]) -> Size:
     """The size of a tile: that of the images where all have one that the model takes."""
     own: Size = (model.shape[1], model.shape[2])
     one = sizes[0] if len(set(sizes)) == 1 else own
-    if one != own and tied_to_size(model, prepared(model).program):
+    if one != own and is_tied(model):
         return own
     return one
 
@@ -226,7 +226,7 @@ class Reader:
         self.tiles = tiles_of(header)
         try:
             best = header.metadata.get(ORDERS) == "best"
-            self.coder = ChunkCoder(model, self.tiles.tile, orders=best)
+            self.coder = coder_for(model, self.tiles.tile, orders=best)
         except (ValueError, TypeError, OverflowError) as error:
             raise NextPixelError(f"the header of the archive makes no sense: {error}") from error
         if not self.coder.classes:

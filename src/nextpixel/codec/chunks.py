@@ -21,12 +21,13 @@ from nextpixel.codec import scans
 from nextpixel.codec.coder import Decoder, Encoder, no_stream
 from nextpixel.codec.container import pixels_crc
 from nextpixel.codec.tables import frequencies
-from nextpixel.engine.cpu.executor import lack, open_blocks, places_of, prepared
+from nextpixel.engine.cpu.executor import Prepared, open_blocks, places_of, prepared
 from nextpixel.engine.cpu.kernels import Block, Plan
+from nextpixel.engine.cpu.mixture import Members, PreparedMixture, lack
 from nextpixel.engine.lowering import check_predictions
 from nextpixel.errors import NextPixelError
 from nextpixel.likelihood import evaluation_mode
-from nextpixel.models import PixelModel
+from nextpixel.models import Mixture, PixelModel
 from nextpixel.nn import ClassCondition, MirrorOrders, Value
 
 Size = tuple[int, int]
@@ -92,6 +93,8 @@ class Tiles:
 
 
 Levels = NDArray[np.int64]
+Scan = Plan | tuple[Plan, Members]
+"""What a row is carried out by: the plan of a net, or that of a mixture and its members."""
 _LN2 = float(np.log(2.0))
 
 
@@ -124,18 +127,25 @@ class ChunkCoder:
         ValueError: If the model is tied to another size, or has no mirror orders to choose from.
     """
 
+    made: Prepared | PreparedMixture
+    spans_of_row = staticmethod(scans.spans_of_row)
+    read_row = staticmethod(scans.read_row)
+
     def __init__(self, model: PixelModel, size: tuple[int, int], *, orders: bool = False) -> None:
         self.model, self.shape = model, (model.colors, *size)
         self.orders = mirror_orders(model, size) if orders else 0
         check_coding(model)
         with evaluation_mode(model), torch.inference_mode():
-            self.made = prepared(model, size)
+            self.made = self._prepared(size)
         order = model.conditioner.order
         self.places = places_of(order.read(None)) if model.any_order and order else None
         listed = self.made.lists_levels
         self.precision = scans.BY_TABLE if listed else scans.BY_CDF
         self.listed = model.levels if listed else 0
         self.classes = label_classes(model)
+
+    def _prepared(self, size: Size) -> Prepared | PreparedMixture:
+        return prepared(self.model, size)
 
     def encode(self, levels: Levels, needless: NDArray[np.bool_], condition: Value | None) -> Chunk:
         """Code a chunk.
@@ -190,13 +200,14 @@ class ChunkCoder:
         needless: NDArray[np.bool_],
         condition: Value | None,
         orders: Levels | None = None,
-    ) -> tuple[Plan, Block]:
+    ) -> tuple[Scan, Block]:
         """Images before their scan; in some orders, `levels` are turned and the others are not."""
         if orders is not None:
             each = torch.from_numpy(orders)
             needless = self._turn(needless, orders)
             condition = self.model.conditioner.with_order(condition, each)
         with evaluation_mode(self.model), torch.inference_mode():
+            assert isinstance(self.made, Prepared)
             embedding = self.model.condition(condition, len(levels))
             nothing = np.zeros((len(levels), 1, 1, 1))
             blocks = open_blocks(self.made, levels, needless, nothing, embedding, 1)
@@ -223,7 +234,7 @@ class ChunkCoder:
             scans.spans_of_places(plan, block, table, starts, parts, self.places)
             return starts, parts, block.log_p
         for row in range(self.shape[1]):
-            scans.spans_of_row(plan, block, table, starts, parts, row)
+            self.spans_of_row(plan, block, table, starts, parts, row)
         return starts, parts, block.log_p
 
     def _best_spans(
@@ -241,7 +252,7 @@ class ChunkCoder:
             best[better], chosen[better] = found[2][better], order
         return starts, parts, best, chosen
 
-    def _decode_levels(self, decoder: Decoder, plan: Plan, block: Block) -> None:
+    def _decode_levels(self, decoder: Decoder, plan: Scan, block: Block) -> None:
         starts, parts = self._no_spans(len(block.levels))
         coder = (decoder.state, decoder.words)
         table = np.zeros(self.listed, np.int64)
@@ -250,7 +261,7 @@ class ChunkCoder:
             whole = scans.read_places(plan, block, table, coder, spans, self.places)
         else:
             rows = range(self.shape[1])
-            whole = all(scans.read_row(plan, block, table, coder, spans, row) for row in rows)
+            whole = all(self.read_row(plan, block, table, coder, spans, row) for row in rows)
         if not whole:
             raise no_stream()
         coded = parts > 0
@@ -296,7 +307,7 @@ def check_coding(model: PixelModel) -> None:
     Raises:
         NextPixelError: Saying what it lacks.
     """
-    if type(model).lower is PixelModel.lower:
+    if type(model).lower is PixelModel.lower and not isinstance(model, Mixture):
         raise NextPixelError(
             f"{model.name} cannot compress: it has no lower(), and an archive is read step by step "
             "by its program"

@@ -3,6 +3,7 @@
 from nextpixel.models.autoencoder import PixelAutoencoder, PixelAutoencoderConfig
 from nextpixel.models.base import PixelModel
 from nextpixel.models.gated import GatedPixelCNN, GatedPixelCNNConfig
+from nextpixel.models.mixtures import Mixture, MixtureConfig, mixture
 from nextpixel.models.pixelcnn import PixelCNN, PixelCNNConfig
 from nextpixel.models.plusplus import PixelCNNPlusPlus, PixelCNNPlusPlusConfig
 from nextpixel.models.registry import build, model_class, names, register
@@ -11,6 +12,8 @@ from nextpixel.models.residual import ResidualPixelCNN, ResidualPixelCNNConfig
 __all__ = [
     "GatedPixelCNN",
     "GatedPixelCNNConfig",
+    "Mixture",
+    "MixtureConfig",
     "PixelAutoencoder",
     "PixelAutoencoderConfig",
     "PixelCNN",
@@ -21,6 +24,7 @@ __all__ = [
     "ResidualPixelCNN",
     "ResidualPixelCNNConfig",
     "build",
+    "mixture",
     "model_class",
     "names",
     "register",

@@ -1,6 +1,6 @@
 """Options that all models share, and checks of their values."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from nextpixel.images import SCALES
 from nextpixel.nn import ClassCondition, MapCondition, VectorCondition
@@ -53,6 +53,23 @@ class ModelConfig:
     def feature_options(self) -> tuple[str, ...]:
         """Names of the options that count features; colors that depend on each other share them."""
         return ()
+
+
+@dataclass(frozen=True)
+class Part:
+    """A net of a mixture.
+
+    Attributes:
+        name: Its model's name in the registry.
+        options: Of that model.
+    """
+
+    name: str
+    options: ModelConfig
+
+    def as_dict(self) -> dict[str, object]:
+        """The options by their names."""
+        return {field.name: getattr(self.options, field.name) for field in fields(self.options)}
 
 
 def color_groups(mode: str, colors: int) -> int:

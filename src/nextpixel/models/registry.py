@@ -13,6 +13,7 @@ from nextpixel.models.autoencoder import PixelAutoencoder
 from nextpixel.models.base import PixelModel
 from nextpixel.models.gated import GatedPixelCNN
 from nextpixel.models.locally_masked import LocallyMasked
+from nextpixel.models.options import Part
 from nextpixel.models.pixelcnn import PixelCNN
 from nextpixel.models.pixelrnn import DiagonalBiLSTMNet, RowLSTMNet
 from nextpixel.models.pixelsnail import PixelSNAIL
@@ -134,17 +135,32 @@ def model_class(name: str) -> type[PixelModel]:
 
 
 def read_options(options: Mapping[str, object], where: str) -> dict[str, object]:
-    """Options with their conditions made: each a section of settings, or a condition already.
+    """Options with conditions and parts made: each a section of settings, or made already.
 
     Raises:
-        ValueError: If a condition is invalid.
+        ValueError: If one of them is invalid.
     """
     read = dict(options)
+    if isinstance(read.get("parts"), list | tuple):
+        parts: Any = read["parts"]
+        read["parts"] = tuple(_read_part(item, f"{where}: parts") for item in parts)
     conditions = read.get("condition") or ()
     if "condition" in read:
         items = conditions if isinstance(conditions, list | tuple) else [conditions]
         read["condition"] = tuple(_read_condition(item, f"{where}: condition") for item in items)
     return read
+
+
+def _read_part(item: object, where: str) -> Part:
+    """A net of a mixture, by its model's name and options."""
+    if isinstance(item, Part):
+        return item
+    if not isinstance(item, Mapping) or set(item) != {"name", "options"}:
+        raise ValueError(f"{where} must have name and options, got {item!r}")
+    options = read_options(item["options"], where)
+    return Part(
+        item["name"], build_settings(model_class(item["name"]).Config, options, where=where)
+    )
 
 
 def _read_condition(item: object, where: str) -> Condition:

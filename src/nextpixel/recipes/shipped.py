@@ -160,7 +160,7 @@ def describe_shipped(name: str) -> Shipped:
         protocol=evaluation["protocol"],
         levels=model["levels"],
         condition=condition_of(model["options"]),
-        parameters=parameters_of(name, results),
+        parameters=_parameters(name, model, results),
         bytes=sum(file.stat().st_size for file in folder.iterdir()),
         nats=evaluation["nats"],
         standard_error=evaluation["standard_error"],
@@ -168,6 +168,24 @@ def describe_shipped(name: str) -> Shipped:
         card=str(folder / CARD),
         picture=str(folder / PICTURE),
     )
+
+
+def parts_of(name: str) -> list[str]:
+    """The shipped models that a shipped mixture is made of; empty for a model with its own weights.
+
+    Example:
+        >>> parts_of("mnist-mixture")
+        ['mnist-fast-class', 'mnist-laptop']
+    """
+    config = json.loads((SHIPPED / name / "config.json").read_text(encoding="utf-8"))
+    return [part["name"] for part in config["model"].get("shipped", ())]
+
+
+def _parameters(name: str, model: dict[str, Any], results: Results) -> int | None:
+    """Number of parameters of a shipped model, of all its parts together; None if not recorded."""
+    parts = [part["name"] for part in model.get("shipped", ())]
+    each = [parameters_of(part, results) for part in parts or [name]]
+    return None if None in each else sum(count or 0 for count in each)
 
 
 def parameters_of(label: str, results: Results) -> int | None:
@@ -184,6 +202,8 @@ def condition_of(options: dict[str, Any]) -> str:
     Example:
         >>> condition_of({"condition": [{"classes": 10}]}), condition_of({"code": 16})
         ('class (10)', 'own code (16), not counted')
+        >>> condition_of({"parts": [{"name": "x", "options": {"condition": [{"classes": 10}]}}]})
+        '- (class summed out)'
     """
     kinds = {"classes": "class", "size": "vector", "channels": "map"}
     found = [
@@ -193,4 +213,6 @@ def condition_of(options: dict[str, Any]) -> str:
         if key in condition
     ]
     found += [f"own code ({options['code']}), not counted"] if "code" in options else []
+    if any(part["options"].get("condition") for part in options.get("parts", ())):
+        return "- (class summed out)"
     return ", ".join(found) or "-"

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from nextpixel.engine import OnRow
-from nextpixel.engine.cpu import executor
+from nextpixel.engine.cpu import executor, mixture
 from nextpixel.engine.torch_engine import TorchEngine
 from nextpixel.heads.truncation import Truncation
 from nextpixel.images import level_dtype
 from nextpixel.likelihood import evaluation_mode
-from nextpixel.models import PixelModel
+from nextpixel.models import Mixture, PixelModel
 from nextpixel.nn import Embedding, Value
 from nextpixel.order import Shape, Step, from_sequence
 from nextpixel.runtime.device import require
@@ -153,7 +153,9 @@ def fill(
 def _filler(model: PixelModel, options: SamplingOptions, on_row: OnRow | None) -> Filler:
     """What fills a batch of images."""
     how = options.truncation
-    if options.method == "recompute" or not _has_program(model):
+    if isinstance(model, Mixture) and options.method != "recompute" and _is_carried_out(model):
+        return lambda batch: mixture.fill(model, *batch, truncation=how, on_row=on_row)[0]
+    if options.method == "recompute" or isinstance(model, Mixture) or not _has_program(model):
         return lambda batch: _recompute(model, batch, how, on_row)
     if _on_cpu(model) and _is_compiled(model):
         return lambda batch: executor.fill(model, *batch, truncation=how, on_row=on_row)[0]
@@ -170,6 +172,17 @@ def _filler(model: PixelModel, options: SamplingOptions, on_row: OnRow | None) -
 
 def _on_cpu(model: PixelModel) -> bool:
     return next(model.parameters()).device.type == "cpu"
+
+
+def _is_carried_out(model: Mixture) -> bool:
+    """Whether the compiled engine can carry out a mixture; if not, a warning says why."""
+    lacking = mixture.lack(model) if _on_cpu(model) else "mixtures have compiled steps on CPUs only"
+    if lacking:
+        warnings.warn(
+            f"the step engine is not used: {lacking}; each pixel costs a forward pass",
+            stacklevel=6,
+        )
+    return lacking is None
 
 
 def _has_program(model: PixelModel) -> bool:

@@ -19,7 +19,7 @@ from nextpixel.engine.cpu.particles import Cloud, clouds
 from nextpixel.errors import NextPixelError
 from nextpixel.images import level_dtype
 from nextpixel.likelihood import evaluation_mode
-from nextpixel.models import PixelModel
+from nextpixel.models import Mixture, PixelModel
 from nextpixel.nn import Value
 from nextpixel.sampling.draw import check_room, draw_uniforms
 from nextpixel.sampling.known import condition_of_known, expanded
@@ -74,7 +74,7 @@ def complete_by_particles(
 
     Raises:
         TypeError: If `levels` are no integers or `known` is not boolean.
-        NextPixelError: If the model has no compiled steps, or is not on the CPU.
+        NextPixelError: If the model has no compiled steps, is not on the CPU, or is a mixture.
         ValueError: If `count` is below 2, or shapes or ranges are not the model's.
     """
     if count < 2:
@@ -96,6 +96,11 @@ def complete_by_particles(
 
 
 def _check_compiled(model: PixelModel) -> None:
+    if isinstance(model, Mixture):
+        raise NextPixelError(
+            "particles are carried by one net, not by a mixture: complete without them, or by one "
+            "of its nets"
+        )
     device = next(model.parameters()).device
     try:
         lacking = executor.lack(model)

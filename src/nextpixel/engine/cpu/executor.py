@@ -68,7 +68,7 @@ def fill(
         made, out, known.numpy(), uniforms.numpy(), embedding, threads.count,
         lists_levels=made.lists_levels or truncation != PLAIN,
     )  # fmt: skip
-    chosen = _numbers(truncation, model.levels)
+    chosen = numbers(truncation, model.levels)
     rows = 1 if on_row else max(1, CALL // (made.layout.work * len(out)))
     places = places_in_order(made, embedding)
     for top in range(0, model.shape[1], rows):
@@ -143,7 +143,7 @@ def open_blocks(
     what = f"the scan of {len(levels)} images of {levels.shape[2]}x{levels.shape[3]} at a time"
     require(made.memory(len(levels)), what, "make batch_size or the images smaller")
     blocks = []
-    for part in _parts(len(levels), threads):
+    for part in shares(len(levels), threads):
         terms = _terms(made.program, made.layout, embedding.part(part))
         listed = made.lists_levels if lists_levels is None else lists_levels
         room = len(made.plan.scale) if listed else 0
@@ -151,7 +151,7 @@ def open_blocks(
     return blocks
 
 
-def _numbers(truncation: Truncation, levels: int) -> tuple[float, int, float]:
+def numbers(truncation: Truncation, levels: int) -> tuple[float, int, float]:
     """A truncation as compiled code takes it: what keeps all levels in place of None."""
     return float(truncation.temperature), truncation.top_k or levels, float(truncation.top_p or 1.0)
 
@@ -259,7 +259,7 @@ def check_steps(model: PixelModel, made: "Prepared") -> None:
     levels, embedding, log_prob = probe(model)
     known, uniforms = np.ones(levels.shape, bool), np.zeros(levels.shape)
     (block,) = open_blocks(made, levels.numpy(), known, uniforms, embedding, 1)
-    places, chosen = places_in_order(made, embedding), _numbers(PLAIN, model.levels)
+    places, chosen = places_in_order(made, embedding), numbers(PLAIN, model.levels)
     scan_some(made, block, chosen, places, 0, model.shape[1])
     expected = log_prob.double().flatten(1).sum(1).numpy()
     if not np.allclose(block.log_p, expected, rtol=1e-3, atol=1e-2 * IMAGES):
@@ -275,7 +275,8 @@ def _tensors(model: PixelModel) -> list[Tensor]:
     return [value for part in kept for value in part.values() if value is not None]
 
 
-def _parts(count: int, threads: int) -> list[slice]:
+def shares(count: int, threads: int) -> list[slice]:
+    """Images in as many runs as there are threads, or fewer."""
     size = max(1, -(-count // threads))
     return [slice(first, min(count, first + size)) for first in range(0, count, size)]
 
