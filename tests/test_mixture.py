@@ -371,3 +371,13 @@ def test_mix_refuses_in_one_line(tmp_path, capsys, words, text):
     assert (status, len(errors)) == (2, 1)
     assert text in errors[0]
     assert not (tmp_path / "no").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("pixelcnn", {"features": 4, "layers": 1, "orders": 8}), ("locally-masked", {"features": 4})],
+)
+def test_nets_of_several_orders_are_refused(name, options):
+    net = npx.build(name, shape=(1, 4, 4), levels=2, **options)
+    with pytest.raises(ValueError, match="parts must have the raster order only"):
+        npx.mixture([net, net])

@@ -166,6 +166,8 @@ def classes_of_part(net: PixelModel) -> int:
     conditions = net.conditioner.conditions
     if isinstance(net, Mixture):
         raise ValueError("parts must be nets, got a mixture; give its parts")
+    if net.conditioner.order is not None:
+        raise ValueError(f"parts must have the raster order only, got a {net.name} with others")
     if not conditions:
         return 0
     if len(conditions) > 1 or not isinstance(conditions[0], ClassCondition):
