@@ -64,6 +64,16 @@ def test_what_is_known_comes_first_and_else_the_order_stays() -> None:
     assert indices.tolist() == [[3, 0, 4], [2, 5, 1]]
 
 
+def test_a_missing_half_is_drawn_from_its_border() -> None:
+    known = torch.zeros(1, 4, 4, dtype=torch.bool)
+    known[:, 2:] = True
+    kinds = random_model((1, 4, 4)).conditioner.order
+    assert kinds is not None
+    indices = kinds.best(known)
+    assert indices[2:].max() < indices[1].min()
+    assert indices[1].max() < indices[0].min()
+
+
 @pytest.mark.parametrize("order", ORDERS)
 def test_any_order_is_a_distribution_that_leaks_nothing(order: str) -> None:
     model = random_model().double()
@@ -120,7 +130,9 @@ def test_any_region_is_completed_exactly(seed: int) -> None:
     drawn = npx.complete(model, many, known, batch_size=5000, rng=rng)
     assert torch.equal(drawn[:, :, known].long(), many[:, :, known])
     agree = (EVERY[:, 0, known] == chosen[:, 0, known]).all(1)
-    order = known_first(known, indices_of("s-curve", 3, 3))
+    assert model.conditioner.order is not None
+    order = model.conditioner.order.best(known.unsqueeze(0))
+    assert order[known].max() < order[~known].min()
     p = log_probs(model, EVERY[agree], order).softmax(0)
     powers = 2 ** torch.arange(int((~known).sum()))
     codes = (drawn[:, 0, ~known].long() * powers).sum(1)

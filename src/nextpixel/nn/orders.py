@@ -77,7 +77,8 @@ class MirrorOrders(ClassCondition):
         """
         masks = [known] if then is None else [known, known | then]
         counts = [
-            sum(_pairs(turn(mask, number)) for mask in masks) for number in range(self.classes)
+            sum(_pairs(to_sequence(turn(mask, number).unsqueeze(0))[0]) for mask in masks)
+            for number in range(self.classes)
         ]
         return torch.tensor(counts).argmax()
 
@@ -159,12 +160,17 @@ class AnyOrders:
     def best(self, known: Tensor, then: Tensor | None = None) -> Tensor:
         """The order that visits pixels first of which all colors are known, (C, H, W) -> (H, W).
 
-        `then` (C, H, W) comes next, before all else.
+        `then` (C, H, W) comes next, before all else. The others follow along the curve, from that
+        corner from which most known pixels come before missing ones: so a missing half is drawn
+        from its border with the known one.
         """
-        indices = self.read(None)
+        inside = known.all(0)
+        curves = self.every()
+        counts = [_pairs(inside.flatten()[one.flatten().argsort()]) for one in curves]
+        indices = curves[int(torch.tensor(counts).argmax())]
         if then is not None:
             indices = known_first((known | then).all(0), indices)
-        return known_first(known.all(0), indices)
+        return known_first(inside, indices)
 
     def turn(self, images: Tensor, orders: Tensor, *, back: bool = False) -> Tensor:
         """Images as they are."""
@@ -176,6 +182,6 @@ Orders: TypeAlias = MirrorOrders | AnyOrders
 
 
 def _pairs(known: Tensor) -> int:
-    """Pairs of a known sub-pixel and a missing one later in the scan."""
-    inside = to_sequence(known.unsqueeze(0))[0].long()
+    """Pairs of a known and a missing one later, of a sequence (n,)."""
+    inside = known.long()
     return int((inside.cumsum(0) * (1 - inside)).sum())
