@@ -19,7 +19,7 @@ from nextpixel.models.gated import GatedLayer
 from nextpixel.models.residual import ResidualBlock
 from nextpixel.nn import MaskedConv2d, VerticalConv2d
 from nextpixel.training.gradient import Gradient
-from tests.laws.cases import CASES, disturb
+from tests.laws.cases import CASES, NETS, disturb
 
 WIDE = {
     "pixelcnn": {"features": 96, "layers": 2, "side": 7},
@@ -85,7 +85,7 @@ def assert_fused_is_plain(model: PixelModel) -> None:
         torch.testing.assert_close(one.double(), expected, rtol=0, atol=near)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", NETS)
 def test_every_form_of_every_model_trains_by_the_gradients_of_its_plain_layers(name):
     case = CASES[name]
     options = case.options | {

@@ -139,7 +139,7 @@ def test_spans_that_differ_by_a_part_are_seen(head, fault, monkeypatch):
         else:
             starts[starts > 0] -= 1
 
-    monkeypatch.setattr(scans, "spans_of_row", wrong)
+    monkeypatch.setattr(ChunkCoder, "spans_of_row", staticmethod(wrong))
     blob = compress(model, random_levels(model, 3))
     with pytest.raises(NextPixelError, match="chunk 0"):
         decompress(model, blob)
