@@ -28,7 +28,10 @@ GROUPS = {
         "Models",
         ("nn", "heads", "models", "checkpoint", "program", "runtime.compiling"),
     ),
-    "likelihood": ("Likelihood and audit", ("likelihood", "evaluation", "audit", "classify", "health")),
+    "likelihood": (
+        "Likelihood and audit",
+        ("likelihood", "evaluation", "audit", "classify", "health"),
+    ),
     "training": (
         "Training",
         ("training", "recipes", "accelerate", "runtime.device", "runtime.distributed"),
