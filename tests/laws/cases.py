@@ -245,7 +245,7 @@ CASES |= {
         {"parts": [BY_CLASS, {"name": "residual-pixelcnn", "options": RESIDUAL}],
          "least_posterior": 0.2},
     ),
-    "mix-colors-classes-map": Case(
+    "mix-colors-class-map": Case(
         "mixture",
         {"parts": [
             {"name": "gated-pixelcnn",
