@@ -80,8 +80,9 @@ def test_a_shipped_model_measures_what_is_written_down(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if not name.endswith("-mixture")])
 def test_a_shipped_model_is_causal(name):
+    """Mixtures are made of these: what they add is audited on small ones, by tests/laws."""
     assert npx.audit(npx.load(name), probes=1).causal
 
 
