@@ -221,10 +221,24 @@ def test_maps_that_keep_too_few_rows_are_seen(monkeypatch: pytest.MonkeyPatch) -
 # Refusals
 
 
+@pytest.mark.parametrize("order", [True, 1.5, [[0, 1]], torch.ones(3, 3).numpy()])
+def test_orders_of_another_type_are_refused(order: object) -> None:
+    with pytest.raises(TypeError, match="order must be a name, a number or a tensor"):
+        npx.sample(random_model(), 1, order=order)  # type: ignore[arg-type]
+
+
+def test_no_images_are_refused() -> None:
+    known = torch.eye(3).bool()
+    for call in (npx.complete, npx.log_prob_of):
+        with pytest.raises(ValueError, match="at least one image"):
+            call(random_model(), EVERY[:0], known)
+
+
 @pytest.mark.parametrize(
     ("order", "words"),
     [
         ("zigzag", "there is no order 'zigzag'"),
+        ("", "there is no order ''"),
         (torch.zeros(3, 3, dtype=torch.int64), "must hold each of 0..8 once"),
         (torch.arange(8), "must be indices"),
         (8, "there is no order '8'"),

@@ -116,6 +116,7 @@ def test_an_archive_in_the_best_orders_comes_back(call, made, tmp_path):
             ("sample", "mirror", "--order", "hilbert", "--out", "x.npy"),
             "there is no order 'hilbert'",
         ),
+        (("evaluate", "mirror", "--order", "all", "--per-image", "x.csv"), "model's own order"),
         (("evaluate", "plain", "--order", "all"), "has the raster order only"),
         (("audit", "plain", "--order", "spiral"), "has the raster order only"),
         (("sample", "any", "--order", "zigzag", "--out", "x.npy"), "there is no order 'zigzag'"),

@@ -54,6 +54,8 @@ def compress(
     """
     check_out(out, (".npx",))
     check_count("chunk", chunk)
+    if verbose and orders == "best":
+        raise ValueError("verbose must be left out with --orders best: it compares one order")
     loaded = npx.load(model)
     images = files.open_source(source, loaded, offset_of(model))
     check_condition(loaded, images, source)

@@ -86,6 +86,11 @@ class Reports:
     map: Path | None = None
     against: str | None = None
 
+    @property
+    def of_own_order(self) -> bool:
+        """Whether something is asked that is measured in the model's own order only."""
+        return self.classify or any((self.given, self.per_image, self.map, self.against))
+
     def check(self) -> None:
         """Refuse what cannot be done or written, before anything is measured."""
         if self.given is not None and self.region is None:
@@ -195,6 +200,11 @@ def evaluate(
     """
     check_count("batch-size", batch_size)
     reports.check()
+    if order is not None and reports.of_own_order:
+        raise ValueError(
+            "order must be left out with classify, given, per-image, map and against: these are "
+            "measured in the model's own order"
+        )
     with team(device) as us:
         loaded = us.load(model)
         found = us.each(lambda: _images(images, model, loaded, classify=reports.classify))

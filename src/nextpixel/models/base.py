@@ -229,8 +229,13 @@ class PixelModel(nn.Module, ABC):
             int64, () or (H, W); None: the model has the raster order only.
 
         Raises:
+            TypeError: If it is none of these.
             ValueError: If it has no such order.
         """
+        if isinstance(order, bool) or not isinstance(order, int | str | Tensor | None):
+            raise TypeError(
+                f"order must be a name, a number or a tensor of indices, got {type(order).__name__}"
+            )
         if self.conditioner.order is None and order is not None:
             raise ValueError(f"order must be left out: this {self.name} has the raster order only")
         return None if self.conditioner.order is None else self.conditioner.order.read(order)

@@ -64,6 +64,8 @@ class MirrorOrders(ClassCondition):
         names = MIRRORS[: self.classes]
         if isinstance(order, str) and order not in names:
             raise ValueError(f"there is no order {order!r} of this model; {nearest(order, names)}")
+        if isinstance(order, Tensor):
+            raise TypeError("order must be a name or a number for mirror orders, got a tensor")
         number = names.index(order) if isinstance(order, str) else order or 0
         if not isinstance(number, int) or not 0 <= number < self.classes:
             raise ValueError(f"order must be 0..{self.classes - 1} for this model, got {order!r}")
@@ -152,8 +154,11 @@ class AnyOrders:
         """
         if isinstance(order, int):
             order = MIRRORS[order] if 0 <= order < len(MIRRORS) else str(order)
-        named = None if isinstance(order, Tensor) else order or self.name
-        indices = indices_of(named, self.height, self.columns) if named else torch.as_tensor(order)
+        if isinstance(order, Tensor):
+            indices = order
+        else:
+            named = self.name if order is None else order
+            indices = indices_of(named, self.height, self.columns)
         self.check(indices.unsqueeze(0), (1, self.height, self.columns))
         return indices
 

@@ -67,6 +67,8 @@ def log_prob_of(
         NextPixelError: If particles are needed and cannot be computed.
     """
     model.check(levels)
+    if not len(levels):
+        raise ValueError("levels must have at least one image, got none")
     nothing = torch.zeros(model.shape, dtype=torch.bool)
     inside = _mask(region, model, "region")
     known = nothing if given is None else _mask(given, model, "given")
