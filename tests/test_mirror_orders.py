@@ -183,6 +183,17 @@ def test_every_order_is_causal_in_its_own_frame(order: str | None) -> None:
     assert npx.audit(random_model((1, 4, 4)), order=order).causal
 
 
+def test_the_map_of_positions_lies_as_the_turned_image_does() -> None:
+    model = random_model(condition=npx.ClassCondition(2))
+    place = model.get_submodule("position")
+    orders = torch.arange(8)
+    condition = model.conditioner.with_order(torch.zeros(8, dtype=torch.int64), orders)
+    with torch.no_grad():
+        lying = place.turned(model.condition(condition, 8))  # type: ignore[operator]
+    for order in range(8):
+        assert torch.equal(lying[order], turn(place.map, order))  # type: ignore[arg-type]
+
+
 def test_training_draws_orders_and_lowers_the_surprise_in_each() -> None:
     levels = torch.zeros(64, 1, 6, 6, dtype=torch.int64)
     levels[:, :, :, 3:] = 1  # all alike: any order can learn them
