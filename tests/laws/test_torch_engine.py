@@ -4,6 +4,7 @@ A CUDA graph replays the operations of one row for every row. On the CPU the sam
 by tracing one row and replaying the trace, in which neither Python nor the host takes part.
 """
 
+import gc
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -345,13 +346,14 @@ def test_nothing_in_a_scan_waits_for_the_device(case, use_graph, truncation):
     scan = new_scan(model)
     scan.draw = lambda pixel, u: pixel.icdf(u, truncation)
     with torch.no_grad():
-        advance = torch_engine.record(scan) if use_graph else scan.row
+        carry_out = torch_engine.record if use_graph else torch_engine.without_a_graph
+        turns = [carry_out(scan, turn) for turn in range(scan.turns)]
         nothing = torch.zeros_like(scan.levels)
         scan.start(nothing, nothing.bool(), uniforms(model))
         torch.cuda.set_sync_debug_mode("error")
         try:
-            for _ in range(HEIGHT):
-                advance()
+            for row in range(HEIGHT):
+                turns[row % len(turns)]()
         finally:
             torch.cuda.set_sync_debug_mode("default")
     assert torch.equal(scan.levels.cpu(), draw(model, truncation=truncation)[0])
@@ -364,3 +366,10 @@ def test_a_graph_and_no_graph_agree(case):
     with_graph, without = draw(model, use_graph=True), draw(model, use_graph=False)
     assert torch.equal(with_graph[0], without[0])
     torch.testing.assert_close(with_graph[1], without[1], rtol=0, atol=1e-9)
+
+
+def test_no_older_graph_is_freed_while_one_is_recorded():
+    assert gc.isenabled()
+    with torch_engine.nothing_collected():
+        assert not gc.isenabled()
+    assert gc.isenabled()

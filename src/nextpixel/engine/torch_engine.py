@@ -5,7 +5,9 @@ operation of the program; see `torch_scan.py`. On CUDA a row is recorded once as
 then replayed for every row without waiting for the device.
 """
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -95,7 +97,7 @@ class TorchEngine:
         if not type(self.model).__module__.startswith("nextpixel."):
             check_steps(self.model)
         scan = Scan(self.model, embedding, count, self._draw)
-        carry_out = record if self.use_graph else _plain
+        carry_out = record if self.use_graph else without_a_graph
         self._ready = scan, [carry_out(scan, turn) for turn in range(scan.turns)]
         return self._ready
 
@@ -130,7 +132,8 @@ def check_device(device: torch.device) -> None:
         raise NextPixelError(f"the step engine runs on {' or '.join(DEVICES)}, not on {device}")
 
 
-def _plain(scan: Scan, turn: int) -> Callable[[], None]:
+def without_a_graph(scan: Scan, turn: int = 0) -> Callable[[], None]:
+    """Carries out the next row of a scan, of those that have a turn, operation by operation."""
     return lambda: scan.row(turn)
 
 
@@ -158,6 +161,20 @@ def record(scan: Scan, turn: int = 0, *, warm_up: int = 2) -> Callable[[], None]
         torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
         scan.clear()
-        with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
+        recording = torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local")
+        with nothing_collected(), recording:
             scan.row(turn)
     return graph.replay
+
+
+@contextmanager
+def nothing_collected() -> Iterator[None]:
+    """No garbage collection: an older graph that is freed meanwhile would spoil a recording."""
+    gc.collect()
+    before = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if before:
+            gc.enable()
