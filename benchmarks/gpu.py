@@ -10,10 +10,10 @@
 - any-order: a larger `mnist-any-order`, and the color recipes beside it.
 
 The commands of a stage run side by side, each with one thread on the CPU (with torch's default, a
-thread a core, eight trainings on 16 cores were six times slower); those that are not done in time are asked to stop, then
-killed. DIR/stages.json is written after each stage, and a stage that stands there is not run again.
-What the stages print and the runs without their resume points are packed into DIR/*.tar, none of
-them larger than 15 MiB; what is larger stays in DIR/work.
+thread a core, eight trainings on 16 cores were six times slower); those that are not done in time
+are asked to stop, then killed. DIR/stages.json is written after each stage, and a stage that stands
+there is not run again. What the stages print and the runs without their resume points are packed
+into DIR/*.tar, none of them larger than 15 MiB; all of it stays in DIR/work.
 """
 
 import argparse
