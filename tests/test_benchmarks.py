@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -36,3 +37,21 @@ def test_the_gpu_benchmark_of_sampling_takes_up_where_it_stopped(tmp_path):
         assert row["sub_pixels_unlike_engine"] == row["sub_pixels_unlike_recompute"] == 0
         assert row["images_per_s"] > 0
         assert row["gb_per_s"] > 0
+
+
+@pytest.mark.slow
+def test_what_a_gpu_is_wanted_for_is_done_once_and_packed(tmp_path):
+    def run() -> list[dict]:
+        words = [str(tmp_path), "--rehearse", "--stages", "training", "seeds"]
+        command = [sys.executable, "benchmarks/gpu.py", *words]
+        subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
+        return json.loads((tmp_path / "stages.json").read_text())
+
+    outcomes = run()
+    assert [outcome["name"] for outcome in outcomes] == ["training", "seeds"]
+    assert all(set(outcome["statuses"].values()) == {0} for outcome in outcomes)
+    with tarfile.open(tmp_path / "runs-1.tar") as archive:
+        names = archive.getnames()
+    assert "shapes2-pixelcnn/model.safetensors" in names
+    assert not any("resume" in name for name in names)
+    assert run() == outcomes
