@@ -62,6 +62,7 @@ def test_a_shipped_model_is_its_recipes_net_with_its_recorded_figure(name):
 
 
 QUICK = ("digits17-gated", "mnist4-gated")
+AUDITED = ("mnist4-gated", "mnist-fast", "mnist2-gated-class", "shapes-fast")
 """Measured by the fast tests too; the others take a second or more each."""
 
 
@@ -80,7 +81,14 @@ def test_a_shipped_model_measures_what_is_written_down(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in NAMES if not name.endswith("-mixture")])
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name in AUDITED else pytest.param(name, marks=pytest.mark.long)
+        for name in NAMES
+        if not name.endswith("-mixture")
+    ],
+)
 def test_a_shipped_model_is_causal(name):
     """Mixtures are made of these: what they add is audited on small ones, by tests/laws."""
     assert npx.audit(npx.load(name), probes=1).causal
