@@ -62,8 +62,10 @@ def test_a_shipped_model_is_its_recipes_net_with_its_recorded_figure(name):
 
 
 QUICK = ("digits17-gated", "mnist4-gated")
-AUDITED = ("mnist4-gated", "mnist-fast", "mnist2-gated-class", "shapes-fast")
 """Measured by the fast tests too; the others take a second or more each."""
+
+AUDITED = ("mnist4-gated", "mnist-fast", "mnist2-gated-class", "shapes-fast")
+"""Audited by the slow tests too; the others take up to a minute each."""
 
 
 @pytest.mark.parametrize(
