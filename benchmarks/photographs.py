@@ -115,7 +115,8 @@ def stated(picture: Picture, folder: Path) -> str:
         people = json.loads(metadata.read_text(encoding="utf-8"))["KPlugin"]["Authors"]
         names = ", ".join(person["Name"] for person in people)
     else:
-    XX
+        found = author.group(1) if author else "?"
+        names = re.sub(r"\s*<[^>]*>|´|\s*\n\s+", " ", found).strip()
     return f"{names}; {licence.group(1) if licence else '?'}"
 
 
