@@ -116,7 +116,7 @@ def stated(picture: Picture, folder: Path) -> str:
         names = ", ".join(person["Name"] for person in people)
     else:
         found = author.group(1) if author else "?"
-        names = re.sub(r"\s*<[^>]*>|´|\s*\n\s+", " ", found).strip()
+        names = re.sub(r"\s*<[^>]*>|\u00b4|\s*\n\s+", " ", found).strip()
     return f"{names}; {licence.group(1) if licence else '?'}"
 
 
