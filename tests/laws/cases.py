@@ -54,6 +54,13 @@ CASES = {
     "plain-dependent-colors": Case("pixelcnn", PLAIN, colors=3),
     "plain-independent-colors": Case("pixelcnn", {**PLAIN, "colors": "independent"}, colors=3),
     "plain-two-colors": Case("pixelcnn", PLAIN, colors=2, levels=3),
+    "plain-level-features": Case("pixelcnn", {**PLAIN, "level_features": 2}, colors=3, levels=3),
+    "residual-level-features": Case(
+        "residual-pixelcnn", {**RESIDUAL, "level_features": 3, "edge": False}, levels=5
+    ),
+    "gated-level-features": Case(
+        "gated-pixelcnn", {**GATED, "level_features": 1, "colors": "independent"}, colors=2
+    ),
     "residual": Case("residual-pixelcnn", RESIDUAL),
     "residual-position": Case(
         "residual-pixelcnn", {**RESIDUAL, "block": "single", "position": True}, levels=3
@@ -275,6 +282,7 @@ COVERING = (
     "gated-mixture-coupled",
     "residual-orders-class",
     "plain-unit-scale",
+    "plain-level-features",
     "plain-batch-norm",
     "plain-independent-colors",
     "residual-position",

@@ -26,6 +26,7 @@ from nextpixel.nn import (
     Embedding,
     Injection,
     Injections,
+    LevelFeatures,
     MapCondition,
     MaskedConv2d,
     MirrorOrders,
@@ -83,6 +84,8 @@ class PixelModel(nn.Module, ABC):
         self.levels = levels
         self.config = config
         self.edge = config.edge
+        count = config.level_features
+        self.level_features = LevelFeatures(levels, count) if count else None
         self.groups = color_groups(config.colors, shape[0])
         check_groups(config, self.groups)
         self.head = make_head(levels, shape[0], config)
@@ -114,7 +117,7 @@ class PixelModel(nn.Module, ABC):
     @property
     def inputs(self) -> int:
         """Input planes of the network."""
-        return self.colors * (2 if self.edge else 1)
+        return self.colors * (1 + self.edge + self.config.level_features)
 
     @property
     def outputs(self) -> int:
@@ -180,10 +183,16 @@ class PixelModel(nn.Module, ABC):
 
     def encode(self, levels: Tensor) -> Tensor:
         """Levels (B, C, H, W) -> network input (B, inputs, H, W), in the dtype of the weights."""
-        x = self.scaled(levels, next(self.parameters()).dtype)
-        if not self.edge:
-            return x
-        return torch.stack([x, torch.ones_like(x)], 2).flatten(1, 2)
+        x = self.shown(levels, next(self.parameters()).dtype)
+        return x.movedim(-1, 2).flatten(1, 2)
+
+    def shown(self, levels: Tensor, dtype: torch.dtype) -> Tensor:
+        """What the network sees of levels of any shape, (..., planes): level, ones, features."""
+        x = self.scaled(levels, dtype)
+        planes = torch.stack([x, torch.ones_like(x)] if self.edge else [x], -1)
+        if self.level_features is None:
+            return planes
+        return torch.cat([planes, self.level_features(levels).to(dtype)], -1)
 
     def scaled(self, levels: Tensor, dtype: torch.dtype) -> Tensor:
         """Levels of any shape on the network's scale."""

@@ -25,6 +25,8 @@ class ModelConfig:
             zero padding around the image from a level that happens to map to zero.
         scale: What levels become for the network: "symmetric", -1 to 1, or "unit", 0 to 1, on which
             level 0 equals the padding (`nextpixel.images`).
+        level_features: How many learned numbers of each level (an embedding) the network sees next
+            to it: from them a kernel can read that a level is 0, or 255.
         orders: Scan orders the network is trained for and knows apart: 1 (raster), 4 (its mirror
             images) or 8 (those by columns too, of square images); see `nextpixel.order.MIRRORS`.
     """
@@ -36,6 +38,7 @@ class ModelConfig:
     components: int = 10
     edge: bool = True
     scale: str = "symmetric"
+    level_features: int = 0
     orders: int = 1
 
     def __post_init__(self) -> None:
@@ -46,6 +49,7 @@ class ModelConfig:
         """
         check_choice("colors", self.colors, COLOR_MODES)
         check_choice("scale", self.scale, SCALES)
+        check_counts(self, "level_features", least=0)
         if self.orders not in (1, 4, 8):
             raise ValueError(f"orders must be 1, 4 or 8, got {self.orders}")
 

@@ -11,6 +11,7 @@ from nextpixel.nn.condition import (
 from nextpixel.nn.conditioner import NO_EMBEDDING, Conditioner, Embedding, Injection
 from nextpixel.nn.conv import ConditionalConv2d, Injections, MaskedConv2d, PositionMap
 from nextpixel.nn.gated import Gate, HorizontalConv2d, VerticalConv2d, gate
+from nextpixel.nn.levels import LevelFeatures
 from nextpixel.nn.masks import causal_mask
 from nextpixel.nn.orders import AnyOrders, MirrorOrders, Order, Orders
 
@@ -26,6 +27,7 @@ __all__ = [
     "HorizontalConv2d",
     "Injection",
     "Injections",
+    "LevelFeatures",
     "MapCondition",
     "MaskedConv2d",
     "MirrorOrders",

@@ -146,7 +146,7 @@ def open_blocks(
     for part in shares(len(levels), threads):
         terms = _terms(made.program, made.layout, embedding.part(part))
         listed = made.lists_levels if lists_levels is None else lists_levels
-        room = len(made.plan.scale) if listed else 0
+        room = len(made.plan.shown) if listed else 0
         blocks.append(_block(made, terms, levels[part], known[part], uniforms[part], room))
     return blocks
 
@@ -284,7 +284,7 @@ def shares(count: int, threads: int) -> list[slice]:
 def _plan(
     model: PixelModel, program: Program, layout: Layout, size: tuple[int, int]
 ) -> kernels.Plan:
-    every = torch.arange(model.levels)
+    shown = model.shown(torch.arange(model.levels), torch.float32).detach().contiguous().numpy()
     image, place = layout.places[program.image.number], layout.places[program.output.number]
     log_weights, cdf = _head_addresses(model)
     return kernels.Plan(
@@ -293,14 +293,13 @@ def _plan(
         weights=layout.weights,
         bias=layout.bias,
         size=layout.size,
-        scale=model.scaled(every, torch.float32).numpy(),
+        shown=shown,
         shape=(model.colors, *size),
         groups=program.groups,
         log_weights=log_weights,
         cdf=cdf,
         across=place.padded if place.parts > 1 else model.head.size,
-        planes=image.padded if image.parts > 1 else 1 + model.edge,
-        edge=model.edge,
+        planes=image.padded if image.parts > 1 else shown.shape[1],
         output=program.output.number,
     )
 

@@ -52,7 +52,7 @@ def choice_of(plan, block, truncation, first, last, row, column, color):
         plan.log_weights, plan.cdf, unowned(block.state), place, plan.size, plan.across,
         unowned(block.levels), unowned(block.known), unowned(block.uniforms),
         unowned(block.log_p), unowned(block.room), unowned(block.p), unowned(block.probabilities),
-        len(plan.scale), temperature, top_k, top_p, first, last, row, column, color,
+        len(plan.shown), temperature, top_k, top_p, first, last, row, column, color,
     )  # fmt: skip
 
 
@@ -74,14 +74,13 @@ class Plan(NamedTuple):
     """What is the same for all images; see `layout.Layout`, and of the model what the scan needs.
 
     Attributes:
-        scale: (levels,), each as the network sees it.
+        shown: (levels, planes), what the network sees of each.
         shape: Colors, height and width.
         groups: Color groups.
         log_weights: Address of the head's own step; 0 where it gives a CDF, see `heads.compiled`.
         cdf: Addresses of its functions; 0 where it gives none.
         across: Floats from the outputs of a color to those of the next.
         planes: How far a color lies from the next in the image as the network sees it.
-        edge: Whether the network sees a plane of ones with each color.
         output: The map that the head reads.
     """
 
@@ -92,14 +91,13 @@ class Plan(NamedTuple):
     weights: Floats
     bias: Floats
     size: int
-    scale: Floats
+    shown: Floats
     shape: tuple[int, int, int]
     groups: int
     log_weights: int
     cdf: tuple[int, int, int]
     across: int
     planes: int
-    edge: bool
     output: int
 
 
@@ -270,13 +268,12 @@ def predict(plan, block, first, last, row, column, color):
 @compiled
 def write(plan, block, first, last, row, column, color):
     """Show the network the levels of a sub-pixel, for images first..last-1."""
-    state, levels, scale = block.state, block.levels, plan.scale
+    state, levels, shown = block.state, block.levels, plan.shown
     place = block.here[0] + column * plan.maps[0, ACROSS] + color * plan.planes
     for image in range(first, last):
-        at = image * plan.size + place
-        state[at] = scale[levels[image, color, row, column]]
-        if plan.edge:
-            state[at + 1] = np.float32(1.0)
+        at, level = image * plan.size + place, levels[image, color, row, column]
+        for plane in range(shown.shape[1]):
+            state[at + plane] = shown[level, plane]
     if len(plan.late.ops) and (plan.groups > 1 or color == plan.shape[0] - 1):
         _run(plan, plan.late, block.begins[2], block, first, last, 0, 1, row, column, column + 1)
 

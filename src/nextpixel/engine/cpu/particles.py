@@ -150,7 +150,7 @@ def carry_cloud(plan, block, weights, uniforms, counts):
     count = len(weights)
     colors, height, width = plan.shape
     before = np.zeros(count)
-    truncation = (1.0, len(plan.scale), 1.0)
+    truncation = (1.0, len(plan.shown), 1.0)
     for row in range(height):
         kernels.turn_to(plan, block, row)
         for first in range(0, count, kernels.SHARED):
