@@ -19,7 +19,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "mix": (
         "nextpixel mix mnist-fast-class --out runs/summed",
-        "nextpixel mix mnist-fast-class mnist-laptop --out runs/mixed",
+        "nextpixel mix mnist-fast-class mnist-laptop-class --out runs/mixed",
     ),
     "evaluate": (
         "nextpixel evaluate mnist2-gated-class --limit 1000 --classify",

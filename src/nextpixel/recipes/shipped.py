@@ -175,7 +175,7 @@ def parts_of(name: str) -> list[str]:
 
     Example:
         >>> parts_of("mnist-mixture")
-        ['mnist-fast-class', 'mnist-laptop']
+        ['mnist-fast-class', 'mnist-laptop-class']
     """
     config = json.loads((SHIPPED / name / "config.json").read_text(encoding="utf-8"))
     return [part["name"] for part in config["model"].get("shipped", ())]
