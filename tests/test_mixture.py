@@ -314,7 +314,9 @@ def test_a_damaged_list_of_shipped_parts_is_refused(tmp_path, wrong):
 
 def test_names_that_a_mixture_is_not_made_of_are_refused(tmp_path):
     model = mixture([npx.load(name) for name in NAMES])
-    with pytest.raises(ValueError, match="model must be a mixture of mnist-laptop-class, mnist-fast"):
+    with pytest.raises(
+        ValueError, match="model must be a mixture of mnist-laptop-class, mnist-fast"
+    ):
         npx.save(model, tmp_path, shipped=("mnist-laptop-class", "mnist-fast"))
     with pytest.raises(ValueError, match="there is no shipped model 'mnist-slow'"):
         npx.save(model, tmp_path, shipped=("mnist-slow",))
