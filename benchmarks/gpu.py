@@ -9,9 +9,8 @@
 - seeds: the recipes that follow a seed to the letter, all at once on one card.
 - any-order: a larger `mnist-any-order`, and the color recipes at once.
 
-The commands of a stage run side by side, each with one thread on the CPU (with torch's default, a
-thread a core, eight trainings on 16 cores were 6 to 15 times slower); what is not done in time is
-asked to stop, then killed. DIR/stages.json is written after each stage, and a stage that stands
+The commands of a stage run side by side, each with one thread on the CPU (by torch's default each would take
+all cores, and wait for the others); what is not done in time is asked to stop, then killed. DIR/stages.json is written after each stage, and a stage that stands
 there is not run again. What the stages print and the runs without their resume points are packed
 into DIR/*.tar, none of them larger than 15 MiB; all of it stays in DIR/work.
 """
@@ -30,6 +29,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 LARGEST = 15 * 2**20
+STAGES = ("tests", "sampling", "training", "seeds", "any-order")
 PATIENCE = 10.0
 """Seconds that a command has to stop in."""
 
@@ -166,7 +166,7 @@ def pack(folder: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Run all that a GPU is wanted for.")
     parser.add_argument("folder", type=Path, metavar="DIR")
-    parser.add_argument("--stages", nargs="+", help="those alone")
+    parser.add_argument("--stages", nargs="+", choices=STAGES, help="those alone")
     parser.add_argument("--seeds-minutes", type=float, default=4)
     parser.add_argument("--order-minutes", type=float, default=4)
     parser.add_argument("--rehearse", action="store_true", help="tiny, on the CPU")
