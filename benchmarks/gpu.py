@@ -9,10 +9,11 @@
 - seeds: the recipes that follow a seed to the letter, all at once on one card.
 - any-order: a larger `mnist-any-order`, and the color recipes at once.
 
-The commands of a stage run side by side, each with one thread on the CPU (by torch's default each would take
-all cores, and wait for the others); what is not done in time is asked to stop, then killed. DIR/stages.json is written after each stage, and a stage that stands
-there is not run again. What the stages print and the runs without their resume points are packed
-into DIR/*.tar, none of them larger than 15 MiB; all of it stays in DIR/work.
+The commands of a stage run side by side, each with one thread on the CPU (by torch's default each
+would take all cores, and wait for the others); what is not done in time is asked to stop, then
+killed. DIR/stages.json is written after each stage, and a stage that stands there is not run again.
+What the stages print and the runs without their resume points are packed into DIR/*.tar, none of
+them larger than 15 MiB; all of it stays in DIR/work.
 """
 
 import argparse
