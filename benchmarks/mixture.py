@@ -2,7 +2,7 @@
 
     python benchmarks/mixture.py [--images 100] [--rounds 5]
 
-The mixture is the shipped one: of a net whose ten classes are summed out, and of another. The sum
+The mixture is the shipped one: of two nets whose ten classes are summed out. The sum
 of its parts is ten times what the conditional net takes and once what the other takes, for the same
 images on the same thread. Rounds of all are interleaved; medians are shown, on one thread.
 
@@ -57,7 +57,7 @@ def measure(images: int, rounds: int) -> dict[str, dict[str, float]]:
             job()  # compiles, and lays out weights
         times = [{word: seconds(job) for word, job in by_model.items()} for _ in range(rounds)]
         median = {word: statistics.median(one[word] for one in times) for word in by_model}
-        total = CLASSES * median["by class"] + median["other"]
+        total = CLASSES * (median["by class"] + median["other"])
         found[work] = {**median, "sum of the parts": total, "share": median["mixture"] / total}
     return found
 
