@@ -2,8 +2,9 @@
 
     python benchmarks/mixture.py [--images 100] [--rounds 5]
 
-The mixture is the shipped one: of two nets whose ten classes are summed out. The sum of
-its parts is ten times what both take, for the same images on the same thread. Rounds of all are interleaved; medians are shown, on one thread.
+The mixture is the shipped one, of two nets whose ten classes are summed out. The sum of its parts
+is ten times what both take, for the same images on the same thread. Rounds of all are interleaved;
+medians are shown, on one thread.
 
 What the engine saves of that are classes that have become unlikely.
 """
