@@ -150,6 +150,26 @@ CASES |= {
     ),
 }
 
+WINDOWED = {"features": 6, "layers": 2, "side": 5, "components": 3}
+CASES |= {
+    "windowed": Case("windowed-pixelcnn", WINDOWED, levels=5, size=0.1),
+    "windowed-colors": Case("windowed-pixelcnn", {**WINDOWED, "side": 3}, 3, 4, size=0.1),
+    "windowed-independent-class": Case(
+        "windowed-pixelcnn",
+        {**WINDOWED, "colors": "independent", "edge": True, "condition": [{"classes": 3}]},
+        colors=2,
+        levels=3,
+        size=0.1,
+    ),
+    "windowed-dependent": Case(
+        "windowed-pixelcnn",
+        {**WINDOWED, "colors": "dependent", "layers": 0},
+        colors=3,
+        levels=3,
+        size=0.1,
+    ),
+}
+
 PLUSPLUS = {"features": 3, "blocks": 1}
 DEEP = {"multiple": 4, "size": 0.2}
 CASES |= {
@@ -278,6 +298,9 @@ COVERING = (
     "transformer-class",
     "row-lstm-wide-class",
     "diagonal-colors-map",
+    "residual-mixture-colors",
+    "windowed-colors",
+    "windowed-dependent",
     "plusplus",
     "gated-mixture-coupled",
     "residual-orders-class",

@@ -12,7 +12,7 @@ def traits(case: Case) -> Iterator[tuple[str, ...]]:
     model = case.build(2, 3)
     yield "model", case.model
     yield "colors", case.options.get("colors", "dependent") if case.colors > 1 else "gray"
-    yield "head", type(model.head).__name__
+    yield "head", type(model.head).__name__, "coupled" if model.head.sees_colors else "alone"
     yield "levels", "two" if case.levels == 2 else "more"
     for condition in model.conditioner.conditions:
         yield "condition", type(condition).__name__, condition.form

@@ -9,10 +9,11 @@ from nextpixel.heads.base import Distribution, Head, HeadOptions, split_colors
 from nextpixel.heads.bernoulli import Bernoulli, BernoulliHead
 from nextpixel.heads.categorical import Categorical, CategoricalHead
 from nextpixel.heads.compiled import Choice, CompiledCDF, CompiledHead, Query, Spot
-from nextpixel.heads.logistic import LogisticHead, LogisticMixture
+from nextpixel.heads.logistic import AnchoredLogisticHead, LogisticHead, LogisticMixture
 
 __all__ = [
     "HEADS",
+    "AnchoredLogisticHead",
     "Bernoulli",
     "BernoulliHead",
     "Categorical",
@@ -33,7 +34,7 @@ __all__ = [
 ]
 
 HEADS: dict[str, type[Head]] = {
-    kind.name: kind for kind in (BernoulliHead, CategoricalHead, LogisticHead)
+    kind.name: kind for kind in (BernoulliHead, CategoricalHead, LogisticHead, AnchoredLogisticHead)
 }
 
 

@@ -12,8 +12,9 @@ from nextpixel.runtime.compiling import compiled, inlined
 from nextpixel.runtime.numbers import log64, minus_expm1, tanh64
 from nextpixel.runtime.vectors import EIGHT, eights, exp64, log_logistic, logistic
 
-LEVELS, COMPONENTS, COUPLED, LEAST, MOST, FIRST = range(6)
-"""What `p` begins with: K, M, whether colors are coupled, limits of log-scales, then its arrays."""
+LEVELS, COMPONENTS, COUPLED, LEAST, MOST, ANCHORS, FIRST = range(7)
+"""What `p` begins with: K, M, whether colors are coupled, limits of log-scales, how many anchors
+the network says before the weights; then its arrays."""
 
 NOTHING = -1e300
 """Log-weight of what fills up."""
@@ -72,7 +73,13 @@ def _read_weights(p, state, at):
 
 
 @inlined
-def _read_components(p, state, means, scales):
+def _anchor(p, state, at, color):
+    """What the means of a color are counted from, on -1 to 1: 0 where the head has no anchors."""
+    return np.float64(state[at + color]) if p[ANCHORS] > 0.0 else 0.0
+
+
+@inlined
+def _read_components(p, state, means, scales, anchor):
     """Means in levels, one over the scales, and logarithms of a bin's share: see `heads.logistic`.
 
     A rate is e^-t 2 / (K - 1) for the log-scale t that the network says, within its limits.
@@ -81,7 +88,7 @@ def _read_components(p, state, means, scales):
     for n in range(_whole(p)):
         p[mean + n], p[rate + n], p[share + n] = 0.0, 1.0, 0.0
     for n in range(np.int64(p[COMPONENTS])):
-        p[mean + n] = (np.float64(state[means + n]) + 1.0) * half
+        p[mean + n] = ((np.float64(state[means + n]) + anchor) + 1.0) * half
         t = np.float64(state[scales + n])  # what is no number stays none
         t = p[LEAST] if t < p[LEAST] else p[MOST] if t > p[MOST] else t
         p[rate + n] = (exp64(-t) if t > 0.0 else 1.0 / exp64(t)) / half
@@ -90,10 +97,11 @@ def _read_components(p, state, means, scales):
 
 @inlined
 def _shift_means(spot, p, coefficients, color):
-    """Add to each mean what the colors before say."""
+    """Add to each mean what the colors before say, by how far they lie from their anchors."""
     mean, half, count = _array(p, 1), (p[LEVELS] - 1.0) / 2.0, np.int64(p[COMPONENTS])
     for before in range(color):
         level = np.float64(spot.levels[spot.image, before, spot.row, spot.column]) - half
+        level -= _anchor(p, spot.state, spot.pixel, before) * half
         for n in range(count):
             said = np.float64(spot.state[coefficients + before * count + n])
             p[mean + n] += tanh64(said) * level
@@ -128,19 +136,21 @@ def _take_in(p, level):
 @compiled
 def prepare(spot: Spot) -> None:
     """Components of a sub-pixel, their weights given the colors before it if coupled."""
-    p, count = spot.p, np.int64(spot.p[COMPONENTS])
+    p, count, anchors = spot.p, np.int64(spot.p[COMPONENTS]), np.int64(spot.p[ANCHORS])
     if p[COUPLED] > 0.0:
-        _read_weights(p, spot.state, spot.pixel)
-        at = spot.pixel + count
+        _read_weights(p, spot.state, spot.pixel + anchors)
+        at = spot.pixel + anchors + count
         for color in range(spot.color + 1):
-            _read_components(p, spot.state, at, at + count)
+            anchor = _anchor(p, spot.state, spot.pixel, color)
+            _read_components(p, spot.state, at, at + count, anchor)
             _shift_means(spot, p, at + 2 * count, color)
             at += (2 + color) * count
             if color < spot.color:
                 _take_in(p, spot.levels[spot.image, color, spot.row, spot.column])
     else:
-        _read_weights(p, spot.state, spot.at)
-        _read_components(p, spot.state, spot.at + count, spot.at + 2 * count)
+        at, anchor = spot.at + anchors, _anchor(p, spot.state, spot.at, 0)
+        _read_weights(p, spot.state, at)
+        _read_components(p, spot.state, at + count, at + 2 * count, anchor)
     _normalise(p)
     for n in range(_whole(p)):
         p[_array(p, 0) + n] = exp64(p[_array(p, 3) + n])

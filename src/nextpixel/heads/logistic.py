@@ -13,13 +13,17 @@ Coupled colors share the component: it is drawn once a pixel, and the mean of a 
 the colors before it. A color given those before is again a mixture, whose weights are what the
 drawn colors leave of the components: so every sub-pixel has its distribution, exactly.
 
+Anchored means are counted from a level that the network says for each color, the anchor, and are
+linear in how far the colors before lie from theirs. With an anchor near the levels around a pixel,
+what is left to learn is the same in dark and in bright places.
+
 References: Salimans, Karpathy, Chen, Kingma (2017), PixelCNN++, sections 2.1 and 2.2.
     https://arxiv.org/abs/1701.05517
 """
 
 import math
 from collections.abc import Callable
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 import torch.nn.functional as F
@@ -162,6 +166,10 @@ class LogisticHead(Head):
     """
 
     name = "logistic"
+    anchored: ClassVar[bool] = False
+    """Whether the network says an anchor for each color, on -1 to 1, before the weights."""
+    spread: ClassVar[float] = 1.0
+    """How far from 0, or from their anchor, means lie at first."""
 
     def __init__(
         self, levels: int, colors: int = 1, components: int = 10, *, coupled: bool = False
@@ -170,12 +178,12 @@ class LogisticHead(Head):
             raise ValueError(f"components must be at least 1, got {components}")
         super().__init__(levels)
         self.colors, self.components, self.sees_colors = colors, components, coupled
-        self.size = 3 * components
-        constants = (levels, components, coupled, math.log(2 * LEAST_SCALE / (levels - 1)))
+        self.size = 3 * components + self.anchored
+        self.anchors = self.anchored * (colors if coupled else 1)
+        least = math.log(2 * LEAST_SCALE / (levels - 1))
+        constants = (levels, components, coupled, least, LARGEST_LOG_SCALE, self.anchors)
         room = places(components)
-        self.compiled = CompiledCDF(
-            prepare, below, log_prob, room, (*map(float, constants), LARGEST_LOG_SCALE)
-        )
+        self.compiled = CompiledCDF(prepare, below, log_prob, room, tuple(map(float, constants)))
 
     @classmethod
     def of(cls, levels: int, colors: int, options: HeadOptions) -> Self:
@@ -188,17 +196,18 @@ class LogisticHead(Head):
         """Network outputs for a pixel."""
         if not self.sees_colors:
             return colors * self.size
-        return self.components * (1 + 2 * colors + colors * (colors - 1) // 2)
+        return self.anchors + self.components * (1 + 2 * colors + colors * (colors - 1) // 2)
 
     def initial(self, colors: int) -> Tensor:
         """Means spread over all levels, and scales that fill the gaps: near uniform, (outputs,)."""
         m = self.components
-        even = (2 * torch.arange(m) + 1) / m - 1
-        flat, scale = torch.zeros(m), torch.full((m,), -math.log(2 * m))
+        even = self.spread * ((2 * torch.arange(m) + 1) / m - 1)
+        flat, scale = torch.zeros(m), torch.full((m,), math.log(self.spread / (2 * m)))
+        anchors = torch.zeros(self.anchors)
         if not self.sees_colors:
-            return torch.cat([flat, even, scale]).repeat(colors)
+            return torch.cat([anchors, flat, even, scale]).repeat(colors)
         each = [torch.cat([even, scale, *[flat] * color]) for color in range(colors)]
-        return torch.cat([flat, *each])
+        return torch.cat([anchors, flat, *each])
 
     def __call__(
         self, outputs: Tensor, colors: int, levels: Tensor | None = None
@@ -211,11 +220,20 @@ class LogisticHead(Head):
             ValueError: If colors are coupled and `levels` is missing.
         """
         if not self.sees_colors:
-            parts = split_colors(outputs, colors).chunk(3, -1)
-            return self._mixture(*parts)
+            said = split_colors(outputs, colors)
+            anchors, parts = self._split_anchors(said)
+            weights, means, log_scales = parts.chunk(3, -1)
+            return self._mixture(weights, means + anchors, log_scales)
         if levels is None:
             raise ValueError("levels must be given where colors are coupled")
-        return self._coupled(torch.split(outputs.movedim(1, -1), self.components, -1), levels)
+        anchors, parts = self._split_anchors(outputs.movedim(1, -1))
+        return self._coupled(anchors, torch.split(parts, self.components, -1), levels)
+
+    def _split_anchors(self, said: Tensor) -> tuple[Tensor, Tensor]:
+        """Anchors (..., colors or 1), zeros where there are none, and what comes after them."""
+        if not self.anchored:
+            return said.new_zeros(self.colors if self.sees_colors else 1), said
+        return said[..., : self.anchors], said[..., self.anchors :]
 
     def _mixture(self, weights: Tensor, means: Tensor, log_scales: Tensor) -> LogisticMixture:
         """A mixture of what the network says: to levels, and within limits."""
@@ -224,17 +242,32 @@ class LogisticHead(Head):
         log_scales = log_scales.clamp(least, LARGEST_LOG_SCALE) + math.log(half)
         return LogisticMixture(weights, (means + 1) * half, log_scales, self.levels)
 
-    def _coupled(self, parts: tuple[Tensor, ...], levels: Tensor) -> LogisticMixture:
+    def _coupled(
+        self, anchors: Tensor, parts: tuple[Tensor, ...], levels: Tensor
+    ) -> LogisticMixture:
         """Color by color, from parts (B, H, W, M) in the order of the class's docstring."""
         weights, rest, made = parts[0], list(parts[1:]), []
         for color in range(levels.shape[1]):
             mean, log_scale, *coefficients = rest[: 2 + color]
-            rest = rest[2 + color :]
+            rest, mean = rest[2 + color :], mean + anchors[..., color, None]
             for number, coefficient in enumerate(coefficients):
                 before = levels[:, number].to(mean.dtype) * (2 / (self.levels - 1)) - 1
+                before = before - anchors[..., number]
                 mean = mean + torch.tanh(coefficient) * before.unsqueeze(-1)
             made.append(self._mixture(weights, mean, log_scale))
             weights = made[-1].posterior(levels[:, color])
         names = ("log_weights", "means", "log_scales")
         weights, means, scales = (torch.stack([getattr(one, n) for one in made], 1) for n in names)
         return LogisticMixture(weights, means, scales, self.levels)
+
+
+class AnchoredLogisticHead(LogisticHead):
+    """`LogisticHead` with means counted from an anchor; arguments and errors as there.
+
+    Of independent colors each has its anchor before its log-weights, of coupled colors the pixel
+    has the C anchors before its log-weights.
+    """
+
+    name = "anchored-logistic"
+    anchored = True
+    spread = 1 / 16

@@ -20,11 +20,13 @@ from nextpixel.models.pixelsnail import PixelSNAIL
 from nextpixel.models.plusplus import PixelCNNPlusPlus
 from nextpixel.models.residual import ResidualPixelCNN
 from nextpixel.models.transformer import PixelTransformer
+from nextpixel.models.windowed import WindowedPixelCNN
 from nextpixel.nn import ClassCondition, Condition, MapCondition, VectorCondition
 
 MODELS: tuple[type[PixelModel], ...] = (
     PixelCNN, ResidualPixelCNN, GatedPixelCNN, PixelCNNPlusPlus, PixelAutoencoder,
     RowLSTMNet, DiagonalBiLSTMNet, PixelSNAIL, PixelTransformer, LocallyMasked,
+    WindowedPixelCNN,
 )  # fmt: skip
 """Those of the package."""
 
