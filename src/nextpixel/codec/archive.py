@@ -1,6 +1,6 @@
 """Images to archives and back, chunk by chunk: memory stays flat, whatever their number."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -9,11 +9,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from nextpixel.codec.bands import BandCoder
 from nextpixel.codec.chunks import Chunk, ChunkCoder, Size, Tiles
 from nextpixel.codec.container import Archive, write_archive
 from nextpixel.codec.header import MOST_VALUES, Header, fingerprint
 from nextpixel.codec.mixture import coder_for
 from nextpixel.engine.cpu.mixture import is_tied
+from nextpixel.engine.cpu.window import prepare_window
 from nextpixel.errors import NextPixelError
 from nextpixel.models import PixelModel
 from nextpixel.nn import Value, take
@@ -27,7 +29,15 @@ LARGEST_CHUNK = 1 << 20
 ORDERS = "orders"
 """Set in the metadata to "best" where each image was coded in the best of the mirror orders."""
 
+BANDS = "bands"
+"""Set in the metadata to true where tiles are bands, which a net of one window codes."""
+BAND_ROWS = 256
+"""Rows of a band, at most: fewer let more threads work, and lose more of what lies above."""
+BANDS_CHUNK = 1 << 18
+"""Sub-pixels in a chunk of several bands."""
+
 Image = NDArray[np.int64]
+Coder = ChunkCoder | BandCoder
 OnChunk = Callable[[int], None]
 
 
@@ -102,13 +112,20 @@ def write(
         NextPixelError: If a file cannot be written, or the model is broken.
     """
     _check_sizes(source.sizes, model.colors)
-    tile = tile_for(model, source.sizes)
+    same = set(source.sizes) == {model.shape[1:]}  # such images go through a net together
+    window = None if orders or same else prepare_window(model)
+    tile = tile_for(model, source.sizes) if window is None else band_for(source.sizes)
     tiles = Tiles(source.sizes, source.count, tile)
     if tiles.count and tiles.count != source.count and model.conditioner.conditions:
         raise ValueError("a model with a condition codes images of its own size only")
     model.conditioner.checked(source.condition, source.count)
-    coder = coder_for(model, tile, orders=orders)
-    header = _header(model, source, tiles, per_chunk, {ORDERS: "best"} if orders else {})
+    more: dict[str, Any] = {ORDERS: "best"} if orders else {}
+    coder: Coder
+    if window is None:
+        coder = coder_for(model, tile, orders=orders)
+    else:
+        coder, more = BandCoder(model, window), {BANDS: True}
+    header = _header(model, source, tiles, per_chunk, more)
     coded: list[tuple[int, float]] = []
 
     def chunks() -> Iterator[tuple[bytes, int]]:
@@ -134,12 +151,13 @@ def _header(
 ) -> Header:
     tile = tiles.tile
     steps = model.colors * tile[0] * tile[1]
+    most = BANDS_CHUNK if more.get(BANDS) else LARGEST_CHUNK
     return Header(
         fingerprint(model),
         (model.colors, *tile),
         model.levels,
         tiles.count,
-        per_chunk or max(1, min(PER_CHUNK, LARGEST_CHUNK // steps)),
+        per_chunk or max(1, min(PER_CHUNK, most // steps)),
         {**source.metadata, **_sizes_as_metadata(source, tile), **more},
     )
 
@@ -159,6 +177,12 @@ def tile_for(model: PixelModel, sizes: list[Size]) -> Size:
     return one
 
 
+def band_for(sizes: list[Size]) -> Size:
+    """Rows of a band, even in the tallest image, and columns of the widest image."""
+    tallest, widest = (max(side) for side in zip(*sizes, strict=True))
+    return -(-tallest // -(-tallest // BAND_ROWS)), widest
+
+
 def _sizes_as_metadata(source: Source, tile: Size) -> dict[str, Any]:
     sizes = sorted(set(source.sizes))
     if sizes == [tile]:
@@ -175,18 +199,26 @@ def _in_turns(job: Callable[[range], Chunk], header: Header) -> Iterator[Chunk]:
         yield from threads.in_turns(job, parts)
 
 
-def _encode(coder: ChunkCoder, source: Source, tiles: Tiles, part: range) -> Chunk:
+def _encode(coder: Coder, source: Source, tiles: Tiles, part: range) -> Chunk:
+    cuts = _cuts(source, tiles, part, coder.model)
+    if isinstance(coder, BandCoder):
+        return coder.encode(list(cuts))
     needless = tiles.needless(part.start, part.stop, coder.model.colors)
     levels = np.zeros(needless.shape, np.int64)
-    height, width = tiles.tile
-    images: dict[int, Image] = {}
-    for number in part:
-        image, top, left = tiles.place(number)
-        if image not in images:
-            images = {image: _checked(source.image(image), tiles.size(image), coder.model)}
-        seen = images[image][:, top : top + height, left : left + width]
-        levels[number - part.start, :, : seen.shape[1], : seen.shape[2]] = seen
+    for tile, seen in zip(levels, cuts, strict=True):
+        tile[:, : seen.shape[1], : seen.shape[2]] = seen
     return coder.encode(levels, needless, _condition(source.condition, part))
+
+
+def _cuts(source: Source, tiles: Tiles, part: range, model: PixelModel) -> Iterator[Image]:
+    """What images have of each tile, (C, h, w)."""
+    height, width = tiles.tile
+    kept, image = -1, np.zeros((0, 0, 0), np.int64)
+    for number in part:
+        which, top, left = tiles.place(number)
+        if which != kept:
+            kept, image = which, _checked(source.image(which), tiles.size(which), model)
+        yield image[:, top : top + height, left : left + width]
 
 
 def _checked(image: Image, size: Size, model: PixelModel) -> Image:
@@ -225,12 +257,21 @@ class Reader:
             raise NextPixelError("the header of the archive makes no sense for this model")
         self.tiles = tiles_of(header)
         try:
-            best = header.metadata.get(ORDERS) == "best"
-            self.coder = coder_for(model, self.tiles.tile, orders=best)
+            self.coder = self._coder()
         except (ValueError, TypeError, OverflowError) as error:
             raise NextPixelError(f"the header of the archive makes no sense: {error}") from error
         if not self.coder.classes:
             model.conditioner.checked(condition, header.images)
+
+    def _coder(self) -> Coder:
+        metadata = self.archive.header.metadata
+        if not metadata.get(BANDS):
+            best = metadata.get(ORDERS) == "best"
+            return coder_for(self.model, self.tiles.tile, orders=best)
+        window = prepare_window(self.model)
+        if window is None:
+            raise ValueError("it holds bands, and the model reads more than one window")
+        return BandCoder(self.model, window)
 
     def images(
         self, first: int = 0, last: int | None = None, *, on_chunk: OnChunk | None = None
@@ -278,14 +319,20 @@ class Reader:
                 runs.append(range(image, image + 1))
         return runs
 
-    def _decode(self, chunk: tuple[int, bytes]) -> tuple[Image, Value | None]:
-        """Tiles (n, C, h, w) of a chunk by its number and bytes, and their condition, checked."""
+    def _decode(self, chunk: tuple[int, bytes]) -> tuple[Sequence[Image], Value | None]:
+        """Tiles (C, h, w) of a chunk by its number and bytes, and their condition, checked."""
         number, payload = chunk
         part = self.archive.header.images_in(number)
-        needless = self.tiles.needless(part.start, part.stop, self.model.colors)
-        condition = _condition(self.condition, part)
+        condition, levels = _condition(self.condition, part), []
         try:
-            levels, condition, crc = self.coder.decode(payload, needless, condition)
+            if isinstance(self.coder, BandCoder):
+                shapes = [self.tiles.shape(tile) for tile in part]
+                bands, crc = self.coder.decode(payload, shapes)
+                levels = bands
+            else:
+                needless = self.tiles.needless(part.start, part.stop, self.model.colors)
+                whole, condition, crc = self.coder.decode(payload, needless, condition)
+                levels = list(whole)
         except NextPixelError as error:
             raise NextPixelError(f"chunk {number} is damaged: {error}") from error
         self.archive.check_pixels(number, crc)

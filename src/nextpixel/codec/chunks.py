@@ -77,6 +77,12 @@ class Tiles:
         across = int(self._across[image if len(self._across) > 1 else 0])
         return image, within // across * self.tile[0], within % across * self.tile[1]
 
+    def shape(self, number: int) -> Size:
+        """Rows and columns of a tile that lie in its image."""
+        image, top, left = self.place(number)
+        height, width = self.size(image)
+        return min(self.tile[0], height - top), min(self.tile[1], width - left)
+
     def of_images(self, first: int, last: int) -> tuple[int, int]:
         """The tiles of images first..last-1, as first and last + 1."""
         return int(self._starts[first]), int(self._starts[last])

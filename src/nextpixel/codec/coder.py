@@ -75,12 +75,16 @@ class Encoder:
         """
         starts, parts = starts.astype(np.int64), parts.astype(np.int64)
         _check_spans(starts, parts, 1 << bits)
+        narrow(*self.room(len(starts)), starts, parts, bits)
+
+    def room(self, symbols: int) -> tuple[NDArray[np.uint64], NDArray[np.uint32]]:
+        """State and digits, with room for so many symbols more: for compiled code that encodes."""
         left = int(self._state[COUNT])
-        if left + len(starts) > len(self._digits):
-            room = np.zeros(2 * (left + len(starts)), np.uint32)
+        if left + symbols > len(self._digits):
+            room = np.zeros(2 * (left + symbols), np.uint32)
             room[:left] = self._digits[:left]
             self._digits = room
-        narrow(self._state, self._digits, starts, parts, bits)
+        return self._state, self._digits
 
     def finish(self) -> bytes:
         """The stream so far, as short as it can be; empty if nothing was to be said."""
@@ -136,6 +140,10 @@ class Decoder:
             raise no_stream()
         self.confirm(*_spans(levels, tables, ends))
         return levels
+
+    def room(self, symbols: int) -> tuple[NDArray[np.uint64], NDArray[np.uint32]]:
+        """As `Encoder.room`, of the encoder that confirms what was read."""
+        return self._again.room(symbols)
 
     def confirm(self, starts: Ints, parts: Ints, bits: int = BITS) -> None:
         """Say which spans the symbols that were read have, in order; see `Encoder.encode_spans`."""

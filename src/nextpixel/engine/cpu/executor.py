@@ -214,9 +214,7 @@ def prepared(model: PixelModel, size: tuple[int, int] | None = None) -> Prepared
         program = lowered(model)
         if size != model.shape[1:] and tied_to_size(model, program):
             raise ValueError(f"{model.name} takes images of {model.shape[1:]} only, got {size}")
-        layout = lay_out(program, size[1], size[0])
-        copies = [weight.detach().clone() for weight in weights]
-        found = Prepared(model.head, copies, program, layout, _plan(model, program, layout, size))
+        found = prepared_program(model, program, size)
         if not _is_known(model, program):
             if size == model.shape[1:]:
                 check_steps(model, found)
@@ -224,6 +222,13 @@ def prepared(model: PixelModel, size: tuple[int, int] | None = None) -> Prepared
                 prepared(model)  # which compares its steps at its own size
         kept[size] = found
     return found
+
+
+def prepared_program(model: PixelModel, program: Program, size: tuple[int, int]) -> Prepared:
+    """A program of a model laid out for images of a height and width; errors as of `prepared`."""
+    layout = lay_out(program, size[1], size[0])
+    copies = [weight.detach().clone() for weight in _tensors(model)]
+    return Prepared(model.head, copies, program, layout, _plan(model, program, layout, size))
 
 
 def lack(model: PixelModel) -> str | None:

@@ -1,0 +1,104 @@
+"""Pictures of any size by nets of one window: a wave through the rows of bands.
+
+A band is some rows of a picture, coded without those above it, so that bands can be coded by as
+many threads as there are. Inside a band each row follows the row above it by as many columns as a
+window reaches to the right: all pixels of a wave have their windows, and go through the net
+together. What is before a pixel stays what it is in the raster scan.
+
+A chunk is one stream of some bands: wave by wave, band by band, from the lowest row's number on,
+sixteen pixels at a time, color by color of these. Outside of a band the window is zero.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from nextpixel.codec import waves
+from nextpixel.codec.chunks import Chunk, check_coding
+from nextpixel.codec.coder import Decoder, Encoder, no_stream
+from nextpixel.codec.container import pixels_crc
+from nextpixel.engine.cpu.executor import open_blocks
+from nextpixel.engine.cpu.kernels import SHARED, Block
+from nextpixel.engine.cpu.window import PreparedWindow
+from nextpixel.engine.lowering import check_predictions
+from nextpixel.likelihood import evaluation_mode
+from nextpixel.models import PixelModel
+from nextpixel.nn import NO_EMBEDDING
+
+Band = NDArray[np.int64]
+"""Levels, (C, rows, W)."""
+Shape = tuple[int, int]
+Coder = tuple[NDArray[np.uint64], NDArray[np.uint32], NDArray[np.uint64], NDArray[np.uint32]]
+"""Of the encoder, state and digits; of the decoder, state and words, none to encode."""
+
+
+class BandCoder:
+    """Codes chunks of bands by a net of one window.
+
+    Args:
+        model: The model.
+        window: What was made of it.
+
+    Raises:
+        NextPixelError: If the model cannot be carried out step by step by compiled code.
+    """
+
+    classes = 0
+
+    def __init__(self, model: PixelModel, window: PreparedWindow) -> None:
+        check_coding(model)
+        self.model, self.window = model, window
+        self.listed = model.levels if window.made.lists_levels else 0
+
+    def encode(self, bands: Sequence[Band]) -> Chunk:
+        """Code some bands."""
+        encoder = Encoder()
+        levels = np.concatenate([band.ravel() for band in bands])
+        wave = self._wave(levels, [(band.shape[1], band.shape[2]) for band in bands])
+        nothing = np.zeros(0, np.uint64), np.zeros(0, np.uint32)
+        block, _ = self._run(wave, (*encoder.room(len(levels)), *nothing))
+        log_p = torch.from_numpy(block.log_p)
+        check_predictions(self.model, log_p)
+        bits = -float(log_p.sum()) / float(np.log(2.0))
+        return Chunk(encoder.finish(), pixels_crc(levels), bits)
+
+    def decode(self, payload: bytes, shapes: Sequence[Shape]) -> tuple[list[Band], int]:
+        """Undo `encode`, of bands of some rows and columns each; and the CRC-32 of their levels.
+
+        Raises:
+            NextPixelError: If no encoder can have written the bytes.
+        """
+        decoder = Decoder(payload)
+        colors = self.model.colors
+        sizes = [colors * height * width for height, width in shapes]
+        levels = np.zeros(sum(sizes), np.int64)
+        again = decoder.room(len(levels))
+        _, whole = self._run(self._wave(levels, shapes), (*again, decoder.state, decoder.words))
+        if not whole:
+            raise no_stream()
+        decoder.finish()
+        parts = np.split(levels, np.cumsum(sizes)[:-1])
+        bands = [part.reshape(colors, *shape) for part, shape in zip(parts, shapes, strict=True)]
+        return bands, pixels_crc(levels)
+
+    def _wave(self, levels: NDArray[np.int64], shapes: Sequence[Shape]) -> waves.Wave:
+        rows, base = [], 0
+        for height, width in shapes:
+            plane = height * width
+            rows += [[base, plane, row, width, row * self.window.lag] for row in range(height)]
+            base += self.model.colors * plane
+        return waves.Wave(levels, np.array(rows, np.int64).reshape(-1, 5), self.window.taps)
+
+    def _run(self, wave: waves.Wave, coder: Coder) -> tuple[Block, bool]:
+        shape = (SHARED, self.model.colors, 1, 2)
+        levels, known = np.zeros(shape, np.int64), np.zeros(shape, bool)
+        with evaluation_mode(self.model), torch.inference_mode():
+            nothing = np.zeros((SHARED, 1, 1, 1))
+            made = self.window.made
+            (block,) = open_blocks(made, levels, known, nothing, NO_EMBEDDING, 1)
+        spans = np.zeros((2, 1, SHARED), np.int64)
+        table = np.zeros(self.listed, np.int64)
+        whole = waves.run(made.plan, block, wave, table, coder, (spans[0], spans[1]))
+        return block, bool(whole)

@@ -1,0 +1,114 @@
+"""A wave through the rows of bands, in compiled code; see `codec.bands`."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nextpixel.codec import scans
+from nextpixel.codec.range_coder import narrow
+from nextpixel.engine.cpu.kernels import SHARED, predict, turn_to
+from nextpixel.runtime.compiling import compiled, inlined
+
+BASE, PLANE, ROW, WIDTH, FIRST = range(5)
+"""Of a row in the table of rows: where its band begins, sub-pixels of one of its colors, the row's
+number in its band, its width, and the wave that reaches it first."""
+
+COLUMN = 1
+"""Of the rewritten images: the pixel; before it lies its window."""
+
+
+class Wave(NamedTuple):
+    """Bands on their way.
+
+    Attributes:
+        levels: All levels of all bands, band by band (C, rows, W).
+        rows: See `FIRST`, (n, 5).
+        taps: The window, (n, 2).
+    """
+
+    levels: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    taps: NDArray[np.int64]
+
+
+@inlined
+def _look(plan, block, wave, one, row, column):
+    """Show the net the window of a pixel; what lies outside of its band is zero."""
+    shown, colors = plan.shown, plan.shape[0]
+    planes, width, at = shown.shape[1], wave.rows[row, WIDTH], one * plan.size + block.here[0]
+    for tap in range(len(wave.taps)):
+        r, c = wave.rows[row, ROW] + wave.taps[tap, 0], column + wave.taps[tap, 1]
+        inside = r >= 0 and 0 <= c < width
+        place = wave.rows[row, BASE] + r * width + c
+        for color in range(colors):
+            for plane in range(planes):
+                seen = np.float32(0.0)
+                if inside:
+                    seen = shown[wave.levels[place + color * wave.rows[row, PLANE]], plane]
+                block.state[at] = seen
+                at += 1
+
+
+@inlined
+def _place(wave, row, color, number):
+    """Where the level of a color lies of the pixel that a wave reaches in a row."""
+    rows = wave.rows
+    start = rows[row, BASE] + color * rows[row, PLANE] + rows[row, ROW] * rows[row, WIDTH]
+    return start + number - rows[row, FIRST]
+
+
+@compiled
+def _code(plan, block, wave, table, coder, spans, chosen, count, number):
+    """Code the pixels of some rows that a wave has reached; False if a stream is damaged.
+
+    `coder`: of the encoder, state and digits; of the decoder, state and words, none to encode.
+    """
+    state, digits, read_state, words = coder
+    starts, parts = spans
+    reads = len(read_state) > 0
+    bits = scans.BY_TABLE if len(table) else scans.BY_CDF
+    for one in range(SHARED):
+        block.known[one] = one >= count
+    for one in range(count):
+        _look(plan, block, wave, one, chosen[one], number - wave.rows[chosen[one], FIRST])
+    predict(plan, block, 0, count, 0, COLUMN, 0)
+    for color in range(plan.shape[0]):
+        place = (0, COLUMN, color)
+        if reads:
+            found = scans.read_here(
+                plan, block, table, (read_state, words), (starts, parts, 0), place
+            )
+            if not found:
+                return False
+        else:
+            for one in range(count):
+                level = wave.levels[_place(wave, chosen[one], color, number)]
+                block.levels[one, color, 0, COLUMN] = level
+            scans.spans_here(plan, block, table, starts[0], parts[0], (0, count, *place))
+        narrow(state, digits, starts[0, :count], parts[0, :count], bits)
+        if reads:
+            for one in range(count):
+                level = block.levels[one, color, 0, COLUMN]
+                wave.levels[_place(wave, chosen[one], color, number)] = level
+    return True
+
+
+@compiled
+def run(plan, block, wave, table, coder, spans):
+    """Code all bands; False if a stream is damaged."""
+    chosen, last = np.zeros(SHARED, np.int64), np.int64(0)
+    for row in range(len(wave.rows)):
+        last = max(last, wave.rows[row, FIRST] + wave.rows[row, WIDTH])
+    turn_to(plan, block, 0)
+    for number in range(last):
+        count = 0
+        for row in range(len(wave.rows)):
+            if 0 <= number - wave.rows[row, FIRST] < wave.rows[row, WIDTH]:
+                chosen[count] = row
+                count += 1
+            if count == SHARED or (count and row == len(wave.rows) - 1):
+                if not _code(plan, block, wave, table, coder, spans, chosen, count, number):
+                    return False
+                count = 0
+    return True

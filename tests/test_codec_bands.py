@@ -1,0 +1,193 @@
+"""Bands: pictures of any size by nets of one window, in waves."""
+
+import math
+from io import BytesIO
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import nextpixel as npx
+from nextpixel import models
+from nextpixel.cli.app import main
+from nextpixel.codec import archive
+from nextpixel.codec.bands import BandCoder
+from nextpixel.codec.container import read_archive
+from nextpixel.engine.cpu.window import prepare_window
+from nextpixel.errors import NextPixelError
+from nextpixel.runtime.threads import Threads
+from tests.laws.cases import CASES, disturb
+
+WINDOWED = ["windowed", "windowed-colors", "plain-shallow", "plain-softmax"]
+PLAIN = {"features": 6, "layers": 1, "side": 5, "pointwise": 2, "colors": "independent"}
+SHAPES = [(7, 9), (1, 1), (3, 1), (1, 6), (40, 4), (2, 50)]
+
+
+def build(name, size=(6, 6)):
+    if name == "plain-shallow":
+        model = models.build(
+            "pixelcnn", shape=(2, *size), levels=9, head="logistic", components=9, **PLAIN
+        )
+        return disturb(model, 0.2)
+    if name == "plain-softmax":
+        return disturb(models.build("pixelcnn", shape=(3, *size), levels=5, **PLAIN), 0.4)
+    return CASES[name].build(*size).float()
+
+
+def coder_of(model):
+    window = prepare_window(model)
+    assert window is not None
+    return BandCoder(model, window)
+
+
+def draw(model, shapes, seed=1):
+    rng = np.random.default_rng(seed)
+    return [rng.integers(0, model.levels, (model.colors, *shape)) for shape in shapes]
+
+
+@pytest.mark.parametrize("name", WINDOWED)
+def test_bands_come_back(name):
+    model = build(name)
+    coder, bands = coder_of(model), draw(model, SHAPES)
+    chunk = coder.encode(bands)
+    found, crc = coder.decode(chunk.payload, SHAPES)
+    assert crc == chunk.crc
+    assert all(map(np.array_equal, found, bands))
+
+
+@pytest.mark.parametrize("name", WINDOWED)
+@pytest.mark.parametrize("shape", [(7, 9), (1, 1), (20, 5)])
+def test_bands_cost_what_the_model_says(name, shape):
+    model = build(name, shape)
+    (band,) = bands = draw(model, [shape])
+    with torch.no_grad():
+        expected = -model.log_prob(torch.from_numpy(band)[None]).item() / math.log(2)
+    chunk = coder_of(model).encode(bands)
+    assert chunk.ideal_bits == pytest.approx(expected, rel=1e-5)
+    assert 8 * len(chunk.payload) < 1.01 * chunk.ideal_bits + 16
+
+
+def test_a_pixel_reads_nothing_that_comes_later():
+    """What a wave says of a pixel follows from its past in the raster scan, and nothing else."""
+    model = build("windowed-colors")
+    coder, (band,) = coder_of(model), draw(model, [(5, 8)])
+    changed = band.copy()
+    changed[:, 3, 5:], changed[:, 4:] = 0, 0
+    with torch.no_grad():
+        before, after = (
+            model.predict(torch.from_numpy(x)[None]).log_prob(torch.from_numpy(x)[None])
+            for x in (band, changed)
+        )
+    same = torch.arange(40).view(5, 8) < 3 * 8 + 5
+    torch.testing.assert_close(before[..., same], after[..., same], rtol=0, atol=0)
+    bits = [coder.encode([x]).ideal_bits for x in (band, changed)]
+    differ = (after - before)[..., ~same].sum().item() / math.log(2)
+    assert bits[0] - bits[1] == pytest.approx(differ, rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["plain", "residual", "windowed-independent-class", "local-class"])
+def test_nets_of_more_than_a_window_or_with_conditions_have_none(name):
+    assert prepare_window(CASES[name].build(6, 6).float()) is None
+
+
+def test_dependent_colors_have_none():
+    assert prepare_window(CASES["windowed-dependent"].build(6, 6).float()) is None
+
+
+class Pictures:
+    """Pictures of several sizes, as a source."""
+
+    condition, metadata = None, {"kind": "test"}
+
+    def __init__(self, pictures):
+        self.pictures = pictures
+        self.sizes = [picture.shape[1:] for picture in pictures]
+        self.count = len(pictures)
+
+    def image(self, number):
+        return self.pictures[number]
+
+
+def written(model, pictures, **options):
+    made = BytesIO()
+    archive.write(made, model, Pictures(pictures), **options)
+    return made.getvalue()
+
+
+@pytest.mark.parametrize("rows", [1, 3, 256])
+def test_archives_of_pictures_of_any_size_come_back(rows, monkeypatch):
+    monkeypatch.setattr(archive, "BAND_ROWS", rows)
+    model = build("windowed-colors")
+    pictures = draw(model, [(7, 9), (1, 1), (12, 4), (7, 9)])
+    data = written(model, pictures)
+    monkeypatch.setattr(archive, "BAND_ROWS", 100)  # the archive knows its own
+    reader = archive.Reader(read_archive(data), model)
+    found = [image for image, _ in reader.images()]
+    assert all(map(np.array_equal, found, pictures))
+    (third,) = [image for image, _ in reader.images(2, 3)]
+    assert np.array_equal(third, pictures[2])
+
+
+def test_bytes_are_the_same_with_any_number_of_threads(monkeypatch):
+    monkeypatch.setattr(archive, "BAND_ROWS", 4)
+    model = build("windowed-colors")
+    pictures = draw(model, [(30, 9), (8, 8)])
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        assert Threads().count == 1
+        one = written(model, pictures, per_chunk=2)
+        torch.set_num_threads(2)
+        two = written(model, pictures, per_chunk=2)
+    finally:
+        torch.set_num_threads(before)
+    assert one == two
+
+
+def comes_back(coder, payload, chunk):
+    """Whether a stream decodes to the levels of a chunk, as its reader judges."""
+    try:
+        return coder.decode(payload, [(9, 9), (3, 3)])[1] == chunk.crc
+    except NextPixelError:
+        return False
+
+
+def test_damaged_streams_are_refused_and_never_hang():
+    model = build("windowed-colors")
+    coder, bands = coder_of(model), draw(model, [(9, 9), (3, 3)])
+    chunk = coder.encode(bands)
+    payload = chunk.payload
+    rng = np.random.default_rng(3)
+    for _ in range(300):
+        damaged = bytearray(payload)
+        damaged[rng.integers(len(payload))] ^= rng.integers(1, 256)
+        assert not comes_back(coder, bytes(damaged), chunk)
+    assert not any(comes_back(coder, payload[:cut], chunk) for cut in range(len(payload)))
+
+
+def test_an_archive_of_bands_is_refused_by_a_net_of_more_than_a_window(monkeypatch):
+    model, other = build("windowed"), CASES["plain"].build(6, 6).float()
+    data = written(model, draw(model, [(5, 5)]))
+    opened = read_archive(data)
+    monkeypatch.setattr(archive, "fingerprint", lambda _: opened.header.fingerprint)
+    other.levels = model.levels
+    with pytest.raises(NextPixelError, match="reads more than one window"):
+        archive.Reader(opened, other)
+
+
+def test_photographs_of_a_folder_come_back_by_the_command_line(tmp_path):
+    model = disturb(models.build("windowed-pixelcnn", shape=(3, 8, 8), levels=256), 0.02)
+    npx.save(model, tmp_path / "net")
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    rng = np.random.default_rng(1)
+    for name, size in (("a.png", (5, 7, 3)), ("b.png", (1, 1, 3))):
+        Image.fromarray(rng.integers(0, 256, size, dtype=np.uint8)).save(folder / name)
+    net, made = str(tmp_path / "net"), str(tmp_path / "a.npx")
+    assert main(["compress", net, str(folder), made]) == 0
+    assert main(["decompress", net, made, str(tmp_path / "back")]) == 0
+    for name in ("a.png", "b.png"):
+        assert np.array_equal(
+            np.asarray(Image.open(folder / name)), np.asarray(Image.open(tmp_path / "back" / name))
+        )
