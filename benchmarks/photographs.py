@@ -1,12 +1,15 @@
 """Photographs to train and test a lossless codec on, from Debian packages, by name.
 
     python benchmarks/photographs.py DIR [--packages FOLDER]
+    python benchmarks/photographs.py DIR --table [--models photo ...]
 
 - DIR/train and DIR/held-out: photographs of the packages in `PACKAGES`, drawings skipped by a
   written list, averaged down by a whole number so that the traces of JPEG go; 8-bit RGB as PNG.
 - DIR/second: pictures that scikit-image and scikit-learn carry, where they are installed, as they
   are.
 - DIR/ATTRIBUTION.md: of each picture its package, author and licence, as the package states them.
+
+With --table, the bytes of the held-out and the second set by models and by other formats.
 
 Packages are fetched by `apt-get download`, or taken from --packages, a folder of .deb files. The
 pictures themselves are not part of this project.
@@ -21,6 +24,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from photograph_table import table
 from PIL import Image
 
 PACKAGES = {
@@ -156,7 +160,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Make the sets of photographs.")
     parser.add_argument("folder", type=Path, metavar="DIR")
     parser.add_argument("--packages", type=Path, help="a folder of .deb files; else DIR/debs")
+    parser.add_argument("--table", action="store_true", help="measure the sets that are there")
+    parser.add_argument("--models", nargs="+", default=["photo"])
     asked = parser.parse_args()
+    if asked.table:
+        for part in ("held-out", "second"):
+            table(asked.folder / part, asked.models)
+        return
     make(asked.folder, asked.packages or asked.folder / "debs")
 
 

@@ -38,7 +38,7 @@ from nextpixel.nn import NO_EMBEDDING
 
 MIXTURES = {
     "mnist-mixture": ("mnist-fast-class", "mnist-laptop-class"),
-    "mnist256-mixture": ("mnist256-fast-class",),
+    "mnist256-mixture": ("mnist256-fast", "mnist256-fast-class"),
 }
 """Each with the shipped models that it is made of."""
 

@@ -5,8 +5,8 @@ many threads as there are. Inside a band each row follows the row above it by as
 window reaches to the right: all pixels of a wave have their windows, and go through the net
 together. What is before a pixel stays what it is in the raster scan.
 
-A chunk is one stream of some bands: wave by wave, band by band, from the lowest row's number on,
-sixteen pixels at a time, color by color of these. Outside of a band the window is zero.
+A chunk is one stream of some bands: wave by wave, band by band, from the top row of those that the
+wave reaches, color by color of each pixel. Outside of a band the window is zero.
 """
 
 from collections.abc import Sequence
@@ -98,7 +98,6 @@ class BandCoder:
             nothing = np.zeros((SHARED, 1, 1, 1))
             made = self.window.made
             (block,) = open_blocks(made, levels, known, nothing, NO_EMBEDDING, 1)
-        spans = np.zeros((2, 1, SHARED), np.int64)
         table = np.zeros(self.listed, np.int64)
-        whole = waves.run(made.plan, block, wave, table, coder, (spans[0], spans[1]))
+        whole = waves.run(made.plan, block, wave, table, coder)
         return block, bool(whole)

@@ -37,20 +37,26 @@ def _carry(digits, count):
     digits[place] += np.uint32(1)
 
 
+@inlined
+def narrow_one(state, digits, start, parts, bits):
+    """Encode a symbol; `digits` has room for one more."""
+    scale, before = state[WIDTH] >> np.uint64(bits), state[LOW]
+    state[LOW] = before + scale * np.uint64(start)
+    if state[LOW] < before:
+        _carry(digits, state[COUNT])
+    state[WIDTH] = scale * np.uint64(parts)
+    if state[WIDTH] <= LAST:
+        digits[state[COUNT]] = np.uint32(state[LOW] >> DIGIT)
+        state[COUNT] += np.uint64(1)
+        state[LOW] <<= DIGIT
+        state[WIDTH] <<= DIGIT
+
+
 @compiled
 def narrow(state, digits, starts, parts, bits):
     """Encode symbols; `digits` has room for one more each."""
     for n in range(len(starts)):
-        scale, before = state[WIDTH] >> np.uint64(bits), state[LOW]
-        state[LOW] = before + scale * np.uint64(starts[n])
-        if state[LOW] < before:
-            _carry(digits, state[COUNT])
-        state[WIDTH] = scale * np.uint64(parts[n])
-        if state[WIDTH] <= LAST:
-            digits[state[COUNT]] = np.uint32(state[LOW] >> DIGIT)
-            state[COUNT] += np.uint64(1)
-            state[LOW] <<= DIGIT
-            state[WIDTH] <<= DIGIT
+        narrow_one(state, digits, starts[n], parts[n], bits)
 
 
 @inlined

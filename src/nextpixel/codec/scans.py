@@ -98,6 +98,14 @@ def span_by_cdf(choice, image, level):
     return start, parts, result[0]
 
 
+@inlined
+def span_of(choice, image, table, level):
+    """As `span_by_table`, by the table if there is one, else by the CDF."""
+    if len(table):
+        return span_by_table(choice, image, table, level)
+    return span_by_cdf(choice, image, level)
+
+
 @compiled
 def spans_here(plan, block, table, starts, parts, place):
     """The spans of the known levels of one sub-pixel: first and last image, row, column, color."""
@@ -107,11 +115,7 @@ def spans_here(plan, block, table, starts, parts, place):
         if block.known[image, color, row, column]:
             continue
         level = block.levels[image, color, row, column]
-        if len(table):
-            found = span_by_table(choice, image, table, level)
-        else:
-            found = span_by_cdf(choice, image, level)
-        starts[image], parts[image], log_p = found
+        starts[image], parts[image], log_p = span_of(choice, image, table, level)
         block.log_p[image] += log_p
 
 
@@ -156,30 +160,38 @@ def spans_of_places(plan, block, table, starts, parts, places):
                 write(plan, block, first, last, row, column, color)
 
 
+@inlined
+def read_level(choice, table, coder, image):
+    """The level that the stream names, its start and its parts; level -1 if it is damaged."""
+    state, words = coder
+    bits = BY_TABLE if len(table) else BY_CDF
+    part = reached(state, bits)
+    if part >> bits:
+        return -1, np.int64(0), np.int64(0)
+    if len(table):
+        table_of(choice, image, table)
+        level, start, parts = search(table, part)
+    else:
+        call_at(choice.cdf[0], spot_of(choice, image, choice.room))
+        result = choice.room[len(choice.room) - 1 :]
+        level, start, parts = descend(choice, result, 0, part)
+    take(state, words, start, parts, bits)
+    return level, start, parts
+
+
 @compiled
 def read_here(plan, block, table, coder, spans, place):
     """Decode the levels of one sub-pixel, of all images in turn; False if the stream is damaged."""
-    state, words = coder
     starts, parts, step = spans
     row, column, color = place
-    bits = BY_TABLE if len(table) else BY_CDF
     choice = choice_of(plan, block, PLAIN, 0, len(block.levels), row, column, color)
-    result = choice.room[len(choice.room) - 1 :]
     for image in range(len(block.levels)):
         if block.known[image, color, row, column]:
             continue
-        part = reached(state, bits)
-        if part >> bits:
+        level, starts[step, image], parts[step, image] = read_level(choice, table, coder, image)
+        if level < 0:
             return False
-        if len(table):
-            table_of(choice, image, table)
-            found = search(table, part)
-        else:
-            call_at(choice.cdf[0], spot_of(choice, image, choice.room))
-            found = descend(choice, result, 0, part)
-        level, starts[step, image], parts[step, image] = found
         block.levels[image, color, row, column] = level
-        take(state, words, starts[step, image], parts[step, image], bits)
     return True
 
 

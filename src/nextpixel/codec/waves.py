@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nextpixel.codec import scans
-from nextpixel.codec.range_coder import narrow
-from nextpixel.engine.cpu.kernels import SHARED, predict, turn_to
+from nextpixel.codec.range_coder import narrow_one
+from nextpixel.codec.scans import PLAIN
+from nextpixel.engine.cpu.kernels import SHARED, choice_of, predict, turn_to
 from nextpixel.runtime.compiling import compiled, inlined
 
 BASE, PLANE, ROW, WIDTH, FIRST = range(5)
@@ -59,43 +60,44 @@ def _place(wave, row, color, number):
 
 
 @compiled
-def _code(plan, block, wave, table, coder, spans, chosen, count, number):
+def _code(plan, block, wave, table, coder, chosen, count, number):
     """Code the pixels of some rows that a wave has reached; False if a stream is damaged.
 
     `coder`: of the encoder, state and digits; of the decoder, state and words, none to encode.
     """
-    state, digits, read_state, words = coder
-    starts, parts = spans
-    reads = len(read_state) > 0
-    bits = scans.BY_TABLE if len(table) else scans.BY_CDF
-    for one in range(SHARED):
-        block.known[one] = one >= count
     for one in range(count):
         _look(plan, block, wave, one, chosen[one], number - wave.rows[chosen[one], FIRST])
     predict(plan, block, 0, count, 0, COLUMN, 0)
-    for color in range(plan.shape[0]):
-        place = (0, COLUMN, color)
-        if reads:
-            found = scans.read_here(
-                plan, block, table, (read_state, words), (starts, parts, 0), place
-            )
-            if not found:
+    for one in range(count):
+        for color in range(plan.shape[0]):
+            place = _place(wave, chosen[one], color, number)
+            choice = choice_of(plan, block, PLAIN, 0, count, 0, COLUMN, color)
+            if not _code_level(choice, block, wave, table, coder, one, place):
                 return False
-        else:
-            for one in range(count):
-                level = wave.levels[_place(wave, chosen[one], color, number)]
-                block.levels[one, color, 0, COLUMN] = level
-            scans.spans_here(plan, block, table, starts[0], parts[0], (0, count, *place))
-        narrow(state, digits, starts[0, :count], parts[0, :count], bits)
-        if reads:
-            for one in range(count):
-                level = block.levels[one, color, 0, COLUMN]
-                wave.levels[_place(wave, chosen[one], color, number)] = level
+    return True
+
+
+@inlined
+def _code_level(choice, block, wave, table, coder, one, place):
+    """Code a level, at its place in the bands; False if a stream is damaged."""
+    state, digits, read_state, words = coder
+    bits = scans.BY_TABLE if len(table) else scans.BY_CDF
+    if len(read_state):
+        level, start, parts = scans.read_level(choice, table, (read_state, words), one)
+        if level < 0:
+            return False
+        wave.levels[place] = level
+    else:
+        level = wave.levels[place]
+        start, parts, log_p = scans.span_of(choice, one, table, level)
+        block.log_p[one] += log_p
+    block.levels[one, choice.color, 0, COLUMN] = level
+    narrow_one(state, digits, start, parts, bits)
     return True
 
 
 @compiled
-def run(plan, block, wave, table, coder, spans):
+def run(plan, block, wave, table, coder):
     """Code all bands; False if a stream is damaged."""
     chosen, last = np.zeros(SHARED, np.int64), np.int64(0)
     for row in range(len(wave.rows)):
@@ -108,7 +110,7 @@ def run(plan, block, wave, table, coder, spans):
                 chosen[count] = row
                 count += 1
             if count == SHARED or (count and row == len(wave.rows) - 1):
-                if not _code(plan, block, wave, table, coder, spans, chosen, count, number):
+                if not _code(plan, block, wave, table, coder, chosen, count, number):
                     return False
                 count = 0
     return True

@@ -1,0 +1,105 @@
+"""Bytes of photographs by our codec and by others, for `photographs.py --table`.
+
+JPEG XL is that of `imagecodecs`; without that package its columns are empty. Speeds are those of
+decoding, in one thread, of the levels' bytes (a byte a sub-pixel), each picture an archive.
+"""
+
+import io
+import lzma
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from compression_others import saved, webp
+from numpy.typing import NDArray
+from PIL import Image
+
+import nextpixel as npx
+from nextpixel.codec import archive
+from nextpixel.codec.container import read_archive
+from nextpixel.codec.files import PictureSource
+from nextpixel.models import PixelModel
+
+Pixels = NDArray[np.uint8]
+
+
+def others(pixels: Pixels) -> dict[str, int | None]:
+    """Bytes by the name of the format; None for one that is not there."""
+    return {
+        "PNG": saved(Image.fromarray(pixels), "png", optimize=True),
+        "WebP": webp(pixels),
+        "JPEG XL e7": jpeg_xl(pixels, 7),
+        "JPEG XL e9": jpeg_xl(pixels, 9),
+        "xz": len(lzma.compress(pixels.tobytes(), preset=9)),
+    }
+
+
+def jpeg_xl(pixels: Pixels, effort: int) -> int | None:
+    """Bytes at an effort of 1 to 9, read again and compared."""
+    try:
+        import imagecodecs
+    except ImportError:
+        return None
+    made = imagecodecs.jpegxl_encode(pixels, lossless=True, effort=effort, numthreads=1)
+    if not np.array_equal(imagecodecs.jpegxl_decode(made), pixels):
+        raise SystemExit("JPEG XL did not give back the picture it was made from")
+    return len(made)
+
+
+def ours(model: PixelModel, file: Path) -> tuple[int, float, float]:
+    """Bytes of an archive of a picture, and the seconds of encoding and decoding it."""
+    made, source = io.BytesIO(), PictureSource(file, model)
+    start = time.perf_counter()
+    archive.write(made, model, source)
+    written = time.perf_counter()
+    ((image, _),) = archive.Reader(read_archive(made.getvalue()), model).images()
+    read = time.perf_counter()
+    if not np.array_equal(image, source.image(0)):
+        raise SystemExit(f"{file} did not come back")
+    return len(made.getvalue()), written - start, read - written
+
+
+def rows(files: Sequence[Path], models: dict[str, PixelModel]) -> Iterator[dict[str, Any]]:
+    """What each picture takes."""
+    for file in files:
+        with Image.open(file) as picture:
+            pixels = np.asarray(picture, np.uint8)
+        found: dict[str, Any] = {"picture": file.stem, "raw": pixels.size, **others(pixels)}
+        for name, model in models.items():
+            found[name], found[f"{name} s"], found[f"{name} back s"] = ours(model, file)
+        yield found
+
+
+def table(folder: Path, names: Sequence[str]) -> None:
+    """Print the table of all pictures of a folder, and of their sum."""
+    torch.set_num_threads(1)
+    models = {name: npx.load(name) for name in names}
+    for name, model in models.items():  # compiles what the first picture would wait for
+        ours(model, sorted(folder.glob("*.png"))[0])
+        del name
+    listed, total = ["PNG", "WebP", "JPEG XL e7", "JPEG XL e9", "xz", *names], {}
+    print(f"{folder.name}: bits a sub-pixel (and bytes against JPEG XL e9)")
+    print("| picture | " + " | ".join(listed) + " |\n" + "| --- " * (len(listed) + 1) + "|")
+    for found in rows(sorted(folder.glob("*.png")), models):
+        print(line(found, listed), flush=True)
+        for key, value in found.items():
+            total[key] = value if key == "picture" else total.get(key, 0) + (value or 0)
+    print(line(total | {"picture": "all"}, listed))
+    for name in names:
+        speeds = [total["raw"] / 1000 / total[f"{name} {what}"] for what in ("s", "back s")]
+        print(f"{name}: {speeds[0]:.0f} KB/s encoded, {speeds[1]:.0f} decoded, one thread")
+
+
+def line(found: dict[str, Any], listed: Sequence[str]) -> str:
+    """A row of the table."""
+    cells = [found["picture"]]
+    for name in listed:
+        if not found[name]:
+            cells.append("-")
+            continue
+        ratio = f" ({found[name] / found['JPEG XL e9']:.3f})" if found["JPEG XL e9"] else ""
+        cells.append(f"{8 * found[name] / found['raw']:.3f}{ratio}")
+    return "| " + " | ".join(cells) + " |"
