@@ -191,3 +191,15 @@ def test_photographs_of_a_folder_come_back_by_the_command_line(tmp_path):
         assert np.array_equal(
             np.asarray(Image.open(folder / name)), np.asarray(Image.open(tmp_path / "back" / name))
         )
+
+
+def test_a_color_prepared_after_another_is_what_it_is_by_itself(monkeypatch):
+    model = build("windowed-colors")
+    coder, bands = coder_of(model), draw(model, [(6, 7)])
+    advanced = coder.encode(bands)
+    monkeypatch.setattr(
+        type(coder.window), "advance", property(lambda window: window.made.plan.cdf[0])
+    )
+    anew = coder.encode(bands)
+    assert advanced.ideal_bits == pytest.approx(anew.ideal_bits, rel=1e-12)
+    assert advanced.ideal_bits != 0

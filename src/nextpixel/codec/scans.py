@@ -89,21 +89,21 @@ def span_by_table(choice, image, table, level):
 
 
 @inlined
-def span_by_cdf(choice, image, level):
-    """As `span_by_table`."""
+def span_by_cdf(choice, prepare, image, level):
+    """As `span_by_table`; `prepare`: address of the head's function."""
     result = choice.room[len(choice.room) - 1 :]
-    call_at(choice.cdf[0], spot_of(choice, image, choice.room))
+    call_at(prepare, spot_of(choice, image, choice.room))
     _, start, parts = descend(choice, result, level, -1)
     call_at(choice.cdf[2], Query(choice.room, level, result))
     return start, parts, result[0]
 
 
 @inlined
-def span_of(choice, image, table, level):
+def span_of(choice, prepare, image, table, level):
     """As `span_by_table`, by the table if there is one, else by the CDF."""
     if len(table):
         return span_by_table(choice, image, table, level)
-    return span_by_cdf(choice, image, level)
+    return span_by_cdf(choice, prepare, image, level)
 
 
 @compiled
@@ -115,7 +115,7 @@ def spans_here(plan, block, table, starts, parts, place):
         if block.known[image, color, row, column]:
             continue
         level = block.levels[image, color, row, column]
-        starts[image], parts[image], log_p = span_of(choice, image, table, level)
+        starts[image], parts[image], log_p = span_of(choice, choice.cdf[0], image, table, level)
         block.log_p[image] += log_p
 
 
@@ -161,7 +161,7 @@ def spans_of_places(plan, block, table, starts, parts, places):
 
 
 @inlined
-def read_level(choice, table, coder, image):
+def read_level(choice, prepare, table, coder, image):
     """The level that the stream names, its start and its parts; level -1 if it is damaged."""
     state, words = coder
     bits = BY_TABLE if len(table) else BY_CDF
@@ -172,7 +172,7 @@ def read_level(choice, table, coder, image):
         table_of(choice, image, table)
         level, start, parts = search(table, part)
     else:
-        call_at(choice.cdf[0], spot_of(choice, image, choice.room))
+        call_at(prepare, spot_of(choice, image, choice.room))
         result = choice.room[len(choice.room) - 1 :]
         level, start, parts = descend(choice, result, 0, part)
     take(state, words, start, parts, bits)
@@ -188,7 +188,8 @@ def read_here(plan, block, table, coder, spans, place):
     for image in range(len(block.levels)):
         if block.known[image, color, row, column]:
             continue
-        level, starts[step, image], parts[step, image] = read_level(choice, table, coder, image)
+        found = read_level(choice, choice.cdf[0], table, coder, image)
+        level, starts[step, image], parts[step, image] = found
         if level < 0:
             return False
         block.levels[image, color, row, column] = level

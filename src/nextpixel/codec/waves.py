@@ -26,11 +26,13 @@ class Wave(NamedTuple):
         levels: All levels of all bands, band by band (C, rows, W).
         rows: See `FIRST`, (n, 5).
         taps: The window, (n, 2).
+        advance: Address of the head's function that prepares a color after the one before it.
     """
 
     levels: NDArray[np.int64]
     rows: NDArray[np.int64]
     taps: NDArray[np.int64]
+    advance: int
 
 
 @inlined
@@ -82,14 +84,15 @@ def _code_level(choice, block, wave, table, coder, one, place):
     """Code a level, at its place in the bands; False if a stream is damaged."""
     state, digits, read_state, words = coder
     bits = scans.BY_TABLE if len(table) else scans.BY_CDF
+    prepare = choice.cdf[0] if choice.color == 0 else wave.advance
     if len(read_state):
-        level, start, parts = scans.read_level(choice, table, (read_state, words), one)
+        level, start, parts = scans.read_level(choice, prepare, table, (read_state, words), one)
         if level < 0:
             return False
         wave.levels[place] = level
     else:
         level = wave.levels[place]
-        start, parts, log_p = scans.span_of(choice, one, table, level)
+        start, parts, log_p = scans.span_of(choice, prepare, one, table, level)
         block.log_p[one] += log_p
     block.levels[one, choice.color, 0, COLUMN] = level
     narrow_one(state, digits, start, parts, bits)

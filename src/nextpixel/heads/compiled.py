@@ -119,6 +119,8 @@ class CompiledCDF(NamedTuple):
         log_prob: Of a `Query`: the log-probability of a level, nats.
         room: Numbers that `prepare` fills.
         constants: What `Spot.p` begins with.
+        advance: Of a `Spot`, as `prepare`, where `Spot.p` holds what either of them made of the
+            color before; None: `prepare` does as well.
     """
 
     prepare: Callable[..., Any]
@@ -126,3 +128,4 @@ class CompiledCDF(NamedTuple):
     log_prob: Callable[..., Any]
     room: int
     constants: tuple[float, ...]
+    advance: Callable[..., Any] | None = None

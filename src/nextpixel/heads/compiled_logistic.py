@@ -133,29 +133,55 @@ def _take_in(p, level):
     _normalise(p)
 
 
+@inlined
+def _read_color(spot, p, color):
+    """Components of a color of coupled colors."""
+    count, anchors = np.int64(p[COMPONENTS]), np.int64(p[ANCHORS])
+    at = spot.pixel + anchors + count
+    for before in range(color):
+        at += (2 + before) * count
+    anchor = _anchor(p, spot.state, spot.pixel, color)
+    _read_components(p, spot.state, at, at + count, anchor)
+    _shift_means(spot, p, at + 2 * count, color)
+
+
+@inlined
+def _finish(p):
+    """Log-weights that sum to one, and the weights themselves."""
+    count = np.int64(p[COMPONENTS])
+    _normalise(p)
+    for n in range(_whole(p)):
+        p[_array(p, 0) + n] = exp64(p[_array(p, 3) + n])
+    for n in range(count, _whole(p)):
+        p[_array(p, 0) + n] = 0.0
+
+
 @compiled
 def prepare(spot: Spot) -> None:
     """Components of a sub-pixel, their weights given the colors before it if coupled."""
     p, count, anchors = spot.p, np.int64(spot.p[COMPONENTS]), np.int64(spot.p[ANCHORS])
     if p[COUPLED] > 0.0:
         _read_weights(p, spot.state, spot.pixel + anchors)
-        at = spot.pixel + anchors + count
         for color in range(spot.color + 1):
-            anchor = _anchor(p, spot.state, spot.pixel, color)
-            _read_components(p, spot.state, at, at + count, anchor)
-            _shift_means(spot, p, at + 2 * count, color)
-            at += (2 + color) * count
+            _read_color(spot, p, color)
             if color < spot.color:
                 _take_in(p, spot.levels[spot.image, color, spot.row, spot.column])
     else:
         at, anchor = spot.at + anchors, _anchor(p, spot.state, spot.at, 0)
         _read_weights(p, spot.state, at)
         _read_components(p, spot.state, at + count, at + 2 * count, anchor)
-    _normalise(p)
-    for n in range(_whole(p)):
-        p[_array(p, 0) + n] = exp64(p[_array(p, 3) + n])
-    for n in range(count, _whole(p)):
-        p[_array(p, 0) + n] = 0.0
+    _finish(p)
+
+
+@compiled
+def advance(spot: Spot) -> None:
+    """`prepare`, from what was made of the color before of the same pixel."""
+    if spot.p[COUPLED] == 0.0 or spot.color == 0:
+        prepare(spot)
+        return
+    _take_in(spot.p, spot.levels[spot.image, spot.color - 1, spot.row, spot.column])
+    _read_color(spot, spot.p, spot.color)
+    _finish(spot.p)
 
 
 @compiled

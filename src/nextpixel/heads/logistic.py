@@ -31,7 +31,7 @@ from torch import Tensor
 
 from nextpixel.heads.base import Distribution, Head, HeadOptions, split_colors
 from nextpixel.heads.compiled import CompiledCDF
-from nextpixel.heads.compiled_logistic import below, log_prob, places, prepare
+from nextpixel.heads.compiled_logistic import advance, below, log_prob, places, prepare
 from nextpixel.heads.truncation import PLAIN, Truncation
 from nextpixel.runtime.device import require
 
@@ -183,7 +183,9 @@ class LogisticHead(Head):
         least = math.log(2 * LEAST_SCALE / (levels - 1))
         constants = (levels, components, coupled, least, LARGEST_LOG_SCALE, self.anchors)
         room = places(components)
-        self.compiled = CompiledCDF(prepare, below, log_prob, room, tuple(map(float, constants)))
+        self.compiled = CompiledCDF(
+            prepare, below, log_prob, room, tuple(map(float, constants)), advance
+        )
 
     @classmethod
     def of(cls, levels: int, colors: int, options: HeadOptions) -> Self:

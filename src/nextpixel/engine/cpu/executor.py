@@ -316,15 +316,19 @@ def _head_addresses(model: PixelModel) -> tuple[int, tuple[int, int, int]]:
         NextPixelError: If the head has no compiled step.
     """
     head = model.head.compiled
-    floats, p, levels = np.zeros(0, np.float32), np.zeros(0), np.zeros((0,) * 4, np.int64)
-    spot = Spot(floats, 0, 0, 0, levels, 0, 0, 0, 0, p)
     if isinstance(head, CompiledHead):
-        return address_of(head.log_weights, spot), (0, 0, 0)
+        return spot_address(head.log_weights), (0, 0, 0)
     if isinstance(head, CompiledCDF):
-        query = Query(p, 0, p)
-        prepare, below = address_of(head.prepare, spot), address_of(head.below, query)
-        return 0, (prepare, below, address_of(head.log_prob, query))
+        query = Query(np.zeros(0), 0, np.zeros(0))
+        below, log_prob = address_of(head.below, query), address_of(head.log_prob, query)
+        return 0, (spot_address(head.prepare), below, log_prob)
     raise NextPixelError(f"the head {type(model.head).__name__} has no compiled step")
+
+
+def spot_address(function: Callable[..., object]) -> int:
+    """Where a compiled function of a `Spot` lies."""
+    floats, levels = np.zeros(0, np.float32), np.zeros((0,) * 4, np.int64)
+    return address_of(function, Spot(floats, 0, 0, 0, levels, 0, 0, 0, 0, np.zeros(0)))
 
 
 def _room(head: CompiledHead | CompiledCDF | None) -> Doubles:

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nextpixel.engine.cpu.executor import Prepared, prepared_program
+from nextpixel.engine.cpu.executor import Prepared, prepared_program, spot_address
 from nextpixel.engine.lowering import lowered
+from nextpixel.heads import CompiledCDF
 from nextpixel.models import PixelModel
 from nextpixel.program import Map, Program, Tap
 from nextpixel.program.ops import (
@@ -46,6 +47,14 @@ class PreparedWindow:
 
     made: Prepared
     taps: NDArray[np.int64]
+
+    @property
+    def advance(self) -> int:
+        """Address of what prepares a color once the one before it is drawn; 0: there is no CDF."""
+        head = self.made.head.compiled
+        if not isinstance(head, CompiledCDF) or head.advance is None:
+            return self.made.plan.cdf[0]
+        return spot_address(head.advance)
 
     @property
     def lag(self) -> int:
