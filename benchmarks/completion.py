@@ -2,16 +2,20 @@
 
     python benchmarks/completion.py [--images 500] [--particles 64] [--by-particles 50]
         [--raster mnist-fast] [--mirror mnist-orders] [--any mnist-any-order] [--out DIR]
+    python benchmarks/completion.py --curves [--images 200]
 
 The nats are those of the true missing pixels given the known ones, of test images of MNIST
 (dynamic protocol), an image: under the raster scan that ignores what is known later (the product of
 p(x_i | past) over missing pixels), under the mirror order in which most known pixels come first,
 under a locally masked net that visits all known pixels first, and under the raster net by
 particles, whose estimate is log p(image) - log p(known). Differences are taken image by image. With
---out, a picture of each mask, with the same digits under each way.
+--out, a picture of each mask, with the same digits under each way. With --curves, the nats under
+each of the eight S-curves that a locally masked net may follow after what is known, and under
+their mixture.
 """
 
 import argparse
+import math
 from pathlib import Path
 
 import torch
@@ -21,6 +25,7 @@ from torch import Tensor
 import nextpixel as npx
 from nextpixel import gallery
 from nextpixel.models import PixelModel
+from nextpixel.order import MIRRORS, indices_of, known_first
 
 WAYS = ("raster", "mirror", "any order", "particles")
 
@@ -59,6 +64,30 @@ def exactly(model: PixelModel, levels: Tensor, known: Tensor, particles: int) ->
     return torch.cat(parts)
 
 
+@torch.inference_mode()
+def along(model: PixelModel, levels: Tensor, known: Tensor, curve: str) -> Tensor:
+    """Nats of missing pixels given the known ones, the others along a curve after them, (N,)."""
+    order = known_first(known, indices_of(curve, *known.shape))
+    parts = []
+    for some in levels.split(100):
+        turned, condition = model.in_order(some, None, order.expand(len(some), *order.shape))
+        log_p = model(turned, condition).log_prob(turned)
+        parts.append(-log_p.where(~known, log_p.new_zeros(())).flatten(1).sum(1).double())
+    return torch.cat(parts)
+
+
+def print_curves(raster: PixelModel, model: PixelModel, levels: Tensor) -> None:
+    """Differences from the raster scan under each S-curve, and under the mean of all."""
+    for name, known in masks(*levels.shape[2:]).items():
+        plain, found = ignoring(raster, levels, known), []
+        for mirror in MIRRORS:
+            found.append(along(model, levels, known, f"s-curve/{mirror}"))
+            print(f"{name:8} {mirror:28} {cell(found[-1], plain)}", flush=True)
+        each = torch.stack(found)
+        mixed = math.log(len(each)) - (-each).logsumexp(0)
+        print(f"{name:8} {'all eight, averaged':28} {cell(mixed, plain)}", flush=True)
+
+
 def cell(nats: Tensor, than: Tensor) -> str:
     """Mean, and the mean difference from another way on the same images."""
     less = nats - than[: len(nats)]
@@ -89,10 +118,14 @@ def main() -> None:
     parser.add_argument("--mirror", default="mnist-orders")
     parser.add_argument("--any", default="mnist-any-order")
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--curves", action="store_true", help="of the net of any order")
     chosen = parser.parse_args()
     models = [npx.load(name).eval() for name in (chosen.raster, chosen.mirror, chosen.any)]
     test = npx.load_data("mnist", levels=2, protocol="dynamic").test
     levels = test.levels[: chosen.images].long()
+    if chosen.curves:
+        print_curves(models[0], models[2], levels)
+        return
     print(
         f"nats of what is missing, an image; (difference from raster); {len(levels)} test images,"
     )

@@ -3,13 +3,13 @@
     python benchmarks/photographs.py DIR [--packages FOLDER]
     python benchmarks/photographs.py DIR --table [--models photo ...]
 
-- DIR/train and DIR/held-out: photographs of the packages in `PACKAGES`, drawings skipped by a
+- DIR/train and DIR/test: photographs of the packages in `PACKAGES`, drawings skipped by a
   written list, averaged down by a whole number so that the traces of JPEG go; 8-bit RGB as PNG.
 - DIR/second: pictures that scikit-image and scikit-learn carry, where they are installed, as they
   are.
 - DIR/ATTRIBUTION.md: of each picture its package, author and licence, as the package states them.
 
-With --table, the bytes of the held-out and the second set by models and by other formats.
+With --table, the bytes of the test and the second set by models and by other formats.
 
 Packages are fetched by `apt-get download`, or taken from --packages, a folder of .deb files. The
 pictures themselves are not part of this project.
@@ -144,10 +144,10 @@ def second(folder: Path) -> list[str]:
 def make(folder: Path, packages: Path) -> None:
     """Write all pictures and where they come from."""
     lines = ["| picture | set | package | author; licence |", "| --- | --- | --- | --- |"]
-    for part in ("train", "held-out", "second"):
+    for part in ("train", "test", "second"):
         (folder / part).mkdir(parents=True, exist_ok=True)
     for picture in photographs(packages, folder / "packages"):
-        part = "held-out" if picture.name in HELD_OUT else "train"
+        part = "test" if picture.name in HELD_OUT else "train"
         reduced(picture.file).save(folder / part / f"{picture.name}.png")
         words = stated(picture, folder / "packages" / picture.package)
         lines.append(f"| {picture.name} | {part} | {picture.package} | {words} |")
@@ -164,7 +164,7 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=["photo"])
     asked = parser.parse_args()
     if asked.table:
-        for part in ("held-out", "second"):
+        for part in ("test", "second"):
             table(asked.folder / part, asked.models)
         return
     make(asked.folder, asked.packages or asked.folder / "debs")

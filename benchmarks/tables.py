@@ -33,7 +33,7 @@ IN_README = (
 )
 """The most telling first: the table takes the first `ROWS` that were measured."""
 ROWS = 10
-FOLDER_OPTION = {"fashion-mnist": " --data.folder DIR", "cifar10": " --data.folder DIR"}
+FOLDER_OPTION = dict.fromkeys(("fashion-mnist", "cifar10", "photographs"), " --data.folder DIR")
 """Of data sets that are read from files."""
 
 
@@ -155,7 +155,7 @@ def protocol_of(recipe: Recipe) -> str:
     """The protocol that a recipe trains by, as `nextpixel.data.protocols` settles it."""
     if recipe.data.protocol:
         return recipe.data.protocol
-    if recipe.data.name not in ("mnist", "fashion-mnist", "cifar10"):
+    if recipe.data.name not in ("mnist", "fashion-mnist", "cifar10", "photographs"):
         return "levels"
     return "threshold" if recipe.data.levels == 2 else "quantized"
 

@@ -191,3 +191,17 @@ def test_a_class_that_was_not_trained_is_refused(tmp_path, classes):
     fill(tmp_path / "test" / classes[1], 3)
     with pytest.raises(NextPixelError, match=r"00\.png: its class is not one of the training"):
         load_data(tmp_path)
+
+
+def test_photographs_are_those_of_a_folder_that_the_benchmark_makes(tmp_path):
+    rng = np.random.default_rng(1)
+    for part, count in (("train", 4), ("test", 2)):
+        (tmp_path / part).mkdir()
+        for number in range(count):
+            pixels = rng.integers(0, 256, (9 + number, 12, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / part / f"{number}.png")
+    data = load_data("photographs", folder=tmp_path, crop=4, validation=1)
+    assert (data.shape, data.level_count, len(data.train)) == ((3, 4, 4), 256, 3)
+    assert len(data.test) == 2 * 2 * 3
+    with pytest.raises(ValueError, match=r"benchmarks/photographs\.py makes one"):
+        load_data("photographs", crop=4)

@@ -11,7 +11,7 @@ from nextpixel.data import DataConfig, describe, from_datasets, load_config, loa
 
 def test_the_names_are_those_of_the_documentation():
     generated = ["shapes", "color-shapes", "color-mnist", "photons"]
-    assert names() == ["mnist", "digits", *generated, "cifar10", "fashion-mnist"]
+    assert names() == ["mnist", "digits", *generated, "cifar10", "fashion-mnist", "photographs"]
 
 
 @pytest.mark.parametrize("name", names())

@@ -15,7 +15,7 @@ SHORT = {
     "--train.preview-count": "2",
     "--data.limit": "8",
 }
-FROM_FILES = {"cifar10", "fashion-mnist"}
+FROM_FILES = {"cifar10", "fashion-mnist", "photographs"}
 WORDS = [word for option in SHORT.items() for word in option]
 
 

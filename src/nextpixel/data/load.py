@@ -61,6 +61,11 @@ _NAMED = {
         "clothes, 1x28x28, 8-bit, 60,000 + 10,000 images, 10 classes; MIT; from your folder",
         takes=("folder",),
     ),
+    "photographs": _Source(
+        folder.load_photographs,
+        "photographs of any size, 3 colors, 8-bit, 30 + 7 images; free; from your folder",
+        takes=("folder",),
+    ),
 }
 
 _STREAMS = ("size", "streaming", "buffer")
@@ -81,7 +86,7 @@ def names() -> list[str]:
     Example:
         >>> names()  # doctest: +NORMALIZE_WHITESPACE
         ['mnist', 'digits', 'shapes', 'color-shapes', 'color-mnist', 'photons', 'cifar10',
-         'fashion-mnist']
+         'fashion-mnist', 'photographs']
     """
     return list(_NAMED)
 

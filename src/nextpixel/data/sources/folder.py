@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from nextpixel.data.config import DataConfig
+from nextpixel.data.config import DataConfig, to_path
 from nextpixel.data.sources import science
 from nextpixel.data.splits import (
     Images,
@@ -71,6 +71,21 @@ def load_folder(config: DataConfig, folder: Path) -> Splits:
         count = _count_levels(config, [images])
         return Splits(*split_images(images, config.validation, seed=config.seed), names, count)
     return _load_splits(config, folder)
+
+
+def load_photographs(config: DataConfig) -> Splits:
+    """Photographs of Debian packages, as `benchmarks/photographs.py` puts them into a folder.
+
+    Raises:
+        ValueError: If no folder is stated.
+        NextPixelError: If there are none in it, or no `crop` is stated: sizes differ.
+    """
+    if config.folder is None:
+        raise ValueError(
+            "folder must be where photographs lie, got None: benchmarks/photographs.py makes one "
+            "(data.folder), or train on pictures of your own (data.name)"
+        )
+    return load_folder(config, to_path(config.folder))
 
 
 def _load_splits(config: DataConfig, folder: Path) -> Splits:
