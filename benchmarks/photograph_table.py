@@ -6,6 +6,7 @@ decoding, in one thread, of the levels' bytes (a byte a sub-pixel), each picture
 
 import io
 import lzma
+import math
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ from nextpixel.codec import archive
 from nextpixel.codec.container import read_archive
 from nextpixel.codec.files import PictureSource
 from nextpixel.models import PixelModel
+from nextpixel.nn import NO_EMBEDDING
 
 Pixels = NDArray[np.uint8]
 
@@ -75,7 +77,6 @@ def rows(files: Sequence[Path], models: dict[str, PixelModel]) -> Iterator[dict[
 
 def table(folder: Path, names: Sequence[str]) -> None:
     """Print the table of all pictures of a folder, and of their sum."""
-    torch.set_num_threads(1)
     models = {name: npx.load(name) for name in names}
     for name, model in models.items():  # compiles what the first picture would wait for
         ours(model, sorted(folder.glob("*.png"))[0])
@@ -91,6 +92,33 @@ def table(folder: Path, names: Sequence[str]) -> None:
     for name in names:
         speeds = [total["raw"] / 1000 / total[f"{name} {what}"] for what in ("s", "back s")]
         print(f"{name}: {speeds[0]:.0f} KB/s encoded, {speeds[1]:.0f} decoded, one thread")
+
+
+@torch.inference_mode()
+def bits_map(model: PixelModel, pixels: Pixels, rows: int = 64) -> NDArray[np.float64]:
+    """Bits of each pixel given those before it, (H, W), of pixels (H, W, C)."""
+    levels = torch.from_numpy(pixels.copy()).movedim(2, 0)[None].long()
+    parts = []
+    for top in range(0, levels.shape[2], rows):
+        above = max(0, top - model.reach)
+        window = levels[:, :, above : top + rows]
+        outputs = model.network(model.encode(window), NO_EMBEDDING)
+        log_p = model.read_head(outputs, window).log_prob(window)[0, :, top - above :]
+        parts.append(-log_p.double().sum(0) / math.log(2))
+    return torch.cat(parts).numpy()
+
+
+def draw_map(model: PixelModel, file: Path, side: int = 480) -> Image.Image:
+    """A picture and below it the bits of its pixels, from none (black) to 24 (white)."""
+    with Image.open(file) as picture:
+        pixels = np.asarray(picture, np.uint8)
+    bits = bits_map(model, pixels)
+    grey = Image.fromarray((255 * np.clip(bits / 24, 0, 1)).astype(np.uint8)).convert("RGB")
+    both = Image.new("RGB", (picture.width, 2 * picture.height))
+    both.paste(Image.fromarray(pixels))
+    both.paste(grey, (0, picture.height))
+    both.thumbnail((side, 2 * side))
+    return both
 
 
 def line(found: dict[str, Any], listed: Sequence[str]) -> str:

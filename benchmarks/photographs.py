@@ -2,6 +2,7 @@
 
     python benchmarks/photographs.py DIR [--packages FOLDER]
     python benchmarks/photographs.py DIR --table [--models photo ...]
+    python benchmarks/photographs.py DIR --map PICTURE.png --out MAP.png
 
 - DIR/train and DIR/test: photographs of the packages in `PACKAGES`, drawings skipped by a
   written list, averaged down by a whole number so that the traces of JPEG go; 8-bit RGB as PNG.
@@ -24,8 +25,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from photograph_table import table
+import torch
+from photograph_table import draw_map, table
 from PIL import Image
+
+import nextpixel as npx
 
 PACKAGES = {
     "lomiri-wallpapers-16.04": "usr/share/backgrounds/*.jpg",
@@ -161,9 +165,15 @@ def main() -> None:
     parser.add_argument("folder", type=Path, metavar="DIR")
     parser.add_argument("--packages", type=Path, help="a folder of .deb files; else DIR/debs")
     parser.add_argument("--table", action="store_true", help="measure the sets that are there")
+    parser.add_argument("--map", type=Path, metavar="PICTURE", help="draw where its bits go")
+    parser.add_argument("--out", type=Path, default=Path("map.png"))
     parser.add_argument("--models", nargs="+", default=["photo"])
     asked = parser.parse_args()
+    if asked.map:
+        draw_map(npx.load(asked.models[0]), asked.map).save(asked.out)
+        return
     if asked.table:
+        torch.set_num_threads(1)
         for part in ("test", "second"):
             table(asked.folder / part, asked.models)
         return

@@ -120,6 +120,10 @@ def test_an_archive_in_the_best_orders_comes_back(call, made, tmp_path):
         (("evaluate", "plain", "--order", "all"), "has the raster order only"),
         (("audit", "plain", "--order", "spiral"), "has the raster order only"),
         (("sample", "any", "--order", "zigzag", "--out", "x.npy"), "there is no order 'zigzag'"),
+        (
+            ("compress", "mirror", "x.npy", "x.npx", "--orders", "best", "--verbose"),
+            "verbose must be left out with --orders best",
+        ),
     ],
 )
 def test_orders_that_a_model_does_not_have_are_refused(call, words, text, tmp_path, monkeypatch):
