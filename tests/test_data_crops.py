@@ -26,6 +26,19 @@ def folder(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:.*in no whole tile")
+def test_an_epoch_may_draw_several_parts_of_each_image(folder):
+    data = load_data(folder, levels=256, crop=8, crops=5)
+    once = load_data(folder, levels=256, crop=8)
+    assert len(data.train) == 5 * len(once.train)
+    assert torch.equal(data.test.levels, once.test.levels)
+    first = torch.arange(5) * len(once.train)  # the same image, five times
+    parts = data.train.draw(first.repeat(8), rng())
+    assert len({part.numpy().tobytes() for part in parts}) > 1
+    with pytest.raises(ValueError, match="crops must be left out without crop, got 3"):
+        load_data(folder, levels=256, crops=3)
+
+
+@pytest.mark.filterwarnings("ignore:.*in no whole tile")
 def test_training_draws_parts_of_images_of_any_size(folder):
     data = load_data(folder, levels=256, crop=8)
     assert data.shape == (1, 8, 8)

@@ -40,6 +40,8 @@ class DataConfig:
         offset: What is added to the numbers of NumPy and FITS files, as 32768 to those of int16.
         crop: Train on random crop x crop parts of images, which may differ in size, and validate
             and test on fixed tiles of that size.
+        crops: Of `crop`: how many parts an epoch draws of each training image; None means one. More
+            let batches be larger than the number of images.
         flip: `horizontal`: mirror half of the training images; `dihedral`: turn and mirror them at
             random, in one of eight ways.
 
@@ -67,11 +69,12 @@ class DataConfig:
     buffer: int | None = None
     offset: int = 0
     crop: int | None = None
+    crops: int | None = None
     flip: str | None = None
 
     def __post_init__(self) -> None:
         check_number("levels", self.levels, 2, 65536)
-        for name in ("size", "validation", "limit", "buffer", "crop"):
+        for name in ("size", "validation", "limit", "buffer", "crop", "crops"):
             check_number(name, getattr(self, name), 1, None)
         check_number("seed", self.seed, 0, None)
         if not isinstance(self.streaming, bool):
@@ -80,6 +83,8 @@ class DataConfig:
             raise ValueError(f"buffer must be left out without streaming, got {self.buffer}")
         if self.streaming and (self.crop is not None or self.flip is not None):
             raise ValueError("crop and flip must be left out with streaming")
+        if self.crops is not None and self.crop is None:
+            raise ValueError(f"crops must be left out without crop, got {self.crops}")
         check_number("offset", self.offset, -(2**31), 2**31)
         if self.flip is not None and self.flip not in FLIPS:
             raise ValueError(
@@ -105,6 +110,7 @@ class DataOptions(TypedDict, total=False):
     buffer: int | None
     offset: int
     crop: int | None
+    crops: int | None
     flip: str | None
 
 

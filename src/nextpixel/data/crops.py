@@ -17,8 +17,8 @@ from nextpixel.data.splits import Images, LazyPixels, LoosePixels, Pixels, Split
 from nextpixel.errors import NextPixelError
 
 
-def cut(splits: Splits, crop: int, name: str) -> Splits:
-    """Training images to be read in random parts, the others in tiles.
+def cut(splits: Splits, crop: int, name: str, *, crops: int = 1) -> Splits:
+    """Training images to be read in random parts, `crops` of each an epoch, the others in tiles.
 
     Raises:
         NextPixelError: If an image is smaller than a part.
@@ -28,7 +28,11 @@ def cut(splits: Splits, crop: int, name: str) -> Splits:
     validation, test = (
         _tiled(loose[part], parts[part].labels, f"{name}/{part}") for part in ("validation", "test")
     )
-    train = Images(loose["train"], splits.train.labels)
+    labels = splits.train.labels
+    train = Images(
+        LoosePixels([*loose["train"].images] * crops, crop),
+        None if labels is None else labels.repeat(crops),
+    )
     return Splits(
         train, validation, test, splits.class_names, splits.level_count, splits.level_names
     )

@@ -213,7 +213,7 @@ def make_dataset(config: DataConfig, splits: Splits | StreamSplits) -> Dataset:
         ValueError: If what was asked for does not fit the source, or itself.
     """
     if isinstance(splits, Splits) and config.crop is not None:
-        splits = cut(splits, config.crop, config.name)
+        splits = cut(splits, config.crop, config.name, crops=config.crops or 1)
     _check_flip(config, splits)
     source_levels = splits.level_count if isinstance(splits, Splits) else None
     level_count, protocol = resolve(config, source_levels, _depth(splits))
