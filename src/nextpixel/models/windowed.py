@@ -16,6 +16,7 @@ References:
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -93,7 +94,7 @@ class RelativeConv2d(MaskedConv2d):
 
 
 class AnchoringConv2d(RelativeConv2d):
-    """As `RelativeConv2d`, and to the anchors of the outputs it adds the mean itself.
+    """As `RelativeConv2d`, but the outputs that are anchors are the mean itself, and not learned.
 
     Args:
         inputs: Input planes.
@@ -110,6 +111,7 @@ class AnchoringConv2d(RelativeConv2d):
     ) -> None:
         super().__init__(inputs, outputs, side, groups=groups, sees_self=False, bias=False)
         nn.init.zeros_(self.weight)
+        leave_out(self, [output for output, _ in anchors])
         half = torch.zeros(outputs, inputs)
         for output, read in anchors:
             half[output, read] = 0.5
@@ -119,6 +121,34 @@ class AnchoringConv2d(RelativeConv2d):
     def masked(self) -> Tensor:
         """The weights of the levels themselves, (outputs, inputs, rows, side)."""
         return super().masked + self.mean
+
+
+class ReadOutConv2d(MaskedConv2d):
+    """The last convolution, without weights for the outputs that are anchors: a constant is left.
+
+    Learned anchors make training slower: whatever moves one moves all means of its color.
+
+    Args:
+        inputs: Features.
+        outputs: The head's numbers.
+        groups: Color groups.
+        anchors: Outputs that are anchors.
+    """
+
+    def __init__(self, inputs: int, outputs: int, *, groups: int, anchors: list[int]) -> None:
+        super().__init__(inputs, outputs, 1, groups=groups, sees_self=True)
+        leave_out(self, anchors)
+
+    @property
+    def seen(self) -> Tensor:
+        """As in `MaskedConv2d`."""
+        return self.masked.flatten(2)
+
+
+def leave_out(conv: MaskedConv2d, outputs: list[int]) -> None:
+    """Mask all weights of some outputs."""
+    conv.mask = conv.mask.clone()
+    conv.mask[outputs] = 0
 
 
 class WindowedPixelCNN(PixelModel):
@@ -140,10 +170,11 @@ class WindowedPixelCNN(PixelModel):
         first = RelativeConv2d(self.inputs, features, side, groups=groups, sees_self=False)
         self.first = ConditionalConv2d(first, self.conditioner)
         self.hidden = nn.ModuleList(self._layer() for _ in range(config.layers))
+        anchors = self._anchors()
         self.linear = AnchoringConv2d(
-            self.inputs, self.outputs, side, groups=groups, anchors=self._anchors()
+            self.inputs, self.outputs, side, groups=groups, anchors=anchors
         )
-        self.add_last(features)
+        self.add_last(features, [output for output, _ in anchors])
 
     def _layer(self) -> ConditionalConv2d:
         features = self.config.features
@@ -151,6 +182,14 @@ class WindowedPixelCNN(PixelModel):
         with torch.no_grad():  # keeps the sum of the layers from growing
             conv.weight.mul_(1 / math.sqrt(2 * self.config.layers))
         return ConditionalConv2d(conv, self.conditioner)
+
+    def add_last(self, inputs: int, anchors: Sequence[int] = ()) -> None:
+        """As in `PixelModel`; no weights lead to the outputs that are anchors."""
+        super().add_last(inputs)
+        bias, groups = self.last.bias, self.groups
+        self.last = ReadOutConv2d(inputs, self.outputs, groups=groups, anchors=list(anchors))
+        nn.init.zeros_(self.last.weight)
+        self.last.bias = bias
 
     def _anchors(self) -> list[tuple[int, int]]:
         """For each output that is an anchor, the plane of its color's levels."""
