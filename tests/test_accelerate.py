@@ -39,6 +39,9 @@ WIDE = {
 }  # fmt: skip
 """Sizes at which layers of every kind are fused."""
 
+OTHERS = {"features": 48}
+"""Of other models; a multiple of three colors."""
+
 
 def model_of(name: str, colors: int = 1, levels: int = 2, **options: object) -> PixelModel:
     model = build(name, shape=(colors, 6, 7), levels=levels, **{**WIDE[name], **options})
@@ -90,7 +93,7 @@ def test_every_form_of_every_model_trains_by_the_gradients_of_its_plain_layers(n
     case = CASES[name]
     options = case.options | {
         key: size
-        for key, size in WIDE.get(case.model, {"features": 32}).items()  # else nothing is fused
+        for key, size in WIDE.get(case.model, OTHERS).items()  # else nothing is fused
         if "features" in key or key in ("inner", "cells")
     }
     options.pop("dropout", None)  # draws in the order of memory, which is another
