@@ -13,8 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nextpixel.engine.cpu.executor import Prepared, prepared_program, spot_address
-from nextpixel.engine.lowering import lowered
+from nextpixel.engine.cpu.executor import Prepared, prepared, prepared_program, spot_address
 from nextpixel.heads import CompiledCDF
 from nextpixel.models import PixelModel
 from nextpixel.program import Map, Program, Tap
@@ -66,10 +65,10 @@ def window_of(program: Program) -> list[Tap] | None:
     """What a program reads of the image, if all else is read at its own place; None: it is not."""
     taps: set[Tap] = set()
     for op in program.ops:
-        if isinstance(op, Conv) and op.inputs[0] is program.image and op.stride == 1:
+        if type(op) is Conv and op.inputs[0] is program.image and op.stride == 1:
             taps.update(op.taps)
         elif program.image in op.inputs or not (
-            isinstance(op, POINTWISE) or (isinstance(op, Conv) and op.taps == ((0, 0),))
+            type(op) in POINTWISE or (type(op) is Conv and op.taps == ((0, 0),))
         ):
             return None
     return sorted(taps) if taps and (0, 0) not in taps else None
@@ -84,7 +83,7 @@ def prepare_window(model: PixelModel) -> PreparedWindow | None:
     conditioner = model.conditioner
     if type(model).lower is PixelModel.lower or conditioner.conditions or conditioner.order:
         return None
-    program = lowered(model)
+    program = prepared(model).program  # compared with the model, and its steps where not our own
     taps = window_of(program) if program.groups == 1 else None
     if taps is None:
         return None
