@@ -9,8 +9,19 @@ import numpy as np
 
 from nextpixel.heads.compiled import Query, Spot
 from nextpixel.runtime.compiling import compiled, inlined
-from nextpixel.runtime.numbers import log64, minus_expm1, tanh64
-from nextpixel.runtime.vectors import EIGHT, eights, exp64, log_logistic, logistic
+from nextpixel.runtime.numbers import log64
+from nextpixel.runtime.vectors import (
+    DOUBLED,
+    EIGHT,
+    eights,
+    exponential,
+    log_logistic,
+    logarithm,
+    logistic,
+    minus_size,
+    one_minus_exp,
+    tanh_double,
+)
 
 LEVELS, COMPONENTS, COUPLED, LEAST, MOST, ANCHORS, FIRST = range(7)
 """What `p` begins with: K, M, whether colors are coupled, limits of log-scales, how many anchors
@@ -24,6 +35,17 @@ over8 = eights(lambda total, mean, rate, k: total + log_logistic((k - mean) * ra
 under8 = eights(lambda total, mean, rate, k: total + log_logistic((mean - k) * rate))
 both8 = eights(lambda total, bin, _, one: total + bin * one)
 """With edges k: weighed mass below one, log-mass below and above one, and the share of a bin."""
+
+exp8 = eights(lambda x, _, __, most: exponential(x - most, DOUBLED))
+shift8 = eights(lambda mean, said, _, level: mean + tanh_double(said) * level)
+share8 = eights(lambda rate, _, __, ___: logarithm(one_minus_exp(rate)))
+
+
+@eights
+def rate8(t, _, __, half):
+    """e^-t / half, by an exponential of what is not above 0."""
+    small = exponential(minus_size(t), DOUBLED)
+    return (-t).where_below(0.0, small, small.constant(1.0) / small) / half
 
 
 def places(components: int) -> int:
@@ -45,13 +67,14 @@ def _array(p, number):
 
 @inlined
 def _log_sum(p, at, count):
-    """Log sum e^p[at:at + count], in order."""
-    largest = p[at]
+    """Log sum e^p[at:at + count], in order; it takes the scratch array."""
+    largest, total, scratch = p[at], 0.0, _array(p, 5)
     for n in range(1, count):
         largest = max(largest, p[at + n])
-    total = 0.0
+    for n in range(0, count, EIGHT):
+        exp8(p, scratch + n, at + n, at + n, at + n, largest)
     for n in range(count):
-        total += exp64(p[at + n] - largest)
+        total += p[scratch + n]
     return largest + log64(total)
 
 
@@ -86,25 +109,30 @@ def _read_components(p, state, means, scales, anchor):
     """
     mean, rate, share, half = _array(p, 1), _array(p, 2), _array(p, 4), (p[LEVELS] - 1.0) / 2.0
     for n in range(_whole(p)):
-        p[mean + n], p[rate + n], p[share + n] = 0.0, 1.0, 0.0
+        p[mean + n], p[rate + n] = 0.0, 0.0
     for n in range(np.int64(p[COMPONENTS])):
         p[mean + n] = ((np.float64(state[means + n]) + anchor) + 1.0) * half
         t = np.float64(state[scales + n])  # what is no number stays none
-        t = p[LEAST] if t < p[LEAST] else p[MOST] if t > p[MOST] else t
-        p[rate + n] = (exp64(-t) if t > 0.0 else 1.0 / exp64(t)) / half
-        p[share + n] = log64(minus_expm1(p[rate + n]))
+        p[rate + n] = p[LEAST] if t < p[LEAST] else p[MOST] if t > p[MOST] else t
+    for n in range(0, _whole(p), EIGHT):
+        r, s = rate + n, share + n
+        rate8(p, r, r, r, r, half)
+        share8(p, s, r, r, r, 0.0)
 
 
 @inlined
 def _shift_means(spot, p, coefficients, color):
     """Add to each mean what the colors before say, by how far they lie from their anchors."""
     mean, half, count = _array(p, 1), (p[LEVELS] - 1.0) / 2.0, np.int64(p[COMPONENTS])
+    scratch = _array(p, 5)
     for before in range(color):
         level = np.float64(spot.levels[spot.image, before, spot.row, spot.column]) - half
         level -= _anchor(p, spot.state, spot.pixel, before) * half
-        for n in range(count):
-            said = np.float64(spot.state[coefficients + before * count + n])
-            p[mean + n] += tanh64(said) * level
+        for n in range(_whole(p)):
+            at = coefficients + before * count + n
+            p[scratch + n] = np.float64(spot.state[at]) if n < count else 0.0
+        for n in range(0, _whole(p), EIGHT):
+            shift8(p, mean + n, mean + n, scratch + n, scratch + n, level)
 
 
 @inlined
@@ -148,12 +176,12 @@ def _read_color(spot, p, color):
 @inlined
 def _finish(p):
     """Log-weights that sum to one, and the weights themselves."""
-    count = np.int64(p[COMPONENTS])
+    count, weights, logs = np.int64(p[COMPONENTS]), _array(p, 0), _array(p, 3)
     _normalise(p)
-    for n in range(_whole(p)):
-        p[_array(p, 0) + n] = exp64(p[_array(p, 3) + n])
+    for n in range(0, _whole(p), EIGHT):
+        exp8(p, weights + n, logs + n, logs + n, logs + n, 0.0)
     for n in range(count, _whole(p)):
-        p[_array(p, 0) + n] = 0.0
+        p[weights + n] = 0.0
 
 
 @compiled

@@ -355,6 +355,46 @@ def log_logistic(z: Value) -> Value:
     return z.where_below(0.0, z, z.constant(0.0)) - s * total * 2.0
 
 
+def one_minus_exp(x: Value) -> Value:
+    """1 - e^-x for x > 0 in float64, as `runtime.numbers.minus_expm1`."""
+    total = x.constant(1.0)
+    for k in range(16, 1, -1):
+        total = total.constant(1.0) - total * x / k
+    return (-x).where_below(-0.5, x.constant(1.0) - exponential(-x, DOUBLED), total * x)
+
+
+def logarithm(x: Value) -> Value:
+    """log x for positive float64 that are not subnormal, as `runtime.numbers.log64`."""
+    m, n = _parts(x)
+    high = m.at_least(1.42)
+    m, n = m.where_below(1.42, m, high * 0.5), m.where_below(1.42, n, n + 1.0)
+    s = (m - 1.0) / (m + 1.0)
+    square, total = s * s, s.constant(0.0)
+    for k in range(23, 1, -2):
+        total = (total + 1.0 / k) * square
+    found = s * 2.0 * (total + 1.0) + n * 0.6931471805599453
+    return found + x * 0.0  # what is no number stays none
+
+
+def _parts(x: Value) -> tuple[Value, Value]:
+    """x = 2^n m with m in [1, 2): m and n, of vectors of eight."""
+    builder = x.builder
+    integers = ir.VectorType(ir.IntType(DOUBLED.bits), EIGHT)
+    whole, width = x.bits(integers), _constant(integers, DOUBLED.mantissa)
+    exponent = builder.lshr(whole, width)
+    low = builder.sub(whole, builder.shl(exponent, width))
+    one, shift = x.constant(1.0), x.constant(2.0**DOUBLED.mantissa)
+    m = Value(builder, builder.bitcast(builder.or_(low, one.bits(integers)), DOUBLES))
+    added = builder.or_(exponent, shift.bits(integers))  # 2^52 plus the exponent
+    return m, Value(builder, builder.bitcast(added, DOUBLES)) - shift - float(DOUBLED.bias)
+
+
+def tanh_double(x: Value) -> Value:
+    """Tanh in float64, as `runtime.numbers.tanh64`."""
+    size = x.constant(2.0) / (exponential(minus_size(x) * 2.0, DOUBLED) + 1.0) - 1.0
+    return (-x).where_below(0.0, size, -size)
+
+
 def eights(expression: Callable[[Value, Value, Value, Value], Value]) -> Any:
     """Compile an expression of three vectors of eight float64 and a number, in one array.
 

@@ -36,6 +36,9 @@ class TrainConfig:
             100 (once 20 are known), or which is not finite, and count it. Ten updates in a row that
             are not finite end the run. None: each update counts, and the first that is not finite
             ends the run.
+        border_weight: What a pixel counts whose window reaches over the border of its image, where
+            others count 1: such pixels are many in small parts and few in large pictures. Needs a
+            model whose window is smaller than the parts.
         ema: Decay of an exponential moving average of the weights that is evaluated and kept in
             place of the last weights. None: no average.
         precision: "float32", or "bfloat16" for the products of the network while it is trained, for
@@ -77,6 +80,7 @@ class TrainConfig:
     decay: float = 1.0
     clip_norm: float | None = None
     spike: float | None = None
+    border_weight: float = 1.0
     ema: float | None = None
     precision: str = "float32"
     compile: bool = False
@@ -111,6 +115,7 @@ class TrainConfig:
         _check("weight_decay", self.weight_decay, at_least=0)
         _check("spike", self.spike, above=1)
         _check("decay", self.decay, above=0, at_most=1)
+        _check("border_weight", self.border_weight, above=0, at_most=1)
         _check("ema", self.ema, at_least=0, below=1)
         for name in ("tensorboard", "compile", "accelerate"):
             if not isinstance(getattr(self, name), bool):

@@ -47,6 +47,10 @@ class Gradient:
             surprise stay as they are.
         compiled: Whether the network is compiled by torch; then there is one thread.
         accelerate: Whether layers train by fused kernels, unless they are compiled by torch.
+        border_weight: See `TrainConfig`.
+
+    Raises:
+        ValueError: If the border is to weigh less and the window is as large as the images.
     """
 
     def __init__(
@@ -58,6 +62,7 @@ class Gradient:
         bfloat16: bool = False,
         compiled: bool = False,
         accelerate: bool = True,
+        border_weight: float = 1.0,
     ) -> None:
         self.model, self.processes, self.passes = model, processes or Processes(), passes
         self.parameters = list(model.parameters())
@@ -65,6 +70,7 @@ class Gradient:
         self.threads = Threads(1 if whole else None)
         self.bfloat16, self.accelerate = bfloat16, accelerate and not compiled
         self.predict = compiled_model(model) if compiled else model
+        self.weights = None if border_weight == 1 else pixel_weights(model, border_weight)
 
     def set(self, levels: Tensor, condition: Value | None = None, seed: int = 0) -> float:
         """Set `grad` of every parameter for a batch; every process gives the whole batch.
@@ -119,7 +125,10 @@ class Gradient:
     ) -> tuple[float, _Gradients]:
         with self._precision():
             predicted = self.predict(levels, condition)
-        loss = -predicted.log_prob(levels).sum() * scale
+        found = predicted.log_prob(levels)
+        if self.weights is not None:
+            found = found * self.weights.to(found.device)
+        loss = -found.sum() * scale
         return loss.item(), torch.autograd.grad(loss, self.parameters, allow_unused=True)
 
     def _precision(self) -> AbstractContextManager[None]:
@@ -150,6 +159,24 @@ class Gradient:
             torch.empty_like(gradient).copy_(total.view_as(gradient)) if count else None
             for gradient, total, count in zip(filled, sums, counts, strict=True)
         ]
+
+
+def pixel_weights(model: PixelModel, border: float) -> Tensor:
+    """What each pixel counts, mean 1, (H, W): `border` to 1 where a window reaches over the border.
+
+    Raises:
+        ValueError: If every window does.
+    """
+    _, height, width = model.shape
+    reach = model.reach
+    if height <= reach or width <= 2 * reach:
+        raise ValueError(
+            f"border_weight must be 1 for {model.name} on images of {height} x {width}, whose "
+            f"windows of {2 * reach + 1} pixels reach over the border everywhere, got {border}"
+        )
+    weights = torch.full((height, width), border)
+    weights[reach:, reach : width - reach] = 1.0
+    return weights / weights.mean()
 
 
 @contextmanager

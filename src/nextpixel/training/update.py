@@ -72,6 +72,7 @@ class Updates:
             bfloat16=config.precision == "bfloat16",
             compiled=config.compile,
             accelerate=config.accelerate,
+            border_weight=config.border_weight,
         )
         self.average = None if config.ema is None else make_average(model, config.ema)
         self.batches = level_batches(
