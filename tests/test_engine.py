@@ -19,7 +19,8 @@ from nextpixel.errors import NextPixelError
 from nextpixel.models import PixelModel
 from nextpixel.program.ops import conv
 from nextpixel.runtime import compiling, device, vectors
-from nextpixel.runtime.numbers import log64
+from nextpixel.runtime.numbers import log64, minus_expm1, tanh64
+from nextpixel.runtime.vectors import eights, logarithm, one_minus_exp, tanh_double
 
 
 def rng() -> torch.Generator:
@@ -69,6 +70,40 @@ def test_log64_is_exact_to_fifteen_digits():
     for x in [1e-250, 1e-9, 0.3, 0.5, 0.999, 1.001, 1.42, 2.0, 17.5, 256.0]:
         assert log64(x) == pytest.approx(math.log(x), rel=1e-15)
     assert (log64(1.0), math.isnan(log64(0.0))) == (0.0, True)
+
+
+@pytest.mark.parametrize(("eight", "one"), [
+    (eights(lambda x, _, __, ___: logarithm(x)), log64),
+    (eights(lambda x, _, __, ___: one_minus_exp(x)), lambda x: minus_expm1_of(x)),
+    (eights(lambda x, _, __, ___: tanh_double(x)), lambda x: tanh64_of(x)),
+])  # fmt: skip
+def test_eight_numbers_have_the_bits_of_one(eight, one):
+    @njit
+    def made(p):
+        eight(p, 8, 0, 0, 0, 0.0)
+
+    rng = np.random.default_rng(0)
+    for x in [
+        *np.exp(rng.uniform(-40, 3, (200, 8))),
+        np.array([0.25, 0.5, 1, 1.41, 0.71, 2, 3, 9]),
+    ]:
+        p = np.array([*x, *x])
+        made(p)
+        assert p[8:].tolist() == [one(number) for number in x]
+    p = np.full(16, np.nan)
+    p[8:] = 0.0
+    made(p)
+    assert np.isnan(p).all()
+
+
+@njit
+def minus_expm1_of(x):
+    return minus_expm1(x)
+
+
+@njit
+def tanh64_of(x):
+    return tanh64(x)
 
 
 def test_the_gate_is_exact_to_float32():

@@ -43,8 +43,8 @@ def assert_the_same_table(p: np.ndarray) -> None:
 
 
 @njit
-def path(choice, result, level, part):
-    return scans.descend(choice, result, level, part)
+def path(choice, result, level, part, moments=0):
+    return scans.descend(choice, result, level, part, moments)
 
 
 @compiled
@@ -57,6 +57,12 @@ def steep(query):
 @compiled
 def nowhere(query):
     query.result[0] = query.p[0]
+
+
+@compiled
+def moments_said(query):
+    """A mean and a distance of nonsense, by the last number of the room."""
+    query.result[0] = query.p[1] * (1.0 + query.level)
 
 
 def choice_with(below, levels: int, value: float = 0.0) -> Choice:
@@ -72,15 +78,18 @@ def choice_with(below, levels: int, value: float = 0.0) -> Choice:
 @pytest.mark.parametrize(
     ("below", "value"), [(steep, 0.0), (nowhere, 0.0), (nowhere, 1.0), (nowhere, np.nan)]
 )
-def test_every_level_has_its_own_parts_whatever_the_cdf_is(below, value, levels):
+@pytest.mark.parametrize("said", [None, 0.2, 1.0, 2.5, 320.0, -7.0, 1e300, np.nan])
+def test_every_level_has_its_own_parts_whatever_the_cdf_is(below, value, levels, said):
     choice, result, end = choice_with(below, levels, value), np.zeros(1), 0
+    moments = 0 if said is None else address_of(moments_said, Query(result, 0, result))
+    choice.room[1] = 0.0 if said is None else said
     for level in range(levels) if levels < 2000 else [0, 1, 2, 299, 300, 65534, 65535]:
-        found, start, parts = path(choice, result, level, -1)
+        found, start, parts = path(choice, result, level, -1, moments)
         assert (found, parts >= 1) == (level, True)
         if levels < 2000:
             assert start == end
         for part in (start, start + parts - 1):
-            assert path(choice, result, 0, part) == (level, start, parts)
+            assert path(choice, result, 0, part, moments) == (level, start, parts)
         end = start + parts
     assert end == 1 << scans.BY_CDF
 
@@ -89,6 +98,19 @@ def test_sixteen_bits_take_sixteen_evaluations():
     choice = choice_with(counted, 65536)
     path(choice, np.zeros(1), 40000, -1)
     assert choice.room[1] == 16
+
+
+def test_a_path_that_begins_near_the_level_is_short():
+    result = np.zeros(1)
+    choice = choice_with(counted, 65536)
+    moments = address_of(near, Query(result, 0, result))
+    path(choice, result, 40007, -1, moments)
+    assert choice.room[1] == 6  # 40000, 40005, 40015, then by halves: 40010, 40007 and 40008
+
+
+@compiled
+def near(query):
+    query.result[0] = 5.0 if query.level else 40000.0
 
 
 @compiled

@@ -89,9 +89,8 @@ class BandCoder:
             plane = height * width
             rows += [[base, plane, row, width, row * self.window.lag] for row in range(height)]
             base += self.model.colors * plane
-        return waves.Wave(
-            levels, np.array(rows, np.int64).reshape(-1, 5), self.window.taps, self.window.advance
-        )
+        table, window = np.array(rows, np.int64).reshape(-1, 5), self.window
+        return waves.Wave(levels, table, window.taps, window.advance, window.moments)
 
     def _run(self, wave: waves.Wave, coder: Coder) -> tuple[Block, bool]:
         shape = (SHARED, self.model.colors, 1, 2)

@@ -11,6 +11,9 @@ and the span is found by bisection of 0..K, on a path that encoder and decoder s
 So each level has at least one part, whatever F is, and 16 bits take 16 evaluations of it. Where F
 is monotone the bounds are never reached, and a level takes at most -log2(1 - K / 2^bits) bits more
 than its probability says.
+
+Where the head says around which level most of the probability lies, and how far from there, the
+path begins there instead of in the middle, and leaves it by steps that double: `paced`.
 """
 
 import numpy as np
@@ -62,12 +65,38 @@ def search(table, part):
 
 
 @inlined
-def descend(choice, result, level, part):
-    """The level that has a part, or with `part` -1 the level itself; its start and its parts."""
+def first_probe(choice, result, moments):
+    """Where the path begins, and its first step; step 0: in the middle, by halves."""
+    middle = choice.level_count // 2
+    if moments == 0:
+        return middle, 0
+    call_at(moments, Query(choice.room, 0, result))
+    if 1.0 <= result[0] <= choice.level_count - 1.0:
+        middle = np.int64(result[0])
+    call_at(moments, Query(choice.room, 1, result))
+    return middle, np.int64(result[0]) if 1.0 <= result[0] < choice.level_count else 1
+
+
+@inlined
+def paced(low, high, middle, step, whole):
+    """The next place between low and high, and the step after it: by steps while a side is open."""
+    if step > 0 and (low == 0 or high == whole):
+        place = middle + step if low == middle else middle - step
+        if low < place < high:
+            return place, 2 * step
+    return (low + high) // 2, 0
+
+
+@inlined
+def descend(choice, result, level, part, moments):
+    """The level that has a part, or with `part` -1 the level itself; its start and its parts.
+
+    `moments`: address of the head's function, or 0.
+    """
     low, high, start, end = 0, choice.level_count, np.int64(0), np.int64(1) << BY_CDF
     spare = (1 << BY_CDF) - choice.level_count
+    middle, step = first_probe(choice, result, moments)
     while high - low > 1:
-        middle = (low + high) // 2
         call_at(choice.cdf[1], Query(choice.room, middle, result))
         at = middle + np.int64(np.floor(result[0] * spare))
         at = min(max(at, start + (middle - low)), end - (high - middle))
@@ -75,6 +104,7 @@ def descend(choice, result, level, part):
             high, end = middle, at
         else:
             low, start = middle, at
+        middle, step = paced(low, high, middle, step, choice.level_count)
     return low, start, end - start
 
 
@@ -89,21 +119,21 @@ def span_by_table(choice, image, table, level):
 
 
 @inlined
-def span_by_cdf(choice, prepare, image, level):
-    """As `span_by_table`; `prepare`: address of the head's function."""
+def span_by_cdf(choice, prepare, image, level, moments):
+    """As `span_by_table`; `prepare` and `moments`: addresses of the head's functions."""
     result = choice.room[len(choice.room) - 1 :]
     call_at(prepare, spot_of(choice, image, choice.room))
-    _, start, parts = descend(choice, result, level, -1)
+    _, start, parts = descend(choice, result, level, -1, moments)
     call_at(choice.cdf[2], Query(choice.room, level, result))
     return start, parts, result[0]
 
 
 @inlined
-def span_of(choice, prepare, image, table, level):
+def span_of(choice, prepare, image, table, level, moments=0):
     """As `span_by_table`, by the table if there is one, else by the CDF."""
     if len(table):
         return span_by_table(choice, image, table, level)
-    return span_by_cdf(choice, prepare, image, level)
+    return span_by_cdf(choice, prepare, image, level, moments)
 
 
 @compiled
@@ -161,7 +191,7 @@ def spans_of_places(plan, block, table, starts, parts, places):
 
 
 @inlined
-def read_level(choice, prepare, table, coder, image):
+def read_level(choice, prepare, table, coder, image, moments=0):
     """The level that the stream names, its start and its parts; level -1 if it is damaged."""
     state, words = coder
     bits = BY_TABLE if len(table) else BY_CDF
@@ -174,7 +204,7 @@ def read_level(choice, prepare, table, coder, image):
     else:
         call_at(prepare, spot_of(choice, image, choice.room))
         result = choice.room[len(choice.room) - 1 :]
-        level, start, parts = descend(choice, result, 0, part)
+        level, start, parts = descend(choice, result, 0, part, moments)
     take(state, words, start, parts, bits)
     return level, start, parts
 

@@ -27,12 +27,14 @@ class Wave(NamedTuple):
         rows: See `FIRST`, (n, 5).
         taps: The window, (n, 2).
         advance: Address of the head's function that prepares a color after the one before it.
+        moments: Address of the one that says where its levels lie; 0: there is none.
     """
 
     levels: NDArray[np.int64]
     rows: NDArray[np.int64]
     taps: NDArray[np.int64]
     advance: int
+    moments: int
 
 
 @inlined
@@ -86,13 +88,14 @@ def _code_level(choice, block, wave, table, coder, one, place):
     bits = scans.BY_TABLE if len(table) else scans.BY_CDF
     prepare = choice.cdf[0] if choice.color == 0 else wave.advance
     if len(read_state):
-        level, start, parts = scans.read_level(choice, prepare, table, (read_state, words), one)
+        streamed = (read_state, words)
+        level, start, parts = scans.read_level(choice, prepare, table, streamed, one, wave.moments)
         if level < 0:
             return False
         wave.levels[place] = level
     else:
         level = wave.levels[place]
-        start, parts, log_p = scans.span_of(choice, prepare, one, table, level)
+        start, parts, log_p = scans.span_of(choice, prepare, one, table, level, wave.moments)
         block.log_p[one] += log_p
     block.levels[one, choice.color, 0, COLUMN] = level
     narrow_one(state, digits, start, parts, bits)

@@ -121,6 +121,9 @@ class CompiledCDF(NamedTuple):
         constants: What `Spot.p` begins with.
         advance: Of a `Spot`, as `prepare`, where `Spot.p` holds what either of them made of the
             color before; None: `prepare` does as well.
+        moments: Of a `Query`: of level 0 the level around which most of the probability lies, of
+            level 1 how many levels from there it reaches. It is where coding looks first, and may
+            be anything; None: in the middle.
     """
 
     prepare: Callable[..., Any]
@@ -129,3 +132,4 @@ class CompiledCDF(NamedTuple):
     room: int
     constants: tuple[float, ...]
     advance: Callable[..., Any] | None = None
+    moments: Callable[..., Any] | None = None

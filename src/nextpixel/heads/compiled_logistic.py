@@ -234,3 +234,13 @@ def log_prob(query: Query) -> None:
     p = query.p
     _component_log_prob(p, np.float64(query.level))
     query.result[0] = _log_sum(p, _array(p, 5), np.int64(p[COMPONENTS]))
+
+
+@compiled
+def moments(query: Query) -> None:
+    """Mean of the levels, or of the distance from it of half of a component."""
+    p, total = query.p, 0.0
+    weights, means, rates = _array(p, 0), _array(p, 1), _array(p, 2)
+    for n in range(np.int64(p[COMPONENTS])):
+        total += p[weights + n] * (p[rates + n] if query.level else p[means + n])
+    query.result[0] = 1.1 / total if query.level else total + 0.5

@@ -31,7 +31,14 @@ from torch import Tensor
 
 from nextpixel.heads.base import Distribution, Head, HeadOptions, split_colors
 from nextpixel.heads.compiled import CompiledCDF
-from nextpixel.heads.compiled_logistic import advance, below, log_prob, places, prepare
+from nextpixel.heads.compiled_logistic import (
+    advance,
+    below,
+    log_prob,
+    moments,
+    places,
+    prepare,
+)
 from nextpixel.heads.truncation import PLAIN, Truncation
 from nextpixel.runtime.device import require
 
@@ -184,7 +191,7 @@ class LogisticHead(Head):
         constants = (levels, components, coupled, least, LARGEST_LOG_SCALE, self.anchors)
         room = places(components)
         self.compiled = CompiledCDF(
-            prepare, below, log_prob, room, tuple(map(float, constants)), advance
+            prepare, below, log_prob, room, tuple(map(float, constants)), advance, moments
         )
 
     @classmethod

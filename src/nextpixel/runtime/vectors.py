@@ -364,7 +364,7 @@ def one_minus_exp(x: Value) -> Value:
 
 
 def logarithm(x: Value) -> Value:
-    """log x for positive float64 that are not subnormal, as `runtime.numbers.log64`."""
+    """Natural logarithm for positive float64 that are not subnormal, with the bits of `runtime.numbers.log64` but at 1.42 itself."""
     m, n = _parts(x)
     high = m.at_least(1.42)
     m, n = m.where_below(1.42, m, high * 0.5), m.where_below(1.42, n, n + 1.0)
@@ -377,7 +377,7 @@ def logarithm(x: Value) -> Value:
 
 
 def _parts(x: Value) -> tuple[Value, Value]:
-    """x = 2^n m with m in [1, 2): m and n, of vectors of eight."""
+    """The m in [1, 2) and n of x = 2^n m, of vectors of eight."""
     builder = x.builder
     integers = ir.VectorType(ir.IntType(DOUBLED.bits), EIGHT)
     whole, width = x.bits(integers), _constant(integers, DOUBLED.mantissa)

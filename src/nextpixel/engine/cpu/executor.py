@@ -319,10 +319,14 @@ def _head_addresses(model: PixelModel) -> tuple[int, tuple[int, int, int]]:
     if isinstance(head, CompiledHead):
         return spot_address(head.log_weights), (0, 0, 0)
     if isinstance(head, CompiledCDF):
-        query = Query(np.zeros(0), 0, np.zeros(0))
-        below, log_prob = address_of(head.below, query), address_of(head.log_prob, query)
+        below, log_prob = query_address(head.below), query_address(head.log_prob)
         return 0, (spot_address(head.prepare), below, log_prob)
     raise NextPixelError(f"the head {type(model.head).__name__} has no compiled step")
+
+
+def query_address(function: Callable[..., object]) -> int:
+    """Where a compiled function of a `Query` lies."""
+    return address_of(function, Query(np.zeros(0), 0, np.zeros(0)))
 
 
 def spot_address(function: Callable[..., object]) -> int:

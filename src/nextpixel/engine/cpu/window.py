@@ -13,7 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nextpixel.engine.cpu.executor import Prepared, prepared, prepared_program, spot_address
+from nextpixel.engine.cpu.executor import (
+    Prepared,
+    prepared,
+    prepared_program,
+    query_address,
+    spot_address,
+)
 from nextpixel.heads import CompiledCDF
 from nextpixel.models import PixelModel
 from nextpixel.program import Map, Program, Tap
@@ -54,6 +60,14 @@ class PreparedWindow:
         if not isinstance(head, CompiledCDF) or head.advance is None:
             return self.made.plan.cdf[0]
         return spot_address(head.advance)
+
+    @property
+    def moments(self) -> int:
+        """Address of what says where the levels of a sub-pixel lie; 0: nothing does."""
+        head = self.made.head.compiled
+        if not isinstance(head, CompiledCDF) or head.moments is None:
+            return 0
+        return query_address(head.moments)
 
     @property
     def lag(self) -> int:
