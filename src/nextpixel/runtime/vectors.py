@@ -364,7 +364,9 @@ def one_minus_exp(x: Value) -> Value:
 
 
 def logarithm(x: Value) -> Value:
-    """Natural logarithm for positive float64 that are not subnormal, with the bits of `runtime.numbers.log64` but at 1.42 itself."""
+    """Natural logarithm of positive float64 that are not subnormal.
+
+    X
     m, n = _parts(x)
     high = m.at_least(1.42)
     m, n = m.where_below(1.42, m, high * 0.5), m.where_below(1.42, n, n + 1.0)
