@@ -22,6 +22,7 @@ import nextpixel as npx
 from nextpixel.codec import archive
 from nextpixel.codec.container import read_archive
 from nextpixel.codec.files import PictureSource
+from nextpixel.codec.reader import Reader
 from nextpixel.models import PixelModel
 from nextpixel.nn import NO_EMBEDDING
 
@@ -57,7 +58,7 @@ def ours(model: PixelModel, file: Path) -> tuple[int, float, float]:
     start = time.perf_counter()
     archive.write(made, model, source)
     written = time.perf_counter()
-    ((image, _),) = archive.Reader(read_archive(made.getvalue()), model).images()
+    ((image, _),) = Reader(read_archive(made.getvalue()), model).images()
     read = time.perf_counter()
     if not np.array_equal(image, source.image(0)):
         raise SystemExit(f"{file} did not come back")

@@ -8,7 +8,7 @@ import numpy as np
 
 from nextpixel.codec.coder import Decoder, Encoder
 from nextpixel.codec.container import open_archive, pixels_crc, write_archive
-from nextpixel.codec.header import Header
+from nextpixel.codec.header import Header, check_fingerprint
 from nextpixel.codec.tables import frequencies
 
 FINGERPRINT = bytes(range(8))
@@ -54,7 +54,7 @@ def small_archive():
 def read_images(data, *, fingerprint=FINGERPRINT):
     """Everything checked and decoded, as a real reader does it."""
     archive = open_archive(io.BytesIO(data))
-    archive.check_model(fingerprint)
+    check_fingerprint(archive.header.fingerprint, fingerprint)
     chunks = [read_chunk(archive, chunk) for chunk in range(archive.header.chunks)]
     return np.concatenate([np.zeros((0, *archive.header.shape), np.int64), *chunks])
 

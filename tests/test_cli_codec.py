@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from PIL import Image
 import nextpixel as npx
 from nextpixel.codec import archive, files
 from nextpixel.codec.container import read_archive
+from nextpixel.codec.reader import Reader
 from nextpixel.images import to_pixels
 from tests import codec_files, fixed
 from tests.codec_files import class_folders, counted, damage, draw, five
@@ -144,7 +146,7 @@ def test_sizes_that_differ_cost_tiles_only_where_the_model_is_tied_to_its_own(ma
     assert source.sizes == [(9, 6), (3, 2)]
     stream = io.BytesIO()
     report = archive.write(stream, model, source, per_chunk=4)
-    reader = archive.Reader(read_archive(stream.getvalue()), model)
+    reader = Reader(read_archive(stream.getvalue()), model)
     assert (report.images, report.values, reader.tiles.count) == (2, 60, 7)
     for number, (image, _) in enumerate(reader.images()):
         assert (image == source.image(number)).all()
@@ -156,7 +158,7 @@ def test_a_folder_of_classes_comes_back_and_tells_the_model_its_labels(run, made
     for path in paths:
         assert pixels_of(Path("out", *path.parts[1:])) == pixels_of(path)
     model = npx.load(made / "labels")
-    reader = archive.Reader(read_archive(Path("a.npx").read_bytes()), model)
+    reader = Reader(read_archive(Path("a.npx").read_bytes()), model)
     assert [label for _, label in reader.images()] == [0, 0, 1, 1, 2]
 
 
@@ -214,6 +216,34 @@ def test_where_nothing_is_whole_there_is_nothing_to_write(run):
     Path("a.npx").write_bytes(Path("a.npx").read_bytes()[: data.header_bytes])
     status, _, err = run("decompress", "levels", "a.npx", "b.npy", "--salvage")
     assert (status, err) == (1, ["nextpixel: error: a.npx: there is no image to write"])
+
+
+def test_what_png_takes_is_said_and_a_model_that_does_worse_is_warned_of(run):
+    smooth, noise = np.zeros((1, 200, 200), np.uint8), np.random.default_rng(0)
+    np.save("smooth.npy", smooth)
+    np.save("noise.npy", noise.integers(0, 2, (40, 6, 5), dtype=np.uint8))
+    status, out, err = run("compress", "levels", "noise.npy", "a.npx")
+    assert (status, err) == (0, [])
+    said = re.search(r": ([\d,]+) bytes, .*; as PNG ([\d,]+) bytes$", out[0])
+    ours, png = (int(number.replace(",", "")) for number in said.groups())
+    assert ours == len(Path("a.npx").read_bytes()) < png
+    status, _, err = run("compress", "levels", "smooth.npy", "a.npx")
+    assert status == 0
+    assert re.search(r"warning: .*levels takes [\d.]+ times the bytes of PNG.*train", err[0])
+
+
+def test_verified_archives_are_written(run):
+    np.save("a.npy", np.ones((3, 6, 5), np.uint8))
+    assert run("compress", "levels", "a.npy", "a.npx", "--verify")[0] == 0
+    assert run("compress", "levels", "a.npy", "b.npx")[0] == 0
+    assert Path("a.npx").read_bytes() == Path("b.npx").read_bytes()
+
+
+def test_pictures_beyond_the_limit_of_pillow_are_read_and_the_limit_stays(run, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    draw("a.png", (9, 7))
+    assert run("compress", "tiles", "a.png", "a.npx")[0] == 0
+    assert Image.MAX_IMAGE_PIXELS == 10
 
 
 def test_verbose_says_where_the_bytes_go(run, made):

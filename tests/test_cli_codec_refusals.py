@@ -9,6 +9,7 @@ from PIL import Image
 
 import nextpixel as npx
 from nextpixel.codec import archive
+from nextpixel.codec.chunks import ChunkCoder
 from nextpixel.codec.header import Header
 from nextpixel.codec.tensors import TensorSource
 from tests import codec_files
@@ -30,6 +31,11 @@ def run(made, tmp_path, monkeypatch, capsys):
 
 
 # What is refused: one line, the right status, and nothing written
+
+
+def save_transparent():
+    draw("in.png", (4, 4), "RGB")
+    Image.open("in.png").save("in.png", transparency=(1, 2, 3))
 
 
 def save_palette():
@@ -76,6 +82,10 @@ REFUSED = {
                     "in.png: must be of mode L for this model, got RGB; convert it first"),
     "grey picture": (lambda: draw("in.png", (4, 4)), "color", "in.png", 1,
                      "in.png: must be of mode RGB for this model, got L; convert it first"),
+    "a transparent color": (save_transparent, "color", "in.png", 1,
+                            "in.png: must have no transparent color, which is not kept"),
+    "alpha": (lambda: Image.new("RGBA", (4, 4)).save("in.png"), "color", "in.png", 1,
+              "in.png: must be of mode RGB for this model, got RGBA; convert it first"),
     "palette": (save_palette, "tiles", "in.png", 1,
                 "in.png: must be of mode L for this model, got P; convert it first"),
     "picture between levels": (lambda: draw("in.png", (6, 5)), "levels", "in.png", 1,
@@ -142,7 +152,7 @@ BROKEN = {
     "cut": (lambda: cut(-1), "levels", "a.npx: the archive is cut off after"),
     "another file": (lambda: draw("b.png", (1, 1)) or Path("b.png").rename("a.npx"), "levels",
                      "a.npx: this is not a nextpixel archive"),
-    "another model": (lambda: None, "tiles", "the archive was made with model "),
+    "another model": (lambda: None, "tiles", "a.npx: the archive was made with model "),
     "damaged header": (lambda: damage(9), "levels", "a.npx: the header of the archive is damaged"),
     "damaged chunk": (lambda: damage(-1), "levels", "chunk 2 is damaged: its checksum does not"),
 }  # fmt: skip
@@ -222,14 +232,14 @@ def test_an_interrupted_compression_leaves_what_was_there(run, monkeypatch, befo
     np.save("a.npy", counted((5, 6, 5), 2))
     if before is not None:
         Path("a.npx").write_bytes(before)
-    encode = archive.ChunkCoder.encode
+    encode = ChunkCoder.encode
 
     def interrupted(self, levels, *rest):
         if len(levels) == 1:  # the last of three chunks
             raise KeyboardInterrupt
         return encode(self, levels, *rest)
 
-    monkeypatch.setattr(archive.ChunkCoder, "encode", interrupted)
+    monkeypatch.setattr(ChunkCoder, "encode", interrupted)
     status, _, err = run("compress", "levels", "a.npy", "a.npx", "--chunk", "2")
     assert (status, err) == (130, ["nextpixel: interrupted"])
     assert (Path("a.npx").read_bytes() if Path("a.npx").exists() else None) == before

@@ -42,6 +42,7 @@ def begin(count, *words, nodes=ALONE):
 def ended(process):
     """Its status, what it printed, and our own lines of what it complained of."""
     printed, complained = process.communicate(timeout=300)
+    print(f"status {process.returncode}:\n{complained}")  # seen where the test fails
     own = [line for line in complained.splitlines() if line.startswith("nextpixel: ")]
     return process.returncode, printed, own
 

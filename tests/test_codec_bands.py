@@ -11,9 +11,10 @@ from PIL import Image
 import nextpixel as npx
 from nextpixel import models
 from nextpixel.cli.app import main
-from nextpixel.codec import archive
+from nextpixel.codec import archive, reader
 from nextpixel.codec.bands import BandCoder
 from nextpixel.codec.container import read_archive
+from nextpixel.codec.reader import Reader
 from nextpixel.engine.cpu.window import prepare_window
 from nextpixel.errors import NextPixelError
 from nextpixel.runtime.threads import Threads
@@ -51,7 +52,7 @@ def test_bands_come_back(name):
     model = build(name)
     coder, bands = coder_of(model), draw(model, SHAPES)
     chunk = coder.encode(bands)
-    found, crc = coder.decode(chunk.payload, SHAPES)
+    found, crc = coder.decode(chunk.payload, [band.shape for band in bands])
     assert crc == chunk.crc
     assert all(map(np.array_equal, found, bands))
 
@@ -98,7 +99,7 @@ def test_dependent_colors_have_none():
 class Pictures:
     """Pictures of several sizes, as a source."""
 
-    condition, metadata = None, {"kind": "test"}
+    condition, metadata, gray = None, {"kind": "test"}, ()
 
     def __init__(self, pictures):
         self.pictures = pictures
@@ -122,7 +123,7 @@ def test_archives_of_pictures_of_any_size_come_back(rows, monkeypatch):
     pictures = draw(model, [(7, 9), (1, 1), (12, 4), (7, 9)])
     data = written(model, pictures)
     monkeypatch.setattr(archive, "BAND_ROWS", 100)  # the archive knows its own
-    reader = archive.Reader(read_archive(data), model)
+    reader = Reader(read_archive(data), model)
     found = [image for image, _ in reader.images()]
     assert all(map(np.array_equal, found, pictures))
     (third,) = [image for image, _ in reader.images(2, 3)]
@@ -148,7 +149,8 @@ def test_bytes_are_the_same_with_any_number_of_threads(monkeypatch):
 def comes_back(coder, payload, chunk):
     """Whether a stream decodes to the levels of a chunk, as its reader judges."""
     try:
-        return coder.decode(payload, [(9, 9), (3, 3)])[1] == chunk.crc
+        shapes = [(coder.model.colors, 9, 9), (coder.model.colors, 3, 3)]
+        return coder.decode(payload, shapes)[1] == chunk.crc
     except NextPixelError:
         return False
 
@@ -170,10 +172,10 @@ def test_an_archive_of_bands_is_refused_by_a_net_of_more_than_a_window(monkeypat
     model, other = build("windowed"), CASES["plain"].build(6, 6).float()
     data = written(model, draw(model, [(5, 5)]))
     opened = read_archive(data)
-    monkeypatch.setattr(archive, "fingerprint", lambda _: opened.header.fingerprint)
+    monkeypatch.setattr(reader, "fingerprint", lambda _: opened.header.fingerprint)
     other.levels = model.levels
     with pytest.raises(NextPixelError, match="reads more than one window"):
-        archive.Reader(opened, other)
+        Reader(opened, other)
 
 
 def test_photographs_of_a_folder_come_back_by_the_command_line(tmp_path):
@@ -191,6 +193,73 @@ def test_photographs_of_a_folder_come_back_by_the_command_line(tmp_path):
         assert np.array_equal(
             np.asarray(Image.open(folder / name)), np.asarray(Image.open(tmp_path / "back" / name))
         )
+
+
+def test_gray_pictures_cost_what_the_first_color_costs_of_a_picture_of_alike_colors():
+    model = build("windowed-colors", (7, 9))
+    (gray,) = np.random.default_rng(4).integers(0, model.levels, (1, 1, 7, 9))
+    alike = torch.from_numpy(np.repeat(gray[None], model.colors, 1))
+    with torch.no_grad():
+        expected = -model.predict(alike).log_prob(alike)[:, 0].sum().item() / math.log(2)
+    assert coder_of(model).encode([gray]).ideal_bits == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("rows", [3, 256])
+@pytest.mark.parametrize("gray", [(0, 2), (1,), (0, 1, 2)])
+def test_pictures_in_gray_and_in_color_come_back_from_one_archive(gray, rows, monkeypatch):
+    monkeypatch.setattr(archive, "BAND_ROWS", rows)
+    model = build("windowed-colors")
+    pictures = draw(model, [(7, 9), (6, 6), (12, 4)])
+    source = Pictures([x[:1] if n in gray else x for n, x in enumerate(pictures)])
+    source.gray = gray
+    made = BytesIO()
+    report = archive.write(made, model, source, verify=True)
+    opened = read_archive(made.getvalue())
+    found = [image for image, _ in Reader(opened, model).images()]
+    assert all(map(np.array_equal, found, source.pictures))
+    values = sum(x.size for x in source.pictures)
+    assert (report.values, reader.values_in(opened.header, Reader(opened, model).tiles)) == (
+        values, values)  # fmt: skip
+
+
+@pytest.mark.parametrize("said", [[3], [-1], "all", 7, [None]])
+def test_gray_images_that_are_none_are_refused(said):
+    model = build("windowed-colors")
+    data = written(model, draw(model, [(7, 9), (5, 5)]))
+    opened = read_archive(data)
+    opened.header.metadata["gray"] = said
+    with pytest.raises(NextPixelError, match="the header of the archive makes no sense"):
+        Reader(opened, model)
+
+
+def test_what_does_not_come_back_is_seen_and_not_written(tmp_path, monkeypatch):
+    model = build("windowed-colors")
+    source, decode = Pictures(draw(model, [(7, 9), (5, 5)])), BandCoder.decode
+
+    def wrong(self, payload, shapes):
+        bands, crc = decode(self, payload, shapes)
+        bands[-1][0, 0, 0] ^= 1
+        return bands, crc
+
+    archive.write(tmp_path / "a.npx", model, source, verify=True)
+    before = (tmp_path / "a.npx").read_bytes()
+    monkeypatch.setattr(BandCoder, "decode", wrong)
+    with pytest.raises(NextPixelError, match="image 1 did not come back as it was"):
+        archive.write(tmp_path / "a.npx", model, source, verify=True)
+    assert (tmp_path / "a.npx").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["a.npx"]
+
+
+def test_an_interrupt_ends_what_other_threads_code(monkeypatch):
+    model = build("windowed-colors")
+    coder = coder_of(model)
+    (band,) = draw(model, [(60, 40)])
+    whole = coder.encode([band])
+    with pytest.raises(KeyboardInterrupt), reader.interruptible(coder):
+        raise KeyboardInterrupt
+    assert coder.encode([band]).ideal_bits == 0.0  # left off before the first pixel
+    with reader.interruptible(coder):
+        assert coder.encode([band]) == whole
 
 
 def test_a_color_prepared_after_another_is_what_it_is_by_itself(monkeypatch):

@@ -7,7 +7,14 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from nextpixel.codec.container import Writer, open_archive, pixels_crc, replacing, write_archive
+from nextpixel.codec.container import (
+    Writer,
+    open_archive,
+    pixels_crc,
+    read_archive,
+    replacing,
+    write_archive,
+)
 from nextpixel.codec.header import Entry, Header, read_varint, unpack_header, varint
 from nextpixel.errors import NextPixelError
 from tests.archives import FINGERPRINT, header, images, read_chunk, read_images, small_archive
@@ -191,6 +198,14 @@ def test_a_varint_without_an_end_or_too_long_is_refused(data):
 def test_a_header_is_read_from_its_bytes_alone():
     index = [Entry(5, 6, 7), Entry(0, 0, 0), Entry(2**32 - 1, 1, 2)]
     assert unpack_header(header().pack(index), 6) == (header(), tuple(index))
+
+
+def test_nothing_is_unpacked_of_an_archive_of_another_model(monkeypatch):
+    monkeypatch.setattr("nextpixel.codec.header.unpack_metadata", lambda _: 1 / 0)
+    with pytest.raises(NextPixelError, match="made with model 0001020304050607, this is model ff"):
+        read_archive(small_archive(), bytes([255] * 8))
+    with pytest.raises(ZeroDivisionError):
+        read_archive(small_archive(), FINGERPRINT)
 
 
 def test_a_file_appears_when_it_is_whole(tmp_path):

@@ -7,9 +7,9 @@ import sys
 import pytest
 import torch
 
-from nextpixel.codec.archive import Reader
 from nextpixel.codec.container import read_archive
 from nextpixel.codec.header import fingerprint
+from nextpixel.codec.reader import Reader
 from nextpixel.codec.tensors import compress, decompress
 from nextpixel.errors import NextPixelError
 from tests import fixed

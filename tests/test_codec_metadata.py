@@ -86,6 +86,16 @@ def test_a_bomb_is_not_unpacked(monkeypatch):
     monkeypatch.setattr(metadata, "LARGEST", 1000)
     with pytest.raises(NextPixelError, match="its end is not where it should be"):
         unpack_metadata(b"\1" + bz2.compress(b" " * 1_000_000 + b"{}"))
+    with pytest.raises(NextPixelError, match="it is longer than 1000 bytes"):
+        unpack_metadata(b"\0" + b"\x84" * 300)
+
+
+def test_at_most_one_mebibyte_is_unpacked():
+    assert metadata.LARGEST == 1 << 20
+    whole = b"\1" + bz2.compress(b" " * ((1 << 20) - 2) + b"{}")
+    assert unpack_metadata(whole) == {}
+    with pytest.raises(NextPixelError, match="its end is not where it should be"):
+        unpack_metadata(b"\1" + bz2.compress(b" " * ((1 << 20) - 1) + b"{}"))
 
 
 def test_the_page_of_the_format_lists_the_phrases():

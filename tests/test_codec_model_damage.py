@@ -13,10 +13,10 @@ import pytest
 import torch
 
 from nextpixel.codec import header
-from nextpixel.codec.archive import Reader
 from nextpixel.codec.container import open_archive, read_archive
 from nextpixel.codec.header import unpack_header, varint
 from nextpixel.codec.metadata import pack_metadata
+from nextpixel.codec.reader import Reader
 from nextpixel.codec.tensors import compress, decompress
 from nextpixel.errors import NextPixelError
 from tests import fixed

@@ -19,8 +19,8 @@ from nextpixel.errors import NextPixelError
 from nextpixel.models import PixelModel
 from nextpixel.program.ops import conv
 from nextpixel.runtime import compiling, device, vectors
+from nextpixel.runtime.doubles import eights, logarithm, one_minus_exp, tanh_double
 from nextpixel.runtime.numbers import log64, minus_expm1, tanh64
-from nextpixel.runtime.vectors import eights, logarithm, one_minus_exp, tanh_double
 
 
 def rng() -> torch.Generator:

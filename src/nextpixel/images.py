@@ -66,6 +66,8 @@ def quantize(pixels: Tensor, levels: int, depth: int = 8) -> Tensor:
         [0, 0, 1, 4095]
     """
     check_levels(levels, 1 << depth)
+    if levels == 1 << depth:
+        return pixels.clamp(max=levels - 1).to(level_dtype(levels))
     level = pixels.to(torch.int64) * levels // ((1 << depth) - 1)
     return level.clamp(max=levels - 1).to(level_dtype(levels))
 
@@ -89,6 +91,8 @@ def to_pixels(images: Tensor, levels: int, depth: int = 8) -> Tensor:
         [0, 85, 170, 255]
     """
     check_levels(levels, 1 << depth)
+    if levels == 1 << depth and images.dtype == torch.uint8:
+        return images.clone()
     level, top = torch.arange(levels), (1 << depth) - 1
     even_share = (2 * top * level + levels - 1) // (2 * (levels - 1))
     lowest = -(-top * level // levels)

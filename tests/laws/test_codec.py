@@ -10,9 +10,9 @@ from torch import Tensor
 
 from nextpixel import build
 from nextpixel.codec import archive
-from nextpixel.codec.archive import Reader
 from nextpixel.codec.chunks import label_classes
 from nextpixel.codec.container import open_archive, read_archive
+from nextpixel.codec.reader import Reader
 from nextpixel.codec.tensors import TensorSource, compress, decompress
 from nextpixel.errors import NextPixelError
 from nextpixel.models import PixelModel

@@ -1,6 +1,7 @@
 """`nextpixel compress`, `decompress` and `info`: images to archives of exact bits, and back."""
 
 import math
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -17,9 +18,11 @@ import nextpixel as npx
 from nextpixel.cli.inputs import check_count, check_out, offset_of
 from nextpixel.cli.progress import counting
 from nextpixel.codec import archive as archives
-from nextpixel.codec import files
+from nextpixel.codec import files, write_back
 from nextpixel.codec.chunks import label_classes
 from nextpixel.codec.container import Archive, open_archive
+from nextpixel.codec.header import fingerprint
+from nextpixel.codec.reader import Reader, tiles_of, values_in
 from nextpixel.errors import NextPixelError
 from nextpixel.likelihood import log_probs
 from nextpixel.models import PixelModel
@@ -35,6 +38,7 @@ def compress(
     *,
     chunk: int | None = None,
     orders: Literal["own", "best"] = "own",
+    verify: Annotated[bool, Parameter(negative="")] = False,
     verbose: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
     """Compress images without loss.
@@ -50,7 +54,8 @@ def compress(
             get at, and the file larger.
         orders: best codes each image in the best of the scan orders of a model that has several,
             which takes 2 or 3 bits and as many times as long.
-        verbose: Also show what the model says, and what PNG takes.
+        verify: Decode what was written, and compare, before the file appears.
+        verbose: Also show what the model says.
     """
     check_out(out, (".npx",))
     check_count("chunk", chunk)
@@ -62,14 +67,23 @@ def compress(
     total = math.ceil(images.count / (chunk or archives.PER_CHUNK))
     with counting(total, "chunk") as tick:
         report = archives.write(
-            out, loaded, images, per_chunk=chunk, orders=orders == "best", on_chunk=tick
+            out,
+            loaded,
+            images,
+            per_chunk=chunk,
+            orders=orders == "best",
+            verify=verify,
+            on_chunk=tick,
         )
+    png = png_bytes(loaded, images)
     print(
-        f"{report.images:,} images in {out}: {report.payload_bytes + report.header_bytes:,} bytes, "
-        f"{report.bits_per_dim:.4f} bits/dim"
+        f"{report.images:,} images in {out}: {report.bytes:,} bytes, "
+        f"{report.bits_per_dim:.4f} bits/dim; as PNG {png:,} bytes"
     )
+    if report.bytes > png:
+        warn_of_png(model, report.bytes / png)
     if verbose:
-        print(*explain(report, loaded, images), sep="\n")
+        print(*explain(report, loaded, images, png), sep="\n")
 
 
 def check_condition(model: PixelModel, images: Source, source: Path) -> None:
@@ -96,7 +110,16 @@ def check_condition(model: PixelModel, images: Source, source: Path) -> None:
         )
 
 
-def explain(report: archives.Report, model: PixelModel, images: Source) -> list[str]:
+def warn_of_png(model: str, times: float) -> None:
+    """Say that PNG does better, and what helps."""
+    warnings.warn(
+        f"{model} takes {times:.2f} times the bytes of PNG: it knows other images than these; "
+        "`nextpixel train` with --data.name FOLDER makes a model of a folder's own",
+        stacklevel=2,
+    )
+
+
+def explain(report: archives.Report, model: PixelModel, images: Source, png: int) -> list[str]:
     """Where the bytes go: the model's bits twice computed, the coder's, the header, and PNG's."""
     lines = [
         f"model's bits along the scan   {report.ideal_bits:,.1f} "
@@ -107,7 +130,6 @@ def explain(report: archives.Report, model: PixelModel, images: Source) -> list[
     ]
     if images.sizes == [model.shape[1:]]:
         lines.insert(1, f"model's bits in one pass      {_in_one_pass(model, images):,.1f}")
-    png = _png_bytes(model, images)
     return [
         *lines,
         f"PNG, each image by itself     {png:,} bytes, {8 * png / report.values:.4f} bits/dim",
@@ -125,12 +147,13 @@ def _in_one_pass(model: PixelModel, images: Source) -> float:
     return bits + (images.count * math.log2(classes) if classes else 0.0)
 
 
-def _png_bytes(model: PixelModel, images: Source) -> int:
+def png_bytes(model: PixelModel, images: Source) -> int:
+    """What PNG takes, each image by itself, as Pillow writes it by default."""
     total = 0
     for number in range(images.count):
-        for page in files.pages(images.image(number), model.levels):
+        for page in write_back.pages(images.image(number), model.levels):
             made = BytesIO()
-            (page.convert("1") if model.levels == 2 else page).save(made, "png", optimize=True)
+            (page.convert("1") if model.levels == 2 else page).save(made, "png")
             total += made.tell()
     return total
 
@@ -155,9 +178,9 @@ def decompress(
         salvage: Write what is whole of a damaged archive, and say what is lost.
     """
     loaded = npx.load(model)
-    with _opened(archive, salvage=salvage) as opened:
-        reader = archives.Reader(opened, loaded)
-        files.check_target(out, opened.header.metadata, reader.tiles.images)
+    with _opened(archive, fingerprint(loaded), salvage=salvage) as opened:
+        reader = Reader(opened, loaded)
+        write_back.check_target(out, opened.header.metadata, reader.tiles.images)
         first, last = _parse(range_, reader.tiles.images)
         runs = _within(reader.intact(), first, last) if salvage else [range(first, last)]
         count = sum(map(len, runs))
@@ -166,7 +189,7 @@ def decompress(
         with counting(count, "image") as tick:
             found = chain.from_iterable(reader.images(run.start, run.stop) for run in runs)
             images = _counted(found, tick)
-            files.write_back(out, opened.header.metadata, loaded.levels, images, runs, count)
+            write_back.write_back(out, opened.header.metadata, loaded.levels, images, runs, count)
     print(f"{count:,} images in {out}" + _lost(runs, first, last))
 
 
@@ -189,8 +212,8 @@ def info(archive: Path, /, *, json: Annotated[bool, Parameter(negative="")] = Fa
 def describe(opened: Archive) -> dict[str, Any]:
     """What `info` shows."""
     header = opened.header
-    tiles = archives.tiles_of(header)
-    values = header.shape[0] * tiles.pixels
+    tiles = tiles_of(header)
+    values = values_in(header, tiles)
     sizes = header.metadata.get("sizes")
     total = opened.header_bytes + opened.payload_bytes
     return {
@@ -209,11 +232,11 @@ def describe(opened: Archive) -> dict[str, Any]:
 
 
 @contextmanager
-def _opened(path: Path, *, salvage: bool = False) -> Iterator[Archive]:
+def _opened(path: Path, model: bytes | None = None, *, salvage: bool = False) -> Iterator[Archive]:
     """An archive that is open for a while; what is wrong with its header names the file."""
     with path.open("rb") as stream:
         try:
-            opened = open_archive(stream, salvage=salvage)
+            opened = open_archive(stream, salvage=salvage, model=model)
         except NextPixelError as error:
             raise NextPixelError(f"{path}: {error}") from error
         yield opened

@@ -7,9 +7,14 @@ together. What is before a pixel stays what it is in the raster scan.
 
 A chunk is one stream of some bands: wave by wave, band by band, from the top row of those that the
 wave reaches, color by color of each pixel. Outside of a band the window is zero.
+
+Gray pictures are shown to a net of several colors in all of them alike, and their levels are coded
+as the first color: what that has given the pixels before is a distribution over gray pictures.
 """
 
+import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,15 +26,15 @@ from nextpixel.codec.coder import Decoder, Encoder, no_stream
 from nextpixel.codec.container import pixels_crc
 from nextpixel.engine.cpu.executor import open_blocks
 from nextpixel.engine.cpu.kernels import SHARED, Block
-from nextpixel.engine.cpu.window import PreparedWindow
+from nextpixel.engine.cpu.window import PreparedWindow, prepare_window
 from nextpixel.engine.lowering import check_predictions
 from nextpixel.likelihood import evaluation_mode
 from nextpixel.models import PixelModel
 from nextpixel.nn import NO_EMBEDDING
 
-Band = NDArray[np.int64]
-"""Levels, (C, rows, W)."""
-Shape = tuple[int, int]
+Band = NDArray[Any]
+"""Levels, (C, rows, W), integers."""
+Shape = tuple[int, int, int]
 Coder = tuple[NDArray[np.uint64], NDArray[np.uint32], NDArray[np.uint64], NDArray[np.uint32]]
 """Of the encoder, state and digits; of the decoder, state and words, none to encode."""
 
@@ -50,13 +55,15 @@ class BandCoder:
     def __init__(self, model: PixelModel, window: PreparedWindow) -> None:
         check_coding(model)
         self.model, self.window = model, window
+        self.stopped = np.zeros(1, bool)
+        """Set to true, what other threads code ends at once, and is of no use."""
         self.listed = model.levels if window.made.lists_levels else 0
 
     def encode(self, bands: Sequence[Band]) -> Chunk:
         """Code some bands."""
         encoder = Encoder()
-        levels = np.concatenate([band.ravel() for band in bands])
-        wave = self._wave(levels, [(band.shape[1], band.shape[2]) for band in bands])
+        levels = np.concatenate([band.ravel() for band in bands]).astype(np.int64)
+        wave = self._wave(levels, [band.shape for band in bands])
         nothing = np.zeros(0, np.uint64), np.zeros(0, np.uint32)
         block, _ = self._run(wave, (*encoder.room(len(levels)), *nothing))
         log_p = torch.from_numpy(block.log_p)
@@ -65,14 +72,13 @@ class BandCoder:
         return Chunk(encoder.finish(), pixels_crc(levels), bits)
 
     def decode(self, payload: bytes, shapes: Sequence[Shape]) -> tuple[list[Band], int]:
-        """Undo `encode`, of bands of some rows and columns each; and the CRC-32 of their levels.
+        """Undo `encode`, of bands of some colors, rows and columns; and the CRC-32 of their levels.
 
         Raises:
             NextPixelError: If no encoder can have written the bytes.
         """
         decoder = Decoder(payload)
-        colors = self.model.colors
-        sizes = [colors * height * width for height, width in shapes]
+        sizes = [math.prod(shape) for shape in shapes]
         levels = np.zeros(sum(sizes), np.int64)
         again = decoder.room(len(levels))
         _, whole = self._run(self._wave(levels, shapes), (*again, decoder.state, decoder.words))
@@ -80,17 +86,17 @@ class BandCoder:
             raise no_stream()
         decoder.finish()
         parts = np.split(levels, np.cumsum(sizes)[:-1])
-        bands = [part.reshape(colors, *shape) for part, shape in zip(parts, shapes, strict=True)]
+        bands = [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
         return bands, pixels_crc(levels)
 
     def _wave(self, levels: NDArray[np.int64], shapes: Sequence[Shape]) -> waves.Wave:
         rows, base = [], 0
-        for height, width in shapes:
-            plane = height * width
+        for colors, height, width in shapes:
+            plane = height * width if colors == self.model.colors else 0
             rows += [[base, plane, row, width, row * self.window.lag] for row in range(height)]
-            base += self.model.colors * plane
+            base += colors * height * width
         table, window = np.array(rows, np.int64).reshape(-1, 5), self.window
-        return waves.Wave(levels, table, window.taps, window.advance, window.moments)
+        return waves.Wave(levels, table, window.taps, window.advance, window.moments, self.stopped)
 
     def _run(self, wave: waves.Wave, coder: Coder) -> tuple[Block, bool]:
         shape = (SHARED, self.model.colors, 1, 2)
@@ -102,3 +108,8 @@ class BandCoder:
         table = np.zeros(self.listed, np.int64)
         whole = waves.run(made.plan, block, wave, table, coder)
         return block, bool(whole)
+
+
+def takes_gray(model: PixelModel) -> bool:
+    """Whether pictures of one color can be coded by a model of several."""
+    return model.colors > 1 and prepare_window(model) is not None

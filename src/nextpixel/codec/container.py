@@ -170,18 +170,6 @@ class Archive:
         if pixels != self.index[chunk].pixels_crc:
             raise NextPixelError(f"chunk {chunk} did not decode to the pixels it was made from")
 
-    def check_model(self, fingerprint: bytes) -> None:
-        """Refuse another model than the archive was made with.
-
-        Raises:
-            NextPixelError: If it is another.
-        """
-        if fingerprint != self.header.fingerprint:
-            raise NextPixelError(
-                f"the archive was made with model {self.header.fingerprint.hex()}, "
-                f"this is model {fingerprint.hex()}"
-            )
-
     def damaged(self) -> list[int]:
         """The chunks whose bytes are lost; the others can be decoded. Reads all, one at a time."""
         return [chunk for chunk in range(self.header.chunks) if not self._is_whole(chunk)]
@@ -194,21 +182,22 @@ class Archive:
         return True
 
 
-def open_archive(stream: BinaryIO, *, salvage: bool = False) -> Archive:
+def open_archive(stream: BinaryIO, *, salvage: bool = False, model: bytes | None = None) -> Archive:
     """Read the header, and no more, of an archive that fills the stream from its current place.
 
     Args:
         stream: Where it is; must be able to seek.
         salvage: Whether to open also what is cut off after the header or goes on after the end.
+        model: Fingerprint of the only model whose archives are wanted.
 
     Raises:
-        NextPixelError: If it is none, of another version, damaged, cut off or too long.
+        NextPixelError: If it is none, of another version or model, damaged, cut off or too long.
     """
     start = stream.tell()
     size = stream.seek(0, io.SEEK_END) - start
     stream.seek(start)
     data, place = _read_header(stream, size)
-    header, index = unpack_header(data, place)
+    header, index = unpack_header(data, place, model)
     starts = [start + len(data)]
     for entry in index:
         starts.append(starts[-1] + entry.length)
@@ -218,9 +207,9 @@ def open_archive(stream: BinaryIO, *, salvage: bool = False) -> Archive:
     return archive
 
 
-def read_archive(data: bytes) -> Archive:
+def read_archive(data: bytes, model: bytes | None = None) -> Archive:
     """Open an archive that is in memory; see `open_archive`."""
-    return open_archive(io.BytesIO(data))
+    return open_archive(io.BytesIO(data), model=model)
 
 
 def _read_header(stream: BinaryIO, size: int) -> tuple[bytes, int]:
@@ -272,13 +261,15 @@ def _check_size(size: int, expected: int) -> None:
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """A stream whose content becomes the file when the block ends, and never if it fails.
 
+    What was written can be read from it.
+
     Raises:
         NextPixelError: If it cannot be written; what was there before stays.
     """
     partial = path.with_name(path.name + ".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as stream:
+        with partial.open("w+b") as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())

@@ -41,6 +41,14 @@ FINGERPRINT_BYTES = 8
 MOST_VALUES = 1 << 28
 """Sub-pixels a chunk may hold: what a reader may have to allocate at once."""
 
+ORDERS = "orders"
+"""Set in the metadata to "best" where each image was coded in the best of the mirror orders."""
+BANDS = "bands"
+"""Set in the metadata to true where tiles are bands, which a net of one window codes."""
+GRAY = "gray"
+"""In the metadata: the images that have one color and are shown to the net in three alike; true:
+all."""
+
 LONGEST_VARINT = 9
 _ENTRY = struct.Struct("<III")
 _CHECKSUM = struct.Struct("<I")
@@ -132,20 +140,37 @@ class Header:
         return start + _CHECKSUM.pack(crc32(start))
 
 
-def unpack_header(data: bytes, start: int) -> tuple[Header, tuple[Entry, ...]]:
+def check_fingerprint(found: bytes, wanted: bytes | None) -> None:
+    """Refuse an archive of another model than the one that is wanted, if there is one.
+
+    Raises:
+        NextPixelError: If it is of another.
+    """
+    if wanted not in (None, found):
+        raise NextPixelError(
+            f"the archive was made with model {found.hex()}, this is model {wanted.hex()}"
+        )
+
+
+def unpack_header(
+    data: bytes, start: int, model: bytes | None = None
+) -> tuple[Header, tuple[Entry, ...]]:
     """Read a header that is all there.
 
     Args:
         data: All bytes before the first chunk.
         start: Where the fingerprint starts, after magic, version and size.
+        model: The only model whose archives are wanted: nothing is unpacked of others.
 
     Raises:
-        NextPixelError: If the checksum does not fit, or the numbers make no sense.
+        NextPixelError: If the checksum does not fit, the numbers make no sense, or the model is
+            another.
     """
     end = len(data) - _CHECKSUM.size
     if end < start + FINGERPRINT_BYTES or _CHECKSUM.unpack_from(data, end)[0] != crc32(data[:end]):
         raise NextPixelError("the header of the archive is damaged: its checksum does not fit")
     fingerprint, place = data[start : start + FINGERPRINT_BYTES], start + FINGERPRINT_BYTES
+    check_fingerprint(fingerprint, model)
     numbers = []
     for _ in range(7):
         number, place = read_varint(data[:end], place)

@@ -13,8 +13,8 @@ from typing import Any
 
 from nextpixel.errors import NextPixelError
 
-LARGEST = 1 << 26
-"""Bytes of JSON beyond which nothing is unpacked: 64 MiB, about two million file names."""
+LARGEST = 1 << 20
+"""Bytes of JSON beyond which nothing is unpacked: 1 MiB, about thirty thousand file names."""
 
 PHRASES = (
     '{"dtype":"|u1","kind":"npy","shape":[',
@@ -78,7 +78,10 @@ def pack_metadata(values: Mapping[str, Any]) -> bytes:
     except TypeError as error:
         raise ValueError(f"metadata must be JSON values: {error}") from error
     if len(text) > LARGEST:
-        raise ValueError(f"metadata must be at most {LARGEST} bytes as JSON, got {len(text)}")
+        raise ValueError(
+            f"metadata (names and sizes) must be at most {LARGEST} bytes as JSON, got {len(text)}: "
+            "compress fewer files at a time"
+        )
     plain = bytes([PLAIN]) + _abbreviate(text.encode("ascii"))
     packed = bytes([BZIP2]) + bz2.compress(text.encode("ascii"))
     return min(plain, packed, key=len)
@@ -108,7 +111,10 @@ def unpack_metadata(data: bytes) -> dict[str, Any]:
 def _unpack(data: bytes) -> bytes:
     method, body = data[0], data[1:]
     if method == PLAIN:
-        return b"".join(_EXPANSION[byte] for byte in body)
+        text = b"".join(_EXPANSION[byte] for byte in body[: LARGEST + 1])
+        if len(text) > LARGEST:
+            raise ValueError(f"it is longer than {LARGEST} bytes")
+        return text
     if method != BZIP2:
         raise ValueError(f"unknown packing {method}")
     reader = bz2.BZ2Decompressor()

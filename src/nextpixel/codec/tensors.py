@@ -1,33 +1,37 @@
 """Lossless compression of levels in memory."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from nextpixel.codec.archive import Image, Reader, write
+from nextpixel.codec.archive import write
 from nextpixel.codec.chunks import Size
 from nextpixel.codec.container import read_archive
+from nextpixel.codec.header import fingerprint
+from nextpixel.codec.reader import Reader
+from nextpixel.codec.source import Image
 from nextpixel.images import level_dtype
 from nextpixel.models import PixelModel
 from nextpixel.nn import Value
 
 
 class TensorSource:
-    """Levels (B, C, H, W) as a source; see `archive.Source`."""
+    """Levels (B, C, H, W) as a source; see `codec.source.Source`."""
 
     def __init__(self, levels: Tensor, condition: Value | None = None) -> None:
         self.levels, self.condition = levels, condition
         self.count = len(levels)
         self.sizes: list[Size] = [(levels.shape[2], levels.shape[3])]
         self.metadata: Mapping[str, Any] = {}
+        self.gray: Sequence[int] = ()
 
     def image(self, number: int) -> Image:
         """Levels of one image, shape (C, H, W)."""
-        return self.levels[number].cpu().numpy().astype(np.int64)
+        return self.levels[number].cpu().numpy()
 
 
 def compress(
@@ -106,7 +110,7 @@ def decompress(
         ValueError: If there are no such images.
     """
     kept = level_dtype(model.levels)
-    reader = Reader(read_archive(blob), model, condition)
+    reader = Reader(read_archive(blob, fingerprint(model)), model, condition)
     images = [image for image, _ in reader.images(first, last)]
     if not images:
         return torch.zeros(0, model.colors, *reader.tiles.size(0), dtype=kept)

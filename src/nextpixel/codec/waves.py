@@ -13,7 +13,8 @@ from nextpixel.runtime.compiling import compiled, inlined
 
 BASE, PLANE, ROW, WIDTH, FIRST = range(5)
 """Of a row in the table of rows: where its band begins, sub-pixels of one of its colors, the row's
-number in its band, its width, and the wave that reaches it first."""
+number in its band, its width, and the wave that reaches it first. Of a gray band, which has one
+color and is shown in all, the second is 0."""
 
 COLUMN = 1
 """Of the rewritten images: the pixel; before it lies its window."""
@@ -28,6 +29,7 @@ class Wave(NamedTuple):
         taps: The window, (n, 2).
         advance: Address of the head's function that prepares a color after the one before it.
         moments: Address of the one that says where its levels lie; 0: there is none.
+        stopped: Whether to leave off, (1,).
     """
 
     levels: NDArray[np.int64]
@@ -35,6 +37,7 @@ class Wave(NamedTuple):
     taps: NDArray[np.int64]
     advance: int
     moments: int
+    stopped: NDArray[np.bool_]
 
 
 @inlined
@@ -74,6 +77,8 @@ def _code(plan, block, wave, table, coder, chosen, count, number):
     predict(plan, block, 0, count, 0, COLUMN, 0)
     for one in range(count):
         for color in range(plan.shape[0]):
+            if color > 0 and wave.rows[chosen[one], PLANE] == 0:
+                continue
             place = _place(wave, chosen[one], color, number)
             choice = choice_of(plan, block, PLAIN, 0, count, 0, COLUMN, color)
             if not _code_level(choice, block, wave, table, coder, one, place):
@@ -104,13 +109,15 @@ def _code_level(choice, block, wave, table, coder, one, place):
 
 @compiled
 def run(plan, block, wave, table, coder):
-    """Code all bands; False if a stream is damaged."""
+    """Code all bands; False if a stream is damaged, or `wave.stopped` was set by another thread."""
     chosen, last = np.zeros(SHARED, np.int64), np.int64(0)
     for row in range(len(wave.rows)):
         last = max(last, wave.rows[row, FIRST] + wave.rows[row, WIDTH])
     turn_to(plan, block, 0)
     for number in range(last):
         count = 0
+        if wave.stopped[0]:
+            return False
         for row in range(len(wave.rows)):
             if 0 <= number - wave.rows[row, FIRST] < wave.rows[row, WIDTH]:
                 chosen[count] = row

@@ -9,18 +9,20 @@ import numpy as np
 
 from nextpixel.heads.compiled import Query, Spot
 from nextpixel.runtime.compiling import compiled, inlined
+from nextpixel.runtime.doubles import (
+    eights,
+    log_logistic,
+    logarithm,
+    logistic,
+    one_minus_exp,
+    tanh_double,
+)
 from nextpixel.runtime.numbers import log64
 from nextpixel.runtime.vectors import (
     DOUBLED,
     EIGHT,
-    eights,
     exponential,
-    log_logistic,
-    logarithm,
-    logistic,
     minus_size,
-    one_minus_exp,
-    tanh_double,
 )
 
 LEVELS, COMPONENTS, COUPLED, LEAST, MOST, ANCHORS, FIRST = range(7)

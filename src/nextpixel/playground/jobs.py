@@ -275,14 +275,16 @@ def decompress(cache: ModelCache, card: Card, archive: bytes, limits: Limits) ->
     """
 
     def work(job: Job) -> Event:
-        from nextpixel.codec.archive import Reader
-        from nextpixel.codec.container import open_archive
+        from nextpixel.codec.container import read_archive
+        from nextpixel.codec.header import fingerprint
+        from nextpixel.codec.reader import Reader
 
-        opened = open_archive(BytesIO(archive))
+        model = cache.model(card.name)
+        opened = read_archive(archive, fingerprint(model))
         if opened.header.images * math.prod(opened.header.shape) > limits.values:
             text = f"archive must hold at most {limits.values:,} sub-pixels"
             raise Refusal(f"{text}; `nextpixel decompress` reads larger ones", "archive")
-        reader = Reader(opened, cache.model(card.name))
+        reader = Reader(opened, model)
         found = reader.images(on_chunk=lambda done: job.send(_chunk(done)))
         images = [image for image, _ in found]
         if len({image.shape for image in images}) != 1:
