@@ -219,15 +219,15 @@ def test_where_nothing_is_whole_there_is_nothing_to_write(run):
 
 
 def test_what_png_takes_is_said_and_a_model_that_does_worse_is_warned_of(run):
-    smooth, noise = np.zeros((1, 200, 200), np.uint8), np.random.default_rng(0)
-    np.save("smooth.npy", smooth)
-    np.save("noise.npy", noise.integers(0, 2, (40, 6, 5), dtype=np.uint8))
-    status, out, err = run("compress", "levels", "noise.npy", "a.npx")
+    rng = np.random.default_rng(0)
+    np.save("small.npy", rng.integers(0, 2, (40, 6, 5), dtype=np.uint8))
+    np.save("noise.npy", rng.integers(0, 2, (1, 200, 200), dtype=np.uint8))
+    status, out, err = run("compress", "levels", "small.npy", "a.npx")
     assert (status, err) == (0, [])
     said = re.search(r": ([\d,]+) bytes, .*; as PNG ([\d,]+) bytes$", out[0])
     ours, png = (int(number.replace(",", "")) for number in said.groups())
     assert ours == len(Path("a.npx").read_bytes()) < png
-    status, _, err = run("compress", "levels", "smooth.npy", "a.npx")
+    status, _, err = run("compress", "levels", "noise.npy", "a.npx")
     assert status == 0
     assert re.search(r"warning: .*levels takes [\d.]+ times the bytes of PNG.*train", err[0])
 

@@ -86,9 +86,9 @@ class PictureSource:
         for file in self.paths:
             _check_kind(file, model)
         self.count = len(self.paths)
-        looks = [_look(file) for file in self.paths]
-        self.sizes = _shared([size for size, _ in looks])
-        gray = [number for number, (_, mode) in enumerate(looks) if mode == "L"]
+        seen = [_look(file) for file in self.paths]
+        self.sizes = _shared([size for size, _ in seen])
+        gray = [number for number, (_, mode) in enumerate(seen) if mode == "L"]
         self.gray: Sequence[int] = gray if model.colors == 3 and takes_gray(model) else ()
         names = sorted({name for _, name in listed if name is not None})
         labels = [names.index(name) for _, name in listed if name is not None]
