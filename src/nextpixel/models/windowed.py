@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from nextpixel.models.base import PixelModel
 from nextpixel.models.options import ModelConfig, check_counts, check_sides
-from nextpixel.nn import ConditionalConv2d, Embedding, MaskedConv2d
+from nextpixel.nn import NO_EMBEDDING, ConditionalConv2d, Embedding, MaskedConv2d, Value
 from nextpixel.order import Shape
 from nextpixel.program import Program
 
@@ -227,3 +227,42 @@ class WindowedPixelCNN(PixelModel):
             h = h + F.relu(layer(h, embedding))
         linear: Tensor = self.linear(x)
         return self.read_out(h, embedding) + linear
+
+    def log_prob_at(self, levels: Tensor, places: Tensor, condition: Value | None = None) -> Tensor:
+        """As in `PixelModel`: of the windows of these pixels alone, if there is no condition."""
+        if self.conditioner.conditions or self.conditioner.order:
+            return super().log_prob_at(levels, places, condition)
+        self.check(levels)
+        image, own = self.windows(self.encode(levels), places), self.windows(levels, places, 0)
+        h = F.relu(self._read(self.first.conv, image))
+        for layer in self.hidden:
+            h = h + F.relu(layer(h, NO_EMBEDDING))
+        outputs = self.read_out(h, NO_EMBEDDING) + self._read(self.linear, image)
+        log_p = self.read_head(outputs.to(image.dtype), own).log_prob(own)
+        return log_p.view(*places.shape, -1).movedim(-1, 1)
+
+    @staticmethod
+    def _read(conv: MaskedConv2d, windows: Tensor) -> Tensor:
+        """A convolution at the middle of windows (N, inputs, rows, side): (N, outputs, 1, 1)."""
+        return F.conv2d(windows, conv.masked, conv.bias)
+
+    def windows(self, planes: Tensor, places: Tensor, reach: int | None = None) -> Tensor:
+        """What lies around pixels up to their own row; zeros beyond the border.
+
+        Args:
+            planes: (B, P, H, W).
+            places: (B, n), row * W + column.
+            reach: Rows above and columns to either side; None: those of the model.
+
+        Returns:
+            (B n, P, reach + 1, 2 reach + 1).
+        """
+        reach = self.reach if reach is None else reach
+        across, width = planes.shape[3], planes.shape[3] + 2 * reach
+        padded = F.pad(planes, (reach, reach, reach, 0)).movedim(1, -1).flatten(1, 2)
+        rows, columns = torch.arange(reach + 1), torch.arange(2 * reach + 1)
+        within = (rows[:, None] * width + columns).flatten().to(places.device)
+        corner = places // across * width + places % across
+        image = torch.arange(len(planes), device=places.device)[:, None, None]
+        found = padded[image, corner[:, :, None] + within].flatten(0, 1).movedim(1, -1)
+        return found.reshape(*found.shape[:2], reach + 1, 2 * reach + 1)

@@ -30,6 +30,7 @@ from nextpixel.models import PixelModel
 from nextpixel.nn import Value, take
 from nextpixel.runtime.distributed import Processes
 from nextpixel.runtime.threads import Threads
+from nextpixel.training.places import Places
 
 Predict = Callable[[Tensor, Value | None], Distribution]
 _Gradients = Sequence[Tensor | None]
@@ -47,10 +48,7 @@ class Gradient:
             surprise stay as they are.
         compiled: Whether the network is compiled by torch; then there is one thread.
         accelerate: Whether layers train by fused kernels, unless they are compiled by torch.
-        border_weight: See `TrainConfig`.
-
-    Raises:
-        ValueError: If the border is to weigh less and the window is as large as the images.
+        places: Which pixels count; None: all, alike.
     """
 
     def __init__(
@@ -62,7 +60,7 @@ class Gradient:
         bfloat16: bool = False,
         compiled: bool = False,
         accelerate: bool = True,
-        border_weight: float = 1.0,
+        places: Places | None = None,
     ) -> None:
         self.model, self.processes, self.passes = model, processes or Processes(), passes
         self.parameters = list(model.parameters())
@@ -70,7 +68,7 @@ class Gradient:
         self.threads = Threads(1 if whole else None)
         self.bfloat16, self.accelerate = bfloat16, accelerate and not compiled
         self.predict = compiled_model(model) if compiled else model
-        self.weights = None if border_weight == 1 else pixel_weights(model, border_weight)
+        self.places = places or Places(model)
 
     def set(self, levels: Tensor, condition: Value | None = None, seed: int = 0) -> float:
         """Set `grad` of every parameter for a batch; every process gives the whole batch.
@@ -78,7 +76,7 @@ class Gradient:
         Args:
             levels: Integers 0..K-1, shape (B, C, H, W).
             condition: That of each image.
-            seed: Of what layers draw in training mode (dropout).
+            seed: Of what layers draw in training mode (dropout), and of the pixels that are drawn.
 
         Returns:
             Mean loss, nats per image.
@@ -109,26 +107,29 @@ class Gradient:
         self, levels: Tensor, condition: Value | None, rows: Tensor, scale: float, seed: int
     ) -> tuple[float, _Gradients]:
         """Loss and gradients of some images of a batch, forward and back, on all threads."""
-        device = self.parameters[0].device
+        device, drawn = self.parameters[0].device, self.places.draw(len(rows), seed)
 
         def job(share: Tensor) -> tuple[float, _Gradients]:
-            return self._share(levels[share].to(device), take(condition, share, device), scale)
+            images = rows[share]
+            places = None if drawn is None else drawn[share].to(device)
+            one = levels[images].to(device), take(condition, images, device)
+            return self._share(*one, places, scale)
 
-        shares = rows.tensor_split(min(self.threads.count, len(rows)))
+        shares = torch.arange(len(rows)).tensor_split(min(self.threads.count, len(rows)))
         fused = accelerated(self.model) if self.accelerate else nullcontext()
         with seeded(self.model, seed), fused:
             done = list(self.threads.map(job, shares))
         return sum(loss for loss, _ in done), _add([gradients for _, gradients in done])
 
     def _share(
-        self, levels: Tensor, condition: Value | None, scale: float
+        self, levels: Tensor, condition: Value | None, places: Tensor | None, scale: float
     ) -> tuple[float, _Gradients]:
         with self._precision():
-            predicted = self.predict(levels, condition)
-        found = predicted.log_prob(levels)
-        if self.weights is not None:
-            found = found * self.weights.to(found.device)
-        loss = -found.sum() * scale
+            if places is None:
+                log_p = self.predict(levels, condition).log_prob(levels)
+            else:
+                log_p = self.model.log_prob_at(levels, places, condition)
+        loss = -self.places.weighed(log_p, drawn=places is not None) * scale
         return loss.item(), torch.autograd.grad(loss, self.parameters, allow_unused=True)
 
     def _precision(self) -> AbstractContextManager[None]:
@@ -159,24 +160,6 @@ class Gradient:
             torch.empty_like(gradient).copy_(total.view_as(gradient)) if count else None
             for gradient, total, count in zip(filled, sums, counts, strict=True)
         ]
-
-
-def pixel_weights(model: PixelModel, border: float) -> Tensor:
-    """What each pixel counts, mean 1, (H, W): `border` to 1 where a window reaches over the border.
-
-    Raises:
-        ValueError: If every window does.
-    """
-    _, height, width = model.shape
-    reach = model.reach
-    if height <= reach or width <= 2 * reach:
-        raise ValueError(
-            f"border_weight must be 1 for {model.name} on images of {height} x {width}, whose "
-            f"windows of {2 * reach + 1} pixels reach over the border everywhere, got {border}"
-        )
-    weights = torch.full((height, width), border)
-    weights[reach:, reach : width - reach] = 1.0
-    return weights / weights.mean()
 
 
 @contextmanager

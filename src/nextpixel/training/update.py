@@ -27,6 +27,7 @@ from nextpixel.runtime.distributed import Processes
 from nextpixel.training.config import TrainConfig
 from nextpixel.training.gradient import Gradient
 from nextpixel.training.optimizers import make_average, make_optimizers, rate_factor, set_rates
+from nextpixel.training.places import Places
 
 ConditionOf: TypeAlias = Callable[[Tensor, Tensor | None], Value | None]
 """Gives the condition of images, int64, (B, C, H, W), and their labels, (B,), or None."""
@@ -72,7 +73,7 @@ class Updates:
             bfloat16=config.precision == "bfloat16",
             compiled=config.compile,
             accelerate=config.accelerate,
-            border_weight=config.border_weight,
+            places=Places(model, config.border_weight, config.pixels),
         )
         self.average = None if config.ema is None else make_average(model, config.ema)
         self.batches = level_batches(
