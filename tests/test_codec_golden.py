@@ -118,8 +118,6 @@ PROCESSORS = {
     "avx2": {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx2,+fma"},
     "native": {},
 }
-BY_TORCH = [name for name in CASES if name.endswith("class-map")]
-"""A net makes a map of the label before the engine begins: torch's sums, in an order of its own."""
 
 
 @pytest.fixture(scope="module")
@@ -141,14 +139,7 @@ def written(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [*NAMES, *[name for name in CASES if name not in BY_TORCH]])
+@pytest.mark.parametrize("name", [*NAMES, *CASES])
 def test_every_processor_and_number_of_threads_writes_the_same_bytes(written, name):
     """Each reads the stored files, which every other one writes to the byte."""
-    assert len({hashes[name] for hashes in written.values()}) == 1
-
-
-@pytest.mark.slow
-@pytest.mark.xfail(reason="torch makes the map, by sums that depend on the processor", strict=True)
-@pytest.mark.parametrize("name", BY_TORCH)
-def test_every_processor_writes_the_same_bytes_of_models_that_make_a_map(written, name):
     assert len({hashes[name] for hashes in written.values()}) == 1

@@ -22,6 +22,7 @@ from nextpixel.codec.coder import Decoder, Encoder, no_stream
 from nextpixel.codec.container import pixels_crc
 from nextpixel.codec.tables import frequencies
 from nextpixel.engine.cpu.executor import Prepared, open_blocks, places_of, prepared
+from nextpixel.engine.cpu.fixed_order import fixed_order
 from nextpixel.engine.cpu.kernels import Block, Plan
 from nextpixel.engine.cpu.mixture import Members, PreparedMixture, lack
 from nextpixel.engine.lowering import check_predictions
@@ -214,7 +215,8 @@ class ChunkCoder:
             condition = self.model.conditioner.with_order(condition, each)
         with evaluation_mode(self.model), torch.inference_mode():
             assert isinstance(self.made, Prepared)
-            embedding = self.model.condition(condition, len(levels))
+            with fixed_order():
+                embedding = self.model.condition(condition, len(levels))
             nothing = np.zeros((len(levels), 1, 1, 1))
             blocks = open_blocks(self.made, levels, needless, nothing, embedding, 1)
         return self.made.plan, blocks[0]

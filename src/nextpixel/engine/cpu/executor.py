@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nextpixel.engine.cpu import kernels
+from nextpixel.engine.cpu.fixed_order import fixed_order
 from nextpixel.engine.cpu.layout import Layout, aligned, injections, lay_out
 from nextpixel.engine.lowering import IMAGES, check_predictions, lowered, probe, tied_to_size
 from nextpixel.errors import NextPixelError
@@ -381,7 +382,8 @@ def _terms(program: Program, layout: Layout, embedding: Embedding) -> tuple[Floa
     parts: list[Floats] = []
     places, at = [[0, 0, 0, 0]], 0
     for op in injections(program):
-        term = _term(op, layout, embedding)
+        with fixed_order():
+            term = _term(op, layout, embedding)
         batch, height, width, features = term.shape
         row = width * features
         strides = [height * row if batch > 1 else 0, row if height > 1 else 0]

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from nextpixel.engine.cpu import executor, kernels, mixing
 from nextpixel.engine.cpu.executor import Prepared
+from nextpixel.engine.cpu.fixed_order import fixed_order
 from nextpixel.engine.cpu.layout import aligned
 from nextpixel.engine.lowering import check_predictions, tied_to_size
 from nextpixel.heads import Spot
@@ -149,7 +150,8 @@ def _embedding(net: PixelModel, classes: int, images: int) -> Embedding:
     if not classes:
         return NO_EMBEDDING
     labels = torch.arange(classes).repeat(images)
-    return net.condition(labels, len(labels))
+    with fixed_order():
+        return net.condition(labels, len(labels))
 
 
 def fill(
