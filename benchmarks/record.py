@@ -34,7 +34,7 @@ from nextpixel.models import PixelModel
 from nextpixel.recipes import model_of, read
 from nextpixel.recipes.shipped import FILE, Measured, Results
 
-SHAPES = {"fashion-mnist": (1, 28, 28), "cifar10": (3, 32, 32), "photographs": (3, 32, 32)}
+SHAPES = {"fashion-mnist": (1, 28, 28), "cifar10": (3, 32, 32), "photographs": (3, 24, 24)}
 """Of data sets that are read from files, which need not be here."""
 FIGURES = ("nats", "standard_error", "bits_per_dim", "n", "protocol", "data")
 """What is recorded of an evaluation."""
