@@ -38,6 +38,7 @@ def compress(
     *,
     chunk: int | None = None,
     orders: Literal["own", "best"] = "own",
+    adapt: Annotated[bool, Parameter(negative="")] = False,
     verify: Annotated[bool, Parameter(negative="")] = False,
     verbose: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
@@ -54,6 +55,8 @@ def compress(
             get at, and the file larger.
         orders: best codes each image in the best of the scan orders of a model that has several,
             which takes 2 or 3 bits and as many times as long.
+        adapt: Let the net go on learning in each picture, which makes large ones smaller and takes
+            several times as long, to read them too. For nets of one window, such as photo.
         verify: Decode what was written, and compare, before the file appears.
         verbose: Also show what the model says.
     """
@@ -61,6 +64,8 @@ def compress(
     check_count("chunk", chunk)
     if verbose and orders == "best":
         raise ValueError("verbose must be left out with --orders best: it compares one order")
+    if adapt and orders == "best":
+        raise ValueError("adapt must be left out with --orders best: it takes one order")
     loaded = npx.load(model)
     images = files.open_source(source, loaded, offset_of(model))
     check_condition(loaded, images, source)
@@ -72,6 +77,7 @@ def compress(
             images,
             per_chunk=chunk,
             orders=orders == "best",
+            adapt=adapt,
             verify=verify,
             on_chunk=tick,
         )

@@ -10,7 +10,8 @@ import numpy as np
 from nextpixel.codec.bands import BandCoder
 from nextpixel.codec.chunks import Chunk, Size, Tiles
 from nextpixel.codec.container import open_archive, replacing, write_archive
-from nextpixel.codec.header import BANDS, GRAY, ORDERS, Header, fingerprint
+from nextpixel.codec.header import ADAPT, BANDS, GRAY, ORDERS, Header, fingerprint
+from nextpixel.codec.learning import check_learning
 from nextpixel.codec.mixture import coder_for
 from nextpixel.codec.reader import (
     MOST_PIXELS,
@@ -92,6 +93,7 @@ def write(
     *,
     per_chunk: int | None = None,
     orders: bool = False,
+    adapt: bool = False,
     verify: bool = False,
     on_chunk: OnChunk | None = None,
 ) -> Report:
@@ -103,6 +105,8 @@ def write(
         source: The images.
         per_chunk: Images (or tiles) in a chunk: more are smaller, fewer quicker to get at.
         orders: Code each image (or tile) in the best of the model's mirror orders, which is kept.
+        adapt: Let the net go on learning in each image, from its top to its bottom; the decoder
+            learns the same.
         verify: Decode what was written, and compare, before a file is replaced.
         on_chunk: Called with the number of chunks done.
 
@@ -111,7 +115,7 @@ def write(
         NextPixelError: If a file cannot be written, the model is broken, or an image does not come
             back as it was.
     """
-    plan = _plan(model, source, per_chunk, orders=orders)
+    plan = _plan(model, source, per_chunk, orders=orders, adapt=adapt)
     if not isinstance(target, Path):
         return _write(target, plan, on_chunk, verify=verify)
     with replacing(target) as stream:
@@ -153,11 +157,15 @@ def _verify(stream: BinaryIO, plan: Plan) -> None:
             raise NextPixelError(f"image {number} did not come back as it was: nothing is written")
 
 
-def _plan(model: PixelModel, source: Source, per_chunk: int | None, *, orders: bool) -> Plan:
+def _plan(
+    model: PixelModel, source: Source, per_chunk: int | None, *, orders: bool, adapt: bool
+) -> Plan:
     _check_sizes(source.sizes)
-    same = set(source.sizes) == {model.shape[1:]} and not len(source.gray)
+    same = set(source.sizes) == {model.shape[1:]} and not len(source.gray) and not adapt
     window = None if orders or same else prepare_window(model)  # `same` go through a net together
-    tile = tile_for(model, source.sizes) if window is None else band_for(source.sizes)
+    if adapt:
+        check_learning(model)
+    tile = tile_for(model, source.sizes) if window is None else band_for(source.sizes, adapt=adapt)
     tiles = Tiles(source.sizes, source.count, tile)
     if tiles.count and tiles.count != source.count and model.conditioner.conditions:
         raise ValueError("a model with a condition codes images of its own size only")
@@ -167,7 +175,9 @@ def _plan(model: PixelModel, source: Source, per_chunk: int | None, *, orders: b
         coder = coder_for(model, tile, orders=orders)
         more: dict[str, Any] = {ORDERS: "best"} if orders else {}
     else:
-        coder, more = BandCoder(model, window), {BANDS: True, **_gray_as_metadata(source)}
+        coder = BandCoder(model, window, learns=adapt)
+        more = {BANDS: True, **({ADAPT: 1} if adapt else {}), **_gray_as_metadata(source)}
+    per_chunk = 1 if adapt else per_chunk
     return Plan(source, coder, tiles, _header(model, source, tiles, per_chunk, more))
 
 
@@ -206,10 +216,13 @@ def tile_for(model: PixelModel, sizes: list[Size]) -> Size:
     return one
 
 
-def band_for(sizes: list[Size]) -> Size:
-    """Rows of a band, even in the tallest image, and columns of the widest image."""
+def band_for(sizes: list[Size], *, adapt: bool = False) -> Size:
+    """Rows of a band, even in the tallest image, and columns of the widest image.
+
+    A net that goes on learning does so in all of an image, which is one band.
+    """
     tallest, widest = (max(side) for side in zip(*sizes, strict=True))
-    return -(-tallest // -(-tallest // BAND_ROWS)), widest
+    return tallest if adapt else -(-tallest // -(-tallest // BAND_ROWS)), widest
 
 
 def _sizes_as_metadata(source: Source, tile: Size) -> dict[str, Any]:

@@ -45,6 +45,8 @@ ORDERS = "orders"
 """Set in the metadata to "best" where each image was coded in the best of the mirror orders."""
 BANDS = "bands"
 """Set in the metadata to true where tiles are bands, which a net of one window codes."""
+ADAPT = "adapt"
+"""Set in the metadata to 1 where the net goes on learning in each image, see `codec.learning`."""
 GRAY = "gray"
 """In the metadata: the images that have one color and are shown to the net in three alike; true:
 all."""

@@ -10,7 +10,15 @@ import torch
 from nextpixel.codec.bands import BandCoder
 from nextpixel.codec.chunks import ChunkCoder, Size, Tiles
 from nextpixel.codec.container import Archive
-from nextpixel.codec.header import BANDS, GRAY, ORDERS, Header, check_fingerprint, fingerprint
+from nextpixel.codec.header import (
+    ADAPT,
+    BANDS,
+    GRAY,
+    ORDERS,
+    Header,
+    check_fingerprint,
+    fingerprint,
+)
 from nextpixel.codec.mixture import coder_for
 from nextpixel.codec.source import Image
 from nextpixel.engine.cpu.window import prepare_window
@@ -76,7 +84,7 @@ class Reader:
         window = prepare_window(self.model)
         if window is None:
             raise ValueError("it holds bands, and the model reads more than one window")
-        return BandCoder(self.model, window)
+        return BandCoder(self.model, window, learns=metadata.get(ADAPT) == 1)
 
     def images(
         self, first: int = 0, last: int | None = None, *, on_chunk: OnChunk | None = None

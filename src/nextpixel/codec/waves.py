@@ -6,9 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nextpixel.codec import scans
+from nextpixel.codec.learned_steps import Batch, Net, forward, look
 from nextpixel.codec.range_coder import narrow_one
 from nextpixel.codec.scans import PLAIN
 from nextpixel.engine.cpu.kernels import SHARED, choice_of, predict, turn_to
+from nextpixel.engine.cpu.layout import ACROSS, FEATURES
 from nextpixel.runtime.compiling import compiled, inlined
 
 BASE, PLANE, ROW, WIDTH, FIRST = range(5)
@@ -30,6 +32,8 @@ class Wave(NamedTuple):
         advance: Address of the head's function that prepares a color after the one before it.
         moments: Address of the one that says where its levels lie; 0: there is none.
         stopped: Whether to leave off, (1,).
+        net: The weights that the net has learned by now; none where it does not learn.
+        batch: Room for pixels that go through it.
     """
 
     levels: NDArray[np.int64]
@@ -38,6 +42,8 @@ class Wave(NamedTuple):
     advance: int
     moments: int
     stopped: NDArray[np.bool_]
+    net: Net
+    batch: Batch
 
 
 @inlined
@@ -59,6 +65,27 @@ def _look(plan, block, wave, one, row, column):
 
 
 @inlined
+def _predict_learned(plan, block, wave, chosen, count, number):
+    """Outputs of the pixels of a wave, by the weights that were learned."""
+    net, batch, outputs = wave.net, wave.batch, wave.net.sizes[4]
+    place, inside = np.zeros(len(net.taps) + 1, np.int64), np.zeros(len(net.taps), np.bool_)
+    for one in range(count):
+        row = chosen[one]
+        width, column = wave.rows[row, WIDTH], number - wave.rows[row, FIRST]
+        for tap in range(len(net.taps)):
+            r, c = wave.rows[row, ROW] + net.taps[tap, 0], column + net.taps[tap, 1]
+            inside[tap] = r >= 0 and 0 <= c < width
+            place[tap] = wave.rows[row, BASE] + r * width + c
+        place[len(net.taps)] = wave.rows[row, PLANE]
+        look(net, batch, one, wave.levels, place, inside)
+    forward(net, batch, count)
+    start = block.here[plan.output] + COLUMN * plan.maps[plan.output, ACROSS]
+    for one in range(count):
+        for n in range(min(outputs, plan.maps[plan.output, FEATURES])):
+            block.state[start + one * plan.size + n] = batch.outputs[one * outputs + n]
+
+
+@inlined
 def _place(wave, row, color, number):
     """Where the level of a color lies of the pixel that a wave reaches in a row."""
     rows = wave.rows
@@ -72,9 +99,12 @@ def _code(plan, block, wave, table, coder, chosen, count, number):
 
     `coder`: of the encoder, state and digits; of the decoder, state and words, none to encode.
     """
-    for one in range(count):
-        _look(plan, block, wave, one, chosen[one], number - wave.rows[chosen[one], FIRST])
-    predict(plan, block, 0, count, 0, COLUMN, 0)
+    if len(wave.net.first):
+        _predict_learned(plan, block, wave, chosen, count, number)
+    else:
+        for one in range(count):
+            _look(plan, block, wave, one, chosen[one], number - wave.rows[chosen[one], FIRST])
+        predict(plan, block, 0, count, 0, COLUMN, 0)
     for one in range(count):
         for color in range(plan.shape[0]):
             if color > 0 and wave.rows[chosen[one], PLANE] == 0:

@@ -51,26 +51,26 @@ def rate8(t, _, __, half):
 
 
 def places(components: int) -> int:
-    """Numbers that `prepare` fills: six arrays, see `_array`."""
+    """Numbers that `prepare` fills: six arrays, see `array_at`."""
     return 6 * (-(-components // EIGHT) * EIGHT)
 
 
 @inlined
-def _whole(p):
+def whole_of(p):
     """Components, filled up to eights."""
     return (np.int64(p[COMPONENTS]) + EIGHT - 1) // EIGHT * EIGHT
 
 
 @inlined
-def _array(p, number):
+def array_at(p, number):
     """Where an array begins: weights, means, rates, log-weights, log-bins, or scratch."""
-    return FIRST + number * _whole(p)
+    return FIRST + number * whole_of(p)
 
 
 @inlined
 def _log_sum(p, at, count):
     """Log sum e^p[at:at + count], in order; it takes the scratch array."""
-    largest, total, scratch = p[at], 0.0, _array(p, 5)
+    largest, total, scratch = p[at], 0.0, array_at(p, 5)
     for n in range(1, count):
         largest = max(largest, p[at + n])
     for n in range(0, count, EIGHT):
@@ -81,24 +81,24 @@ def _log_sum(p, at, count):
 
 
 @inlined
-def _normalise(p):
+def normalise(p):
     """Log-weights that sum to one."""
-    at, count = _array(p, 3), np.int64(p[COMPONENTS])
+    at, count = array_at(p, 3), np.int64(p[COMPONENTS])
     total = _log_sum(p, at, count)
     for n in range(count):
         p[at + n] -= total
 
 
 @inlined
-def _read_weights(p, state, at):
+def read_weights(p, state, at):
     """Log-weights as the network says them, and nothing beyond."""
-    weights, count = _array(p, 3), np.int64(p[COMPONENTS])
-    for n in range(_whole(p)):
+    weights, count = array_at(p, 3), np.int64(p[COMPONENTS])
+    for n in range(whole_of(p)):
         p[weights + n] = np.float64(state[at + n]) if n < count else NOTHING
 
 
 @inlined
-def _anchor(p, state, at, color):
+def anchor_of(p, state, at, color):
     """What the means of a color are counted from, on -1 to 1: 0 where the head has no anchors."""
     return np.float64(state[at + color]) if p[ANCHORS] > 0.0 else 0.0
 
@@ -109,14 +109,19 @@ def _read_components(p, state, means, scales, anchor):
 
     A rate is e^-t 2 / (K - 1) for the log-scale t that the network says, within its limits.
     """
-    mean, rate, share, half = _array(p, 1), _array(p, 2), _array(p, 4), (p[LEVELS] - 1.0) / 2.0
-    for n in range(_whole(p)):
+    mean, rate, share, half = (
+        array_at(p, 1),
+        array_at(p, 2),
+        array_at(p, 4),
+        (p[LEVELS] - 1.0) / 2.0,
+    )
+    for n in range(whole_of(p)):
         p[mean + n], p[rate + n] = 0.0, 0.0
     for n in range(np.int64(p[COMPONENTS])):
         p[mean + n] = ((np.float64(state[means + n]) + anchor) + 1.0) * half
         t = np.float64(state[scales + n])  # what is no number stays none
         p[rate + n] = p[LEAST] if t < p[LEAST] else p[MOST] if t > p[MOST] else t
-    for n in range(0, _whole(p), EIGHT):
+    for n in range(0, whole_of(p), EIGHT):
         r, s = rate + n, share + n
         rate8(p, r, r, r, r, half)
         share8(p, s, r, r, r, 0.0)
@@ -125,52 +130,52 @@ def _read_components(p, state, means, scales, anchor):
 @inlined
 def _shift_means(spot, p, coefficients, color):
     """Add to each mean what the colors before say, by how far they lie from their anchors."""
-    mean, half, count = _array(p, 1), (p[LEVELS] - 1.0) / 2.0, np.int64(p[COMPONENTS])
-    scratch = _array(p, 5)
+    mean, half, count = array_at(p, 1), (p[LEVELS] - 1.0) / 2.0, np.int64(p[COMPONENTS])
+    scratch = array_at(p, 5)
     for before in range(color):
         level = np.float64(spot.levels[spot.image, before, spot.row, spot.column]) - half
-        level -= _anchor(p, spot.state, spot.pixel, before) * half
-        for n in range(_whole(p)):
+        level -= anchor_of(p, spot.state, spot.pixel, before) * half
+        for n in range(whole_of(p)):
             at = coefficients + before * count + n
             p[scratch + n] = np.float64(spot.state[at]) if n < count else 0.0
-        for n in range(0, _whole(p), EIGHT):
+        for n in range(0, whole_of(p), EIGHT):
             shift8(p, mean + n, mean + n, scratch + n, scratch + n, level)
 
 
 @inlined
 def _component_log_prob(p, level):
     """Log-weight plus log-probability of a level, of each component, into the scratch array."""
-    mean, rate, scratch = _array(p, 1), _array(p, 2), _array(p, 5)
-    for n in range(0, _whole(p), EIGHT):
+    mean, rate, scratch = array_at(p, 1), array_at(p, 2), array_at(p, 5)
+    for n in range(0, whole_of(p), EIGHT):
         for m in range(n, n + EIGHT):
-            p[scratch + m] = p[_array(p, 3) + m]
+            p[scratch + m] = p[array_at(p, 3) + m]
         s = scratch + n
         if level < p[LEVELS] - 1.0:
             over8(p, s, s, mean + n, rate + n, level + 0.5)
         if level > 0.0:
             under8(p, s, s, mean + n, rate + n, level - 0.5)
         if 0.0 < level < p[LEVELS] - 1.0:
-            both8(p, s, s, _array(p, 4) + n, s, 1.0)
+            both8(p, s, s, array_at(p, 4) + n, s, 1.0)
 
 
 @inlined
-def _take_in(p, level):
+def take_in(p, level):
     """What a drawn color leaves of the components."""
     _component_log_prob(p, np.float64(level))
-    weights, scratch = _array(p, 3), _array(p, 5)
-    for n in range(_whole(p)):
+    weights, scratch = array_at(p, 3), array_at(p, 5)
+    for n in range(whole_of(p)):
         p[weights + n] = p[scratch + n]
-    _normalise(p)
+    normalise(p)
 
 
 @inlined
-def _read_color(spot, p, color):
+def read_color(spot, p, color):
     """Components of a color of coupled colors."""
     count, anchors = np.int64(p[COMPONENTS]), np.int64(p[ANCHORS])
     at = spot.pixel + anchors + count
     for before in range(color):
         at += (2 + before) * count
-    anchor = _anchor(p, spot.state, spot.pixel, color)
+    anchor = anchor_of(p, spot.state, spot.pixel, color)
     _read_components(p, spot.state, at, at + count, anchor)
     _shift_means(spot, p, at + 2 * count, color)
 
@@ -178,11 +183,11 @@ def _read_color(spot, p, color):
 @inlined
 def _finish(p):
     """Log-weights that sum to one, and the weights themselves."""
-    count, weights, logs = np.int64(p[COMPONENTS]), _array(p, 0), _array(p, 3)
-    _normalise(p)
-    for n in range(0, _whole(p), EIGHT):
+    count, weights, logs = np.int64(p[COMPONENTS]), array_at(p, 0), array_at(p, 3)
+    normalise(p)
+    for n in range(0, whole_of(p), EIGHT):
         exp8(p, weights + n, logs + n, logs + n, logs + n, 0.0)
-    for n in range(count, _whole(p)):
+    for n in range(count, whole_of(p)):
         p[weights + n] = 0.0
 
 
@@ -191,14 +196,14 @@ def prepare(spot: Spot) -> None:
     """Components of a sub-pixel, their weights given the colors before it if coupled."""
     p, count, anchors = spot.p, np.int64(spot.p[COMPONENTS]), np.int64(spot.p[ANCHORS])
     if p[COUPLED] > 0.0:
-        _read_weights(p, spot.state, spot.pixel + anchors)
+        read_weights(p, spot.state, spot.pixel + anchors)
         for color in range(spot.color + 1):
-            _read_color(spot, p, color)
+            read_color(spot, p, color)
             if color < spot.color:
-                _take_in(p, spot.levels[spot.image, color, spot.row, spot.column])
+                take_in(p, spot.levels[spot.image, color, spot.row, spot.column])
     else:
-        at, anchor = spot.at + anchors, _anchor(p, spot.state, spot.at, 0)
-        _read_weights(p, spot.state, at)
+        at, anchor = spot.at + anchors, anchor_of(p, spot.state, spot.at, 0)
+        read_weights(p, spot.state, at)
         _read_components(p, spot.state, at + count, at + 2 * count, anchor)
     _finish(p)
 
@@ -209,8 +214,8 @@ def advance(spot: Spot) -> None:
     if spot.p[COUPLED] == 0.0 or spot.color == 0:
         prepare(spot)
         return
-    _take_in(spot.p, spot.levels[spot.image, spot.color - 1, spot.row, spot.column])
-    _read_color(spot, spot.p, spot.color)
+    take_in(spot.p, spot.levels[spot.image, spot.color - 1, spot.row, spot.column])
+    read_color(spot, spot.p, spot.color)
     _finish(spot.p)
 
 
@@ -221,9 +226,9 @@ def below(query: Query) -> None:
     if level <= 0 or level >= p[LEVELS]:
         query.result[0] = 0.0 if level <= 0 else 1.0
         return
-    scratch = _array(p, 5)
-    for n in range(0, _whole(p), EIGHT):
-        inside8(p, scratch + n, _array(p, 0) + n, _array(p, 1) + n, _array(p, 2) + n,
+    scratch = array_at(p, 5)
+    for n in range(0, whole_of(p), EIGHT):
+        inside8(p, scratch + n, array_at(p, 0) + n, array_at(p, 1) + n, array_at(p, 2) + n,
                 np.float64(level) - 0.5)  # fmt: skip
     for n in range(np.int64(p[COMPONENTS])):
         total += p[scratch + n]
@@ -235,14 +240,14 @@ def log_prob(query: Query) -> None:
     """Log-probability of a level, nats."""
     p = query.p
     _component_log_prob(p, np.float64(query.level))
-    query.result[0] = _log_sum(p, _array(p, 5), np.int64(p[COMPONENTS]))
+    query.result[0] = _log_sum(p, array_at(p, 5), np.int64(p[COMPONENTS]))
 
 
 @compiled
 def moments(query: Query) -> None:
     """Mean of the levels, or of the distance from it of half of a component."""
     p, total = query.p, 0.0
-    weights, means, rates = _array(p, 0), _array(p, 1), _array(p, 2)
+    weights, means, rates = array_at(p, 0), array_at(p, 1), array_at(p, 2)
     for n in range(np.int64(p[COMPONENTS])):
         total += p[weights + n] * (p[rates + n] if query.level else p[means + n])
     query.result[0] = 1.1 / total if query.level else total + 0.5
