@@ -27,6 +27,7 @@ from nextpixel.models import PixelModel
 from nextpixel.nn import NO_EMBEDDING
 
 Pixels = NDArray[np.uint8]
+ADAPT = " --adapt"
 
 
 def others(pixels: Pixels) -> dict[str, int | None]:
@@ -52,11 +53,11 @@ def jpeg_xl(pixels: Pixels, effort: int) -> int | None:
     return len(made)
 
 
-def ours(model: PixelModel, file: Path) -> tuple[int, float, float]:
+def ours(model: PixelModel, file: Path, *, adapt: bool = False) -> tuple[int, float, float]:
     """Bytes of an archive of a picture, and the seconds of encoding and decoding it."""
     made, source = io.BytesIO(), PictureSource(file, model)
     start = time.perf_counter()
-    archive.write(made, model, source)
+    archive.write(made, model, source, adapt=adapt)
     written = time.perf_counter()
     ((image, _),) = Reader(read_archive(made.getvalue()), model).images()
     read = time.perf_counter()
@@ -66,22 +67,47 @@ def ours(model: PixelModel, file: Path) -> tuple[int, float, float]:
 
 
 def rows(files: Sequence[Path], models: dict[str, PixelModel]) -> Iterator[dict[str, Any]]:
-    """What each picture takes."""
+    """What each picture takes; models by their names, with --adapt after those that learn."""
     for file in files:
         with Image.open(file) as picture:
             pixels = np.asarray(picture, np.uint8)
         found: dict[str, Any] = {"picture": file.stem, "raw": pixels.size, **others(pixels)}
         for name, model in models.items():
-            found[name], found[f"{name} s"], found[f"{name} back s"] = ours(model, file)
+            adapt = name.endswith(ADAPT)
+            found[name], found[f"{name} s"], found[f"{name} back s"] = ours(
+                model, file, adapt=adapt
+            )
         yield found
 
 
-def table(folder: Path, names: Sequence[str]) -> None:
+def gray_copies(folder: Path, target: Path) -> Path:
+    """The pictures of a folder in gray (Rec. 601 luma, as Pillow computes it)."""
+    for file in folder.glob("*.png"):
+        with Image.open(file) as picture:
+            picture.convert("L").save(target / file.name)
+    return target
+
+
+def borders(folder: Path, names: Sequence[str]) -> None:
+    """Print what bands cost: all pictures cut into bands, against each as a whole."""
+    rows, files = archive.BAND_ROWS, sorted(folder.glob("*.png"))
+    for name in names:
+        model, sizes = npx.load(name), []
+        for archive.BAND_ROWS in (rows, 1 << 20):
+            sizes.append(sum(ours(model, file)[0] for file in files))
+        loss = sizes[0] / sizes[1] - 1
+        print(f"{folder.name}, {name}: bands of {rows} rows take {loss:.3%} more bytes than none")
+    archive.BAND_ROWS = rows
+
+
+def table(folder: Path, names: Sequence[str], *, adapt: bool = False) -> None:
     """Print the table of all pictures of a folder, and of their sum."""
     models = {name: npx.load(name) for name in names}
+    if adapt:
+        models |= {name + ADAPT: model for name, model in models.items()}
+    names = list(models)
     for name, model in models.items():  # compiles what the first picture would wait for
-        ours(model, sorted(folder.glob("*.png"))[0])
-        del name
+        ours(model, sorted(folder.glob("*.png"))[0], adapt=name.endswith(ADAPT))
     listed, total = ["PNG", "WebP", "JPEG XL e7", "JPEG XL e9", "xz", *names], {}
     print(f"{folder.name}: bits a sub-pixel (and bytes against JPEG XL e9)")
     print("| picture | " + " | ".join(listed) + " |\n" + "| --- " * (len(listed) + 1) + "|")

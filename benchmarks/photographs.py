@@ -1,7 +1,8 @@
 """Photographs to train and test a lossless codec on, from Debian packages, by name.
 
     python benchmarks/photographs.py DIR [--packages FOLDER]
-    python benchmarks/photographs.py DIR --table [--models photo ...]
+    python benchmarks/photographs.py DIR --table [--models photo ...] [--adapt] [--gray]
+    python benchmarks/photographs.py DIR --borders [--models photo ...]
     python benchmarks/photographs.py DIR --map PICTURE.png --out MAP.png
 
 - DIR/train and DIR/test: photographs of the packages in `PACKAGES`, drawings skipped by a
@@ -10,7 +11,9 @@
   are.
 - DIR/ATTRIBUTION.md: of each picture its package, author and licence, as the package states them.
 
-With --table, the bytes of the test and the second set by models and by other formats.
+With --table, the bytes of the test and the second set by models and by other formats; with --adapt
+also by models that learn on the way, with --gray of the pictures turned gray. With --borders, what
+the bands of a picture cost.
 
 Packages are fetched by `apt-get download`, or taken from --packages, a folder of .deb files. The
 pictures themselves are not part of this project.
@@ -21,12 +24,13 @@ import importlib.util
 import json
 import re
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from photograph_table import draw_map, table
+from photograph_table import borders, draw_map, gray_copies, table
 from PIL import Image
 
 import nextpixel as npx
@@ -167,7 +171,10 @@ def main() -> None:
     parser.add_argument("--table", action="store_true", help="measure the sets that are there")
     parser.add_argument("--map", type=Path, metavar="PICTURE", help="draw where its bits go")
     parser.add_argument("--out", type=Path, default=Path("map.png"))
+    parser.add_argument("--borders", action="store_true", help="measure what bands cost")
     parser.add_argument("--models", nargs="+", default=["photo"])
+    parser.add_argument("--adapt", action="store_true", help="of --table: also with --adapt")
+    parser.add_argument("--gray", action="store_true", help="of --table: pictures turned gray")
     asked = parser.parse_args()
     if asked.map:
         draw_map(npx.load(asked.models[0]), asked.map).save(asked.out)
@@ -175,7 +182,15 @@ def main() -> None:
     if asked.table:
         torch.set_num_threads(1)
         for part in ("test", "second"):
-            table(asked.folder / part, asked.models)
+            with tempfile.TemporaryDirectory() as made:
+                folder = asked.folder / part
+                folder = gray_copies(folder, Path(made)) if asked.gray else folder
+                table(folder, asked.models, adapt=asked.adapt)
+        return
+    if asked.borders:
+        torch.set_num_threads(1)
+        for part in ("test", "second"):
+            borders(asked.folder / part, asked.models)
         return
     make(asked.folder, asked.packages or asked.folder / "debs")
 

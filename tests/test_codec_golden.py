@@ -81,7 +81,9 @@ def test_in_float64_it_is_the_same_model():
 SCRIPT = """
 import hashlib, sys, torch
 torch.set_num_threads(int(sys.argv[1]))
+from nextpixel.codec.bands import BandCoder
 from nextpixel.codec.tensors import compress, decompress
+from nextpixel.engine.cpu.window import prepare_window
 from nextpixel.nn import ClassCondition
 from tests import fixed
 from tests.laws.cases import CASES
@@ -111,7 +113,15 @@ for name, case in CASES.items():
     levels = torch.randint(0, model.levels, (5, *model.shape), generator=rng)
     blob = compress(model, levels, condition_of(model, rng), per_chunk=2)
     print(name, hashlib.sha256(blob).hexdigest())
+    if name == "windowed-colors":
+        coder = BandCoder(model, prepare_window(model), learns=True)
+        for kind, colors in (("learned", 3), ("learned-gray", 1)):
+            picture = torch.randint(0, model.levels, (colors, 40, 50), generator=rng).numpy()
+            payload = coder.encode([picture]).payload
+            print(kind, hashlib.sha256(payload).hexdigest())
+            assert (coder.decode(payload, [picture.shape])[0][0] == picture).all()
 """
+LEARNED = ["learned", "learned-gray"]
 OLDEST = {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41"}
 PROCESSORS = {
     "generic": {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": "", **OLDEST},
@@ -139,7 +149,7 @@ def written(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [*NAMES, *CASES])
+@pytest.mark.parametrize("name", [*NAMES, *CASES, *LEARNED])
 def test_every_processor_and_number_of_threads_writes_the_same_bytes(written, name):
     """Each reads the stored files, which every other one writes to the byte."""
     assert len({hashes[name] for hashes in written.values()}) == 1

@@ -88,7 +88,7 @@ def test_until_the_first_lesson_it_costs_what_the_model_says():
 
 
 def test_it_learns_what_comes_again_and_again(monkeypatch):
-    monkeypatch.setattr(learning, "RATE", 3e-3)
+    monkeypatch.setattr(learning, "RATE", 1e-2)
     model = a_net(levels=256)
     rows, columns = np.indices((96, 60))
     picture = np.stack([(40 * (columns // 3 % 2) + 10 * color + rows) % 256 for color in range(3)])
