@@ -9,6 +9,7 @@ writes the same files.
 
 import argparse
 import json
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -44,12 +45,23 @@ LIMITS = {
     "class": "Its figure, given the class, is no figure of a model without a condition.",
     "own": "Its figure counts the image given its code, not the code: no likelihood of the image.",
 }
+CODEC = (
+    "It is made for coding: it sees the twelve pixels before one. What is drawn from it begins in "
+    "gray, goes on in textures, and sooner or later in noise."
+)
 NOTES = {
+    **dict.fromkeys(("photo", "photo-small"), CODEC),
     "shapes-fast": "A perfect model needs 7.12 nats of an image whose class is known "
     "(`nextpixel.data.sources.shapes.entropy`, less log 4).",
 }
 
 
+ATTRIBUTION = Path(__file__).with_name("photographs.md")
+"""What `benchmarks/photographs.py` writes of the pictures."""
+SOURCES = (
+    "Debian packages, averaged down by `benchmarks/photographs.py`, which lists the package, the "
+    "author and the licence of each as the package states them. None is part of this project."
+)
 MIXED = "A mixture of two shipped nets, nothing trained anew: see docs/likelihood.md"
 LABELS = (
     "- Labels were used to train the conditional part, and only there: the figure has none given.",
@@ -73,6 +85,8 @@ def card(name: str) -> str:
     lines += ["", "## Trained by", "", "```", measured.command, "```", ""]
     lines += ["## Use", "", USE, "", "```", f"nextpixel {_try(shipped)}", "```", ""]
     lines += ["## Limits", "", *_limits(shipped, measured), ""]
+    if shipped.data == "photographs":
+        lines += ["## Photographs", "", SOURCES, "", *ATTRIBUTION.read_text().splitlines(), ""]
     return "\n".join(lines)
 
 
@@ -140,6 +154,8 @@ def _alt(shipped: Shipped) -> str:
 
 
 def _try(shipped: Shipped) -> str:
+    if shipped.data == "photographs":
+        return f"compress {shipped.name} PICTURES photographs.npx"
     if shipped.condition.startswith("own"):
         return f"reconstruct {shipped.name} --images {shipped.data} --out decoded.png"
     return f"sample {shipped.name} --count 20 --columns 10 --out samples.png"
@@ -166,7 +182,7 @@ def picture(name: str) -> Image.Image:
     columns = _columns(model)
     labels = torch.arange(columns * LINES) % _classes(model) if _classes(model) else None
     levels = npx.sample(model, columns * LINES, condition=labels, rng=rng)
-    return gallery.grid(levels, model.levels, columns=columns, scale=56 // model.shape[1])
+    return gallery.grid(levels, model.levels, columns=columns, scale=max(1, 56 // model.shape[1]))
 
 
 def _classes(model: PixelModel) -> int:

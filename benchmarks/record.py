@@ -137,6 +137,10 @@ def ship(name: str, folder: Path) -> None:
         if (folder / file).stat().st_size > LARGEST:
             raise SystemExit(f"{folder / file} is larger than {LARGEST} bytes")
         shutil.copy(folder / file, target / file)
+    config = json.loads((target / "config.json").read_text(encoding="utf-8"))
+    if config["data"].get("folder"):  # where it lay is nobody's business
+        config["data"]["folder"] = None
+        (target / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
 def record(results: Results, run: str, place: Place) -> tuple[str, Path]:

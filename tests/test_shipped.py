@@ -117,7 +117,7 @@ def test_figures_are_of_recipes_and_of_whole_test_sets():
         "shapes": 1000,
         "color-shapes": 1000,
         "photons": 400,
-        "photographs": 6054,
+        "photographs": 10688,
     }
     for label, measured in Results.read().measured.items():
         assert label.split()[0] in npx.recipes.names()
