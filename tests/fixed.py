@@ -45,6 +45,12 @@ for bits, colors in itertools.product((10, 12, 16), COLORS):
     IMAGES[name], PER_CHUNK[name] = (3, colors, 4, 5), 2
 MODELS["codes"] = ("pixelcnn", (1, 3, 3), 4096, {"features": 4, "layers": 1, "head": "categorical"})
 IMAGES["codes"], PER_CHUNK["codes"] = (3, 1, 3, 3), 2
+WINDOW = {"features": 5, "layers": 1, "side": 3}
+for name, components in (("bands", 2), ("learned", 3)):
+    own = {**WINDOW, "components": components}
+    MODELS[name] = ("windowed-pixelcnn", (3, 4, 4), 256, own)
+IMAGES |= {"bands": (3, 3, 5, 3), "learned": (2, 3, 19, 2)}
+PER_CHUNK |= {"bands": 2, "learned": 1}
 
 
 def model(name: str) -> PixelModel:
@@ -76,7 +82,8 @@ def labels(name: str) -> Tensor | None:
 
 def archive(name: str) -> bytes:
     """What comes of them."""
-    return compress(model(name), images(name), labels(name), per_chunk=PER_CHUNK[name])
+    adapt = name == "learned"
+    return compress(model(name), images(name), labels(name), per_chunk=PER_CHUNK[name], adapt=adapt)
 
 
 def golden(name: str) -> bytes:

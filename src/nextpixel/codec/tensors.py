@@ -41,6 +41,7 @@ def compress(
     *,
     per_chunk: int | None = None,
     orders: str = "own",
+    adapt: bool = False,
 ) -> bytes:
     """Levels to an archive, exactly, in about as many bits as the model says.
 
@@ -53,13 +54,14 @@ def compress(
         per_chunk: Images that are coded together; see `archive.write`.
         orders: "own", or "best": each image in the best of the mirror orders of a model that has
             several, which is kept in 2 or 3 bits.
+        adapt: Whether a net of one window goes on learning in each image: see `codec.learning`.
 
     Returns:
         The archive, which `decompress` and the command line read.
 
     Raises:
         TypeError: If `levels` are no integers.
-        ValueError: If shape, range or condition are not the model's.
+        ValueError: If shape, range or condition are not the model's, or it cannot go on learning.
 
     Example:
         >>> import torch
@@ -81,7 +83,7 @@ def compress(
         raise ValueError(f"orders must be own or best, got {orders!r}")
     blob = io.BytesIO()
     source = TensorSource(levels, condition)
-    write(blob, model, source, per_chunk=per_chunk, orders=orders == "best")
+    write(blob, model, source, per_chunk=per_chunk, orders=orders == "best", adapt=adapt)
     return blob.getvalue()
 
 
