@@ -239,6 +239,15 @@ def test_verified_archives_are_written(run):
     assert Path("a.npx").read_bytes() == Path("b.npx").read_bytes()
 
 
+def test_what_does_not_come_back_is_not_written(run, monkeypatch):
+    np.save("a.npy", np.ones((3, 6, 5), np.uint8))
+    monkeypatch.setattr(archive.Reader, "images", lambda _: iter([(np.zeros((1, 6, 5)), None)]))
+    status, out, err = run("compress", "levels", "a.npy", "a.npx", "--verify")
+    text = "nextpixel: error: image 0 did not come back as it was: nothing is written"
+    assert (status, out, err) == (1, [], [text])
+    assert [path.name for path in Path().iterdir()] == ["a.npy"]
+
+
 def test_pictures_beyond_the_limit_of_pillow_are_read_and_the_limit_stays(run, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
     draw("a.png", (9, 7))

@@ -149,6 +149,7 @@ def written(tmp_path_factory):
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("processors")  # so that they are tried once, not by every worker
 @pytest.mark.parametrize("name", [*NAMES, *CASES, *LEARNED])
 def test_every_processor_and_number_of_threads_writes_the_same_bytes(written, name):
     """Each reads the stored files, which every other one writes to the byte."""

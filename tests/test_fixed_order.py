@@ -36,10 +36,10 @@ def test_sums_go_tap_by_tap():
 @pytest.mark.parametrize("name", [name for name in CASES if "map" in name or "vector" in name])
 def test_conditions_become_what_they_do_by_torch(name):
     model = CASES[name].build(6, 7)
-    given = model.conditioner.example(3, torch.Generator().manual_seed(0))
-    plain = model.condition(given, 3)
+    value = model.conditioner.example(3, torch.Generator().manual_seed(0))
+    plain = model.condition(value, 3)
     with own.fixed_order():
-        ordered = model.condition(given, 3)
+        ordered = model.condition(value, 3)
     for one, other in zip(plain.parts, ordered.parts, strict=True):
         assert torch.allclose(one, other, atol=1e-9)
 

@@ -4,6 +4,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from io import BytesIO
 from itertools import chain
 from json import dumps
@@ -20,7 +21,7 @@ from nextpixel.cli.progress import counting
 from nextpixel.codec import archive as archives
 from nextpixel.codec import files, write_back
 from nextpixel.codec.chunks import label_classes
-from nextpixel.codec.container import Archive, open_archive
+from nextpixel.codec.container import Archive, open_archive, replacing
 from nextpixel.codec.header import fingerprint
 from nextpixel.codec.reader import Reader, tiles_of, values_in
 from nextpixel.errors import NextPixelError
@@ -30,16 +31,37 @@ from nextpixel.models import PixelModel
 Source = files.ArraySource | files.PictureSource
 
 
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Coding:
+    """How images are coded.
+
+    Args:
+        chunk: Images that are coded together, by default 256: fewer make single images quicker to
+            get at, and the file larger.
+        orders: best codes each image in the best of the scan orders of a model that has several,
+            which takes 2 or 3 bits and as many times as long.
+        adapt: Let the net go on learning in each picture, which makes large ones smaller and takes
+            several times as long, to read them too. For nets of one window, such as photo.
+        verify: Decode what was written, and compare, before the file appears.
+    """
+
+    chunk: int | None = None
+    orders: Literal["own", "best"] = "own"
+    adapt: Annotated[bool, Parameter(negative="")] = False
+    verify: Annotated[bool, Parameter(negative="")] = False
+
+
+PLAIN = Coding()
+
+
 def compress(
     model: str,
     source: Path,
     out: Path,
     /,
     *,
-    chunk: int | None = None,
-    orders: Literal["own", "best"] = "own",
-    adapt: Annotated[bool, Parameter(negative="")] = False,
-    verify: Annotated[bool, Parameter(negative="")] = False,
+    coding: Coding = PLAIN,
     verbose: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
     """Compress images without loss.
@@ -51,36 +73,19 @@ def compress(
             conditioned on labels takes those of NAME-labels.npy next to NAME.npy, or the folders'
             names.
         out: File to write, which ends in .npx.
-        chunk: Images that are coded together, by default 256: fewer make single images quicker to
-            get at, and the file larger.
-        orders: best codes each image in the best of the scan orders of a model that has several,
-            which takes 2 or 3 bits and as many times as long.
-        adapt: Let the net go on learning in each picture, which makes large ones smaller and takes
-            several times as long, to read them too. For nets of one window, such as photo.
-        verify: Decode what was written, and compare, before the file appears.
+        coding: How images are coded.
         verbose: Also show what the model says.
     """
     check_out(out, (".npx",))
-    check_count("chunk", chunk)
-    if verbose and orders == "best":
+    check_count("chunk", coding.chunk)
+    if verbose and coding.orders == "best":
         raise ValueError("verbose must be left out with --orders best: it compares one order")
-    if adapt and orders == "best":
+    if coding.adapt and coding.orders == "best":
         raise ValueError("adapt must be left out with --orders best: it takes one order")
     loaded = npx.load(model)
     images = files.open_source(source, loaded, offset_of(model))
     check_condition(loaded, images, source)
-    total = math.ceil(images.count / (chunk or archives.PER_CHUNK))
-    with counting(total, "chunk") as tick:
-        report = archives.write(
-            out,
-            loaded,
-            images,
-            per_chunk=chunk,
-            orders=orders == "best",
-            adapt=adapt,
-            verify=verify,
-            on_chunk=tick,
-        )
+    report = _write(out, loaded, images, coding)
     png = png_bytes(loaded, images)
     print(
         f"{report.images:,} images in {out}: {report.bytes:,} bytes, "
@@ -90,6 +95,24 @@ def compress(
         warn_of_png(model, report.bytes / png)
     if verbose:
         print(*explain(report, loaded, images, png), sep="\n")
+
+
+def _write(out: Path, model: PixelModel, images: Source, coding: Coding) -> archives.Report:
+    total = math.ceil(images.count / (coding.chunk or archives.PER_CHUNK))
+    with counting(total, "chunk") as tick, replacing(out) as stream:
+        report = archives.write(
+            stream,
+            model,
+            images,
+            per_chunk=coding.chunk,
+            orders=coding.orders == "best",
+            adapt=coding.adapt,
+            on_chunk=tick,
+        )
+        if coding.verify:
+            stream.seek(0)
+            archives.verify(stream, model, images)
+    return report
 
 
 def check_condition(model: PixelModel, images: Source, source: Path) -> None:

@@ -94,7 +94,6 @@ def write(
     per_chunk: int | None = None,
     orders: bool = False,
     adapt: bool = False,
-    verify: bool = False,
     on_chunk: OnChunk | None = None,
 ) -> Report:
     """Code images into an archive.
@@ -107,24 +106,22 @@ def write(
         orders: Code each image (or tile) in the best of the model's mirror orders, which is kept.
         adapt: Let the net go on learning in each image, from its top to its bottom; the decoder
             learns the same.
-        verify: Decode what was written, and compare, before a file is replaced.
         on_chunk: Called with the number of chunks done.
 
     Raises:
         ValueError: If the images are not the model's, or one is too large.
-        NextPixelError: If a file cannot be written, the model is broken, or an image does not come
-            back as it was.
+        NextPixelError: If a file cannot be written, or the model is broken.
     """
     plan = _plan(model, source, per_chunk, orders=orders, adapt=adapt)
     if not isinstance(target, Path):
-        return _write(target, plan, on_chunk, verify=verify)
+        return _write(target, plan, on_chunk)
     with replacing(target) as stream:
-        return _write(stream, plan, on_chunk, verify=verify)
+        return _write(stream, plan, on_chunk)
 
 
-def _write(stream: BinaryIO, plan: Plan, on_chunk: OnChunk | None, *, verify: bool) -> Report:
+def _write(stream: BinaryIO, plan: Plan, on_chunk: OnChunk | None) -> Report:
     coded: list[tuple[int, float]] = []
-    source, start = plan.source, stream.tell()
+    source = plan.source
 
     def chunks() -> Iterator[tuple[bytes, int]]:
         for chunk in _chunks(plan):
@@ -134,24 +131,20 @@ def _write(stream: BinaryIO, plan: Plan, on_chunk: OnChunk | None, *, verify: bo
                 on_chunk(len(coded))
 
     write_archive(stream, plan.header, chunks())
-    if verify:
-        stream.seek(start)
-        _verify(stream, plan)
     payload = sum(length for length, _ in coded)
     ideal = sum(bits for _, bits in coded)
     values = values_in(plan.header, plan.tiles)
     return Report(source.count, values, ideal, payload, len(plan.header.pack()))
 
 
-def _verify(stream: BinaryIO, plan: Plan) -> None:
-    """Decode what a stream holds from its place on, and compare.
+def verify(stream: BinaryIO, model: PixelModel, source: Source) -> None:
+    """Decode the archive that a stream holds from its place on, and compare.
 
     Raises:
-        NextPixelError: If an image differs, or its label.
+        NextPixelError: If an image differs from that of the source, or its label.
     """
-    source, model = plan.source, plan.coder.model
-    reader = Reader(open_archive(stream, model=plan.header.fingerprint), model, source.condition)
-    for number, (image, label) in enumerate(reader.images()):
+    opened = open_archive(stream, model=fingerprint(model))
+    for number, (image, label) in enumerate(Reader(opened, model, source.condition).images()):
         wanted = None if label is None else int(source.condition[number])  # type: ignore[index]
         if label != wanted or not np.array_equal(image, source.image(number)):
             raise NextPixelError(f"image {number} did not come back as it was: nothing is written")

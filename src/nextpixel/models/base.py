@@ -287,16 +287,9 @@ class PixelModel(nn.Module, ABC):
         return self.head(outputs, colors)
 
     def log_prob_at(self, levels: Tensor, places: Tensor, condition: Value | None = None) -> Tensor:
-        """Log-probabilities of some pixels of each image, nats; differentiable.
+        """Log-probabilities by `forward`, nats, (B, C, n), of pixels row * W + column, (B, n).
 
-        Args:
-            levels: Integers 0..K-1, shape (B, C, H, W).
-            places: Of the pixels, row * W + column, int64, (B, n).
-            condition: As in `forward`.
-
-        Returns:
-            Shape (B, C, n): those of `forward`; nets that read little of an image compute no
-            others.
+        Nets of one window compute no others.
         """
         log_p: Tensor = self(levels, condition).log_prob(levels).flatten(2)
         return log_p.gather(2, places[:, None].expand(-1, log_p.shape[1], -1))
