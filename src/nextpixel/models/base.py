@@ -287,10 +287,7 @@ class PixelModel(nn.Module, ABC):
         return self.head(outputs, colors)
 
     def log_prob_at(self, levels: Tensor, places: Tensor, condition: Value | None = None) -> Tensor:
-        """Log-probabilities by `forward`, nats, (B, C, n), of pixels row * W + column, (B, n).
-
-        Nets of one window compute no others.
-        """
+        """Log-probabilities in nats, (B, C, n), of pixels row * W + column (B, n), by `forward`."""
         log_p: Tensor = self(levels, condition).log_prob(levels).flatten(2)
         return log_p.gather(2, places[:, None].expand(-1, log_p.shape[1], -1))
 
