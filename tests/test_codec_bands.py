@@ -272,3 +272,12 @@ def test_a_color_prepared_after_another_is_what_it_is_by_itself(monkeypatch):
     anew = coder.encode(bands)
     assert advanced.ideal_bits == pytest.approx(anew.ideal_bits, rel=1e-12)
     assert advanced.ideal_bits != 0
+
+
+def test_photographs_are_compressed_without_a_warning(tmp_path, capsys):
+    rng = np.random.default_rng(1)
+    smooth = np.cumsum(rng.integers(0, 3, (40, 50, 3)), 0).astype(np.uint8)
+    Image.fromarray(smooth).save(tmp_path / "a.png")
+    made = str(tmp_path / "a.npx")
+    assert main(["compress", "photo-small", str(tmp_path / "a.png"), made, "--adapt"]) == 0
+    assert capsys.readouterr().err == ""

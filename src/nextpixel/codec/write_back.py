@@ -95,7 +95,12 @@ def _write_picture(path: Path, image: Image, levels: int) -> None:
 def pages(image: Image, levels: int) -> list[Pictures.Image]:
     """Levels (C, H, W) as one picture of 1 or 3 colors of 8 bits, or as a page for each color."""
     deep = levels > 256
-    pixels = image.astype(np.uint16) if deep else to_pixels(torch.from_numpy(image), levels).numpy()
+    if deep:
+        pixels = image.astype(np.uint16)
+    elif levels == 256:
+        pixels = image.astype(np.uint8)
+    else:
+        pixels = to_pixels(torch.from_numpy(image), levels).numpy()
     if len(pixels) == 3 and not deep:
         return [Pictures.fromarray(np.ascontiguousarray(np.moveaxis(pixels, 0, 2)))]
     return [Pictures.fromarray(np.ascontiguousarray(plane)) for plane in pixels]
