@@ -1,5 +1,6 @@
 """The format stays what it is: the same bytes of the same images, on every processor."""
 
+import io
 import os
 import subprocess
 import sys
@@ -7,7 +8,10 @@ import sys
 import pytest
 import torch
 
+import nextpixel as npx
+from nextpixel.codec import archive
 from nextpixel.codec.container import read_archive
+from nextpixel.codec.files import PictureSource
 from nextpixel.codec.header import fingerprint
 from nextpixel.codec.reader import Reader
 from nextpixel.codec.tensors import compress, decompress
@@ -81,7 +85,10 @@ def test_in_float64_it_is_the_same_model():
 SCRIPT = """
 import hashlib, sys, torch
 torch.set_num_threads(int(sys.argv[1]))
+import nextpixel
 from nextpixel.codec.bands import BandCoder
+from nextpixel.codec.container import read_archive
+from nextpixel.codec.reader import Reader
 from nextpixel.codec.tensors import compress, decompress
 from nextpixel.engine.cpu.window import prepare_window
 from nextpixel.nn import ClassCondition
@@ -120,8 +127,12 @@ for name, case in CASES.items():
             payload = coder.encode([picture]).payload
             print(kind, hashlib.sha256(payload).hexdigest())
             assert (coder.decode(payload, [picture.shape])[0][0] == picture).all()
+for name in ("photo", "photo-adapt"):
+    opened = read_archive((fixed.GOLDEN / f"{name}.npx").read_bytes())
+    ((image, _),) = Reader(opened, nextpixel.load("photo")).images()
+    print(name, hashlib.sha256(image.tobytes()).hexdigest())
 """
-LEARNED = ["learned", "learned-gray"]
+LEARNED = ["learned", "learned-gray", "photo", "photo-adapt"]
 OLDEST = {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41"}
 PROCESSORS = {
     "generic": {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": "", **OLDEST},
@@ -154,3 +165,15 @@ def written(tmp_path_factory):
 def test_every_processor_and_number_of_threads_writes_the_same_bytes(written, name):
     """Each reads the stored files, which every other one writes to the byte."""
     assert len({hashes[name] for hashes in written.values()}) == 1
+
+
+@pytest.mark.parametrize(("name", "adapt"), [("photo", False), ("photo-adapt", True)])
+def test_a_crop_of_a_photograph_has_the_bytes_it_had(name, adapt):
+    """Of NASA's portrait of Eileen Collins, public domain; by the shipped net of this version."""
+    model, picture = npx.load("photo"), fixed.GOLDEN / "astronaut.png"
+    written, made = (fixed.GOLDEN / f"{name}.npx").read_bytes(), io.BytesIO()
+    source = PictureSource(picture, model)
+    archive.write(made, model, source, adapt=adapt)
+    assert made.getvalue() == written
+    ((image, _),) = Reader(read_archive(written), model).images()
+    assert (image == source.image(0)).all()
