@@ -282,3 +282,15 @@ def test_photographs_are_compressed_without_a_warning(tmp_path, capsys):
     made = str(tmp_path / "a.npx")
     assert main(["compress", "photo-small", str(tmp_path / "a.png"), made, "--adapt"]) == 0
     assert capsys.readouterr().err == ""
+
+
+def test_colors_as_pages_of_a_tiff_are_no_gray_picture(tmp_path):
+    model = disturb(models.build("windowed-pixelcnn", shape=(3, 8, 8), levels=256), 0.02)
+    npx.save(model, tmp_path / "net")
+    pages = [Image.fromarray(np.full((5, 7), color, np.uint8)) for color in (3, 90, 200)]
+    pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
+    net, made, back = (str(tmp_path / name) for name in ("net", "a.npx", "b.tif"))
+    assert main(["compress", net, str(tmp_path / "a.tif"), made]) == 0
+    assert main(["decompress", net, made, back]) == 0
+    with Image.open(back) as picture:
+        assert np.array_equal(np.unique(np.asarray(picture)), [3, 90, 200])

@@ -9,8 +9,11 @@ import torch
 from nextpixel import models
 from nextpixel.codec import learning
 from nextpixel.codec.bands import BandCoder
+from nextpixel.codec.container import read_archive
 from nextpixel.codec.learned_steps import backward, forward, head_gradient, see
 from nextpixel.codec.learning import LEARNED, Learner
+from nextpixel.codec.reader import Reader
+from nextpixel.codec.tensors import compress
 from nextpixel.engine.cpu.window import prepare_window
 from nextpixel.errors import NextPixelError
 from tests.laws.cases import disturb
@@ -115,6 +118,19 @@ def test_a_step_that_the_decoder_leaves_out_is_seen(monkeypatch):
         return
     assert crc != chunk.crc
     assert not np.array_equal(found[0], picture)
+
+
+def test_what_cannot_be_is_refused_by_name():
+    model, levels = a_net(), torch.from_numpy(a_picture())[None]
+    with pytest.raises(TypeError, match="adapt must be true or false, got 'no'"):
+        compress(model, levels, adapt="no")
+    with pytest.raises(ValueError, match="chunk must be left out with adapt"):
+        compress(model, levels, adapt=True, per_chunk=4)
+    opened = read_archive(compress(model, levels, adapt=True))
+    for said in (2, True, "1", None):
+        opened.header.metadata["adapt"] = said
+        with pytest.raises(NextPixelError, match="which this version does not know"):
+            Reader(opened, model)
 
 
 @pytest.mark.parametrize("options", [{"colors": "independent"}, {"head": "logistic"},

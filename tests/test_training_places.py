@@ -37,6 +37,13 @@ def test_pixels_of_windows_alone_are_those_of_one_pass(side):
     assert torch.allclose(alone.view(4, 3, 8, 8), model(levels).log_prob(levels), atol=1e-9)
 
 
+@pytest.mark.parametrize("place", [-1, 64])
+def test_places_outside_of_the_image_are_refused(place):
+    model = windowed()
+    with pytest.raises(ValueError, match=r"places must be 0\.\.63, got"):
+        model.log_prob_at(batch(model, 1), torch.tensor([[place]]))
+
+
 def test_a_window_that_is_shifted_is_seen(monkeypatch):
     model = windowed()
     levels, places = batch(model), torch.arange(64).repeat(4, 1)

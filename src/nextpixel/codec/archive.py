@@ -158,6 +158,8 @@ def _plan(
     window = None if orders or same else prepare_window(model)  # `same` go through a net together
     if adapt:
         check_learning(model)
+        if per_chunk not in (None, 1):
+            raise ValueError(f"chunk must be left out with adapt, which codes 1, got {per_chunk}")
     tile = tile_for(model, source.sizes) if window is None else band_for(source.sizes, adapt=adapt)
     tiles = Tiles(source.sizes, source.count, tile)
     if tiles.count and tiles.count != source.count and model.conditioner.conditions:

@@ -235,9 +235,10 @@ def _read_shallow(path: Path, mode: str) -> NDArray[np.uint8]:
 
 
 def _look(path: Path) -> tuple[Size, str]:
-    """Height and width of a picture, and its mode."""
+    """Height and width of a picture, and its mode; none where its colors are pages."""
     with _opened(path) as picture:
-        return (picture.height, picture.width), picture.mode
+        pages = getattr(picture, "n_frames", 1)
+        return (picture.height, picture.width), picture.mode if pages == 1 else ""
 
 
 def _shared(sizes: list[Size]) -> list[Size]:

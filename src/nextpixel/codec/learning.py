@@ -60,7 +60,7 @@ class Learner:
         head = model.head.compiled
         assert isinstance(model, WindowedPixelCNN)
         assert isinstance(head, CompiledCDF)
-        self.net, self.constants = net_of(model), head.constants
+        self.net = net_of(model)
         self.batch = batch_for(self.net, PIXELS)
         colors, _, features, _, outputs, _ = map(int, self.net.sizes)
         self.slopes = self.net._replace(

@@ -84,7 +84,10 @@ class Reader:
         window = prepare_window(self.model)
         if window is None:
             raise ValueError("it holds bands, and the model reads more than one window")
-        return BandCoder(self.model, window, learns=metadata.get(ADAPT) == 1)
+        learns = metadata.get(ADAPT, 0)
+        if type(learns) is not int or learns not in (0, 1):
+            raise ValueError(f"nets learn in way {learns!r}, which this version does not know")
+        return BandCoder(self.model, window, learns=learns == 1)
 
     def images(
         self, first: int = 0, last: int | None = None, *, on_chunk: OnChunk | None = None

@@ -60,7 +60,7 @@ def compress(
         The archive, which `decompress` and the command line read.
 
     Raises:
-        TypeError: If `levels` are no integers.
+        TypeError: If `levels` are no integers, or `adapt` is no bool.
         ValueError: If shape, range or condition are not the model's, or it cannot go on learning.
 
     Example:
@@ -81,6 +81,8 @@ def compress(
         raise ValueError(f"per_chunk must be at least 1, got {per_chunk}")
     if orders not in ("own", "best"):
         raise ValueError(f"orders must be own or best, got {orders!r}")
+    if not isinstance(adapt, bool):
+        raise TypeError(f"adapt must be true or false, got {adapt!r}")
     blob = io.BytesIO()
     source = TensorSource(levels, condition)
     write(blob, model, source, per_chunk=per_chunk, orders=orders == "best", adapt=adapt)

@@ -233,6 +233,8 @@ class WindowedPixelCNN(PixelModel):
         if self.conditioner.conditions or self.conditioner.order:
             return super().log_prob_at(levels, places, condition)
         self.check(levels)
+        if places.numel() and not 0 <= places.min() <= places.max() < levels[0, 0].numel():
+            raise ValueError(f"places must be 0..{levels[0, 0].numel() - 1}, got {places.tolist()}")
         image, own = self.windows(self.encode(levels), places), self.windows(levels, places, 0)
         h = F.relu(self._read(self.first.conv, image))
         for layer in self.hidden:
