@@ -11,7 +11,7 @@ from nextpixel.codec.range_coder import narrow_one
 from nextpixel.codec.scans import PLAIN
 from nextpixel.engine.cpu.kernels import SHARED, choice_of, predict, turn_to
 from nextpixel.engine.cpu.layout import ACROSS, FEATURES
-from nextpixel.runtime.compiling import compiled, inlined
+from nextpixel.runtime.compiling import compiled, inlined, unowned
 
 BASE, PLANE, ROW, WIDTH, FIRST = range(5)
 """Of a row in the table of rows: where its band begins, sub-pixels of one of its colors, the row's
@@ -141,6 +141,7 @@ def _code_level(choice, block, wave, table, coder, one, place):
 def run(plan, block, wave, table, coder):
     """Code all bands; False if a stream is damaged, or `wave.stopped` was set by another thread."""
     chosen, last = np.zeros(SHARED, np.int64), np.int64(0)
+    plan, block, wave, coder = unowned(plan), unowned(block), unowned(wave), unowned(coder)
     for row in range(len(wave.rows)):
         last = max(last, wave.rows[row, FIRST] + wave.rows[row, WIDTH])
     turn_to(plan, block, 0)

@@ -63,19 +63,30 @@ def call_at(typingctx: Any, address: Any, argument: Any) -> Any:  # noqa: ANN401
 
 
 @intrinsic
-def unowned(typingctx: Any, array: Any) -> Any:  # noqa: ANN401 - numba's own
-    """The same array without a count of who uses it, in compiled code.
+def unowned(typingctx: Any, value: Any) -> Any:  # noqa: ANN401 - numba's own
+    """The same array, or tuple of such, without a count of who uses it, in compiled code.
 
     Handing an array on counts twice, by atomic instructions; somebody else must keep this one.
     """
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:  # noqa: ANN401
-        made = context.make_array(signature.args[0])(context, builder, values[0])
-        made.meminfo = cgutils.get_null_value(made.meminfo.type)  # type: ignore[no-untyped-call]
-        made.parent = cgutils.get_null_value(made.parent.type)  # type: ignore[no-untyped-call]
-        return made._getvalue()
+        return _disown(context, builder, signature.args[0], values[0])
 
-    return array(array), generate
+    return value(value), generate
+
+
+def _disown(context: Any, builder: Any, kind: Any, value: Any) -> Any:  # noqa: ANN401
+    """What `unowned` makes of a value of a type."""
+    if isinstance(kind, types.BaseTuple):
+        for index, part in enumerate(kind):
+            found = _disown(context, builder, part, builder.extract_value(value, index))
+            value = builder.insert_value(value, found, index)
+    if not isinstance(kind, types.Array):
+        return value
+    made = context.make_array(kind)(context, builder, value)
+    made.meminfo = cgutils.get_null_value(made.meminfo.type)  # type: ignore[no-untyped-call]
+    made.parent = cgutils.get_null_value(made.parent.type)  # type: ignore[no-untyped-call]
+    return made._getvalue()
 
 
 def _forgiving(save: Callable[..., None]) -> Callable[..., None]:
