@@ -78,7 +78,8 @@ def unowned(typingctx: Any, value: Any) -> Any:  # noqa: ANN401 - numba's own
 def _disown(context: Any, builder: Any, kind: Any, value: Any) -> Any:  # noqa: ANN401
     """What `unowned` makes of a value of a type."""
     if isinstance(kind, types.BaseTuple):
-        for index, part in enumerate(kind):
+        parts: Any = kind
+        for index, part in enumerate(parts):
             found = _disown(context, builder, part, builder.extract_value(value, index))
             value = builder.insert_value(value, found, index)
     if not isinstance(kind, types.Array):
