@@ -10,14 +10,14 @@ const still = window.matchMedia("(prefers-reduced-motion: reduce)");
 export class Job {
   /**
    * @param {HTMLElement} status a live region: what is going on, in words
-   * @param {HTMLButtonElement} start
    * @param {HTMLButtonElement} stop
    */
-  constructor(status, start, stop) {
+  constructor(status, stop) {
     this.status = status;
-    this.start = start;
     this.stop = stop;
-    stop.addEventListener("click", () => this.cancel());
+    stop.addEventListener("click", () => {
+      if (this.working) this.cancel();
+    });
     this.busy(false);
   }
 
@@ -56,8 +56,8 @@ export class Job {
   }
 
   busy(now) {
-    this.start.disabled = now;
-    this.stop.disabled = !now;
+    this.working = now;
+    this.stop.setAttribute("aria-disabled", String(!now)); // disabled, it would lose the focus
     this.status.parentElement?.setAttribute("aria-busy", String(now));
   }
 

@@ -1,5 +1,6 @@
 /** The page: its tabs, each view made when first shown, with the models that the server has. */
 
+import { viewOf } from "./address.js";
 import { get, wordsOf } from "./api.js";
 import { CompleteView } from "./complete.js";
 import { CompressView } from "./compress.js";
@@ -30,15 +31,18 @@ async function begin() {
   }
 }
 
-const made = new Set();
+const made = new Map();
 
+/** Make a view when it is first shown; after that, have it show what the address now says. */
 function showView(name, models, limits) {
-  if (made.has(name)) return;
-  made.add(name);
+  if (made.has(name)) {
+    made.get(name)?.restore?.();
+    return;
+  }
   const place = document.querySelector(`#${name} .view`);
   const able = ({ usable, condition }) => usable && (name !== "compress" || condition !== "other");
-  if (models.some(able)) new VIEWS[name](place, models, limits);
-  else place.textContent = NONE[name];
+  made.set(name, models.some(able) ? new VIEWS[name](place, models, limits) : null);
+  if (!made.get(name)) place.textContent = NONE[name];
 }
 
 /** A file that misses its place must not take the page away. */
@@ -47,20 +51,26 @@ for (const kind of ["dragover", "drop"]) {
 }
 
 /**
- * Make tabs after the ARIA pattern; the chosen one stands in the address, so it can be linked.
+ * Make tabs after the ARIA pattern. The chosen one stands in the address with what it shows, so that
+ * it can be linked; Back restores the one before.
  * @param {HTMLElement} list has role tablist; its tabs name their panels by aria-controls
  * @param {function(string)} onshow called with the name of the panel shown
  */
 function startTabs(list, onshow) {
   const tabs = [...list.querySelectorAll("[role=tab]")];
-  const named = () => tabs.find((tab) => nameOf(tab) === location.hash.slice(1)) ?? tabs[0];
+  const named = () => tabs.find((tab) => nameOf(tab) === viewOf()) ?? tabs[0];
+  const left = new Map(); // addresses of views, as they were left
   const show = (chosen) => {
     for (const tab of tabs) mark(tab, tab === chosen);
+    if (viewOf() !== nameOf(chosen)) history.replaceState(null, "", `#${nameOf(chosen)}`);
     onshow(nameOf(chosen));
   };
   const choose = (tab) => {
-    history.replaceState(null, "", `#${nameOf(tab)}`);
-    show(tab);
+    if (viewOf() === nameOf(tab)) return;
+    left.set(viewOf(), location.hash);
+    history.pushState(null, "", left.get(nameOf(tab)) ?? `#${nameOf(tab)}`);
+    for (const one of tabs) mark(one, one === tab);
+    if (!made.has(nameOf(tab))) onshow(nameOf(tab));
     tab.focus();
   };
   for (const tab of tabs) tab.addEventListener("click", () => choose(tab));
@@ -70,7 +80,7 @@ function startTabs(list, onshow) {
     event.preventDefault();
     choose(next);
   });
-  window.addEventListener("hashchange", () => show(named()));
+  window.addEventListener("popstate", () => show(named()));
   show(named());
 }
 

@@ -12,7 +12,7 @@ export class ModelField extends ChoiceField {
    * @param {{name?: string, label?: string, onchange?: function(Object)}} more
    */
   constructor(models, { name = "model", label = "Model", onchange = () => {} } = {}) {
-    super(name, label, models.map((model) => [model.name, model.name]));
+    super(name, label, models.map((model) => [model.name, titled(model)]));
     this.models = models;
     this.control.addEventListener("change", () => {
       this.describe();
@@ -72,6 +72,12 @@ export function firstModel(models) {
   const conditional = models.filter(({ condition }) => condition === "class");
   const area = ({ shape }) => shape[1] * shape[2];
   return conditional.sort((one, other) => area(other) - area(one))[0] ?? models[0];
+}
+
+/** A model in a list: what it is, as briefly as can be, then its name. */
+export function titled({ title, name }) {
+  const brief = title.split(/[;,(]/)[0].trim();
+  return `${brief[0].toUpperCase()}${brief.slice(1)} \u2013 ${name}`;
 }
 
 /** What a model is: size, levels, data, and how well it predicts. */

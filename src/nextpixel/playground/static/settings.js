@@ -38,11 +38,28 @@ export class Settings {
     return [this.classField, this.count, this.seed, this.temperature, this.topK, this.topP];
   }
 
-  /** The nodes for the page; the last fields are folded away. */
+  /** The nodes for the page; the rarer fields are folded away. */
   nodes() {
     const [classes, count, seed, temperature, ...rare] = this.fields.map((field) => field.node);
-    const folded = el("details", {}, el("summary", {}, "Narrow the choice"), ...rare);
-    return [classes, count, seed, temperature, folded];
+    const folded = el("details", {}, el("summary", {}, "More options"), count, temperature, ...rare);
+    return [classes, seed, folded];
+  }
+
+  /** What the address keeps of them. */
+  kept() {
+    const { label, seed, count, temperature } = this.body();
+    return { label, seed, count, temperature: temperature === 1 ? null : temperature };
+  }
+
+  /** Take what an address says, where it says something valid. */
+  take(address) {
+    for (const field of this.fields) {
+      const found = address.get(field.name);
+      const kept = field.value;
+      if (found !== null) field.value = found;
+      if (field.value === "" || !field.check()) field.value = kept ?? "";
+      field.clear();
+    }
   }
 
   setModel(model) {

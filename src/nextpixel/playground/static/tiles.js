@@ -1,12 +1,17 @@
 /** Images side by side, each on a canvas with a line of words below. */
 
-import { el, refill } from "./dom.js";
+import { button, el, refill } from "./dom.js";
 import { paintImage } from "./paint.js";
 
+const MANY = 25; // images from which on they form a wall of ten a row
+
 export class Tiles {
-  /** @param {string} label what the images are, for those who do not see them */
-  constructor(label) {
-    this.label = label;
+  /**
+   * @param {string} label what the images are, for those who do not see them
+   * @param {function(number)|null} onpick called with the number of an image that is pressed
+   */
+  constructor(label, onpick = null) {
+    Object.assign(this, { label, onpick });
     this.node = el("div", { class: "tiles", role: "group", "aria-label": label });
     this.canvases = [];
     this.captions = [];
@@ -19,7 +24,9 @@ export class Tiles {
       el("canvas", { role: "img", "aria-label": `${this.label}, ${index + 1} of ${images.count}` }),
     );
     this.captions = numbers.map(() => el("figcaption"));
-    const figures = numbers.map((i) => el("figure", {}, this.canvases[i], this.captions[i]));
+    const faces = this.onpick ? numbers.map((i) => this.key(i)) : this.canvases;
+    const figures = numbers.map((i) => el("figure", {}, faces[i], this.captions[i]));
+    this.node.classList.toggle("wall", images.count > MANY);
     refill(this.node, figures);
     this.paint(images, rows, known);
   }
@@ -29,10 +36,25 @@ export class Tiles {
     this.canvases.forEach((canvas, index) => paintImage(canvas, images, index, rows, known));
   }
 
-  /** Words below each image. */
+  key(index) {
+    return button(this.canvases[index], () => this.onpick(index));
+  }
+
+  /** Mark one image as the chosen one. */
+  mark(index) {
+    this.canvases.forEach((canvas, i) =>
+      canvas.parentElement.setAttribute("aria-pressed", String(i === index)),
+    );
+  }
+
+  /** Words below each image; of many, where they are pointed at. */
   caption(texts) {
+    const many = texts.length > MANY;
     texts.forEach((text, index) => {
-      this.captions[index].textContent = text;
+      const name = `${this.label}, ${index + 1} of ${texts.length}: ${text}`;
+      this.canvases[index].setAttribute("aria-label", name);
+      if (many) this.canvases[index].title = text;
+      else this.captions[index].textContent = text;
     });
   }
 
