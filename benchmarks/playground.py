@@ -158,9 +158,7 @@ class _Client:
 
     def inspect(self) -> int:
         model, image, label = self.pick()
-        _, height, width = image["shape"]
-        place = {"row": self.chance.randrange(height), "column": self.chance.randrange(width)}
-        return self.post("/api/inspect", {"models": [model], "image": image, **place, **label})[0]
+        return self.post("/api/inspect", {"model": model, "image": image, **label})[0]
 
     def leave(self) -> int:
         """Go away in the middle of a stream."""

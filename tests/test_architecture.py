@@ -24,6 +24,7 @@ PARTS = [
     "evaluation",
     "likelihood",
     "audit",
+    "receptive",
     "classify",
     "health",
     "training",

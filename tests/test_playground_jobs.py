@@ -1,4 +1,4 @@
-"""What needs a model: sampling, completing, scoring, inspecting; the same as the library does."""
+"""What needs a model: sampling, completing, scoring; the same as the library does."""
 
 import math
 
@@ -7,7 +7,6 @@ import pytest
 import torch
 
 import nextpixel as npx
-from nextpixel.order import Step
 from tests import playgrounds
 from tests.playgrounds import array, events, image, raw, refused, text
 
@@ -260,65 +259,6 @@ def test_a_model_with_a_condition_that_no_page_can_give_is_not_scored(client):
 def test_a_score_under_a_class_needs_one(client):
     asked = {"model": "labelled", "image": image(np.zeros((1, 6, 5)), 2)}
     refused(client.post("/api/score", json=asked), 422, "label", "must be given", "0..2")
-
-
-# Inspection
-
-
-def test_probabilities_are_the_models_own(client, folders):
-    levels = levels_of("color")
-    asked = {"models": ["color"], "image": image(levels[0], 4), "row": 2, "column": 1}
-    found = client.post("/api/inspect", json=asked).json()["predictions"][0]
-    expected = npx.load(folders["color"])(levels).logits[0, :, 2, 1].exp()
-    assert np.allclose(found["probabilities"], expected.detach().numpy(), atol=1e-6)
-    assert np.sum(found["probabilities"], 1) == pytest.approx([1, 1, 1])
-
-
-@pytest.mark.parametrize(("color", "own"), [(None, 1), (0, 0), (2, 1)])
-def test_the_receptive_field_is_what_the_audit_finds(client, folders, color, own):
-    levels = levels_of("color")
-    asked = {"models": ["color"], "image": image(levels[0], 4), "row": 2, "column": 1}
-    found = client.post("/api/inspect", json={**asked, "color": color}).json()["predictions"][0]
-    step = Step(2, 1, 2 if color is None else color)
-    expected = npx.audit(npx.load(folders["color"])).field(step).any(0).numpy()
-    field, past = raw(found["receptive_field"], (4, 4)), raw(found["past"], (4, 4))
-    assert np.array_equal(field, expected)
-    assert past.ravel().tolist() == [*[1] * 9, own, *[0] * 6]
-    assert not (field & ~past.astype(bool)).any()
-    assert field.any()
-
-
-def test_two_models_are_inspected_side_by_side(client):
-    asked = {
-        "models": ["plain", "labelled"],
-        "image": image(np.zeros((1, 6, 5)), 2),
-        "row": 5,
-        "column": 4,
-        "label": 0,
-    }
-    predictions = client.post("/api/inspect", json=asked).json()["predictions"]
-    assert [each["model"] for each in predictions] == ["plain", "labelled"]
-
-
-@pytest.mark.parametrize(
-    ("change", "status", "field"),
-    [
-        ({"row": 6}, 422, "row"),
-        ({"column": 5}, 422, "column"),
-        ({"color": 1}, 422, "color"),
-        ({"models": []}, 422, "models"),
-        ({"models": ["plain"] * 3}, 422, "models"),
-        ({"models": ["plain", "color"]}, 422, "image.shape"),
-        ({"models": ["plain", "deep"]}, 422, "image.levels"),
-        ({"models": ["plain", "labelled"]}, 422, "label"),
-        ({"models": ["none"]}, 404, "model"),
-        ({"models": ["plain", "mapped"]}, 422, "model"),
-    ],
-    ids=str,
-)
-def test_a_wrong_inspection_is_refused_with_its_field(client, change, status, field):
-    whole = {"models": ["plain"], "image": image(np.zeros((1, 6, 5)), 2), "row": 0, "column": 0}
-    refused(client.post("/api/inspect", json={**whole, **change}), status, field)
 
 
 # A model that cannot be loaded

@@ -6,13 +6,10 @@ The catalog needs no torch, so that the page is there at once; the cache imports
 import json
 import sys
 import threading
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
-
-from numpy.typing import NDArray
 
 from nextpixel import recipes
 from nextpixel.errors import NextPixelError, nearest
@@ -27,8 +24,6 @@ CONFIG = "config.json"
 SHIPPED = Path(__file__).parents[1] / "shipped"
 ENCODERS = ("autoencoder",)
 """Kinds of models that make their condition of an image by themselves."""
-MAX_FIELDS = 4096
-"""Receptive fields kept: those of the pixels inspected last."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +33,7 @@ class Card:
     Attributes:
         name: Its name in requests.
         title: What it is, in one line.
+        kind: Of model, such as "gated-pixelcnn".
         shipped: Whether it comes with the package, and that is its name there.
         shape: (C, H, W).
         levels: K.
@@ -55,6 +51,7 @@ class Card:
 
     name: str
     title: str
+    kind: str
     shipped: bool
     shape: tuple[int, int, int]
     levels: int
@@ -162,6 +159,7 @@ def _card(name: str, config: Mapping[str, Any], *, shipped: bool) -> Card:
     return Card(
         name=name,
         title=_title(name, model["name"]),
+        kind=model["name"],
         shipped=shipped,
         shape=(colors, height, width),
         levels=int(model["levels"]),
@@ -204,7 +202,7 @@ class TestImages(NamedTuple):
 
 
 class ModelCache:
-    """Models, test images and receptive fields, loaded when first asked for, and kept.
+    """Models and test images, loaded when first asked for, and kept.
 
     Args:
         catalog: The models there are.
@@ -214,7 +212,6 @@ class ModelCache:
         self.catalog = catalog
         self._models: dict[str, PixelModel] = {}
         self._images: dict[str, TestImages] = {}
-        self._fields: OrderedDict[tuple[str, int, int, int], NDArray[Any]] = OrderedDict()
         self._loading = threading.Lock()
 
     def warm_up(self) -> None:
@@ -254,19 +251,6 @@ class ModelCache:
             if card.name not in self._images:
                 self._images[card.name] = self._shared(card) or self._load(card)
             return self._images[card.name]
-
-    def receptive_field(self, name: str, row: int, column: int, color: int) -> NDArray[Any]:
-        """Pixels that a step's prediction depends on, boolean, (H, W); only the worker asks."""
-        from nextpixel.audit import field_of
-        from nextpixel.order import Step
-
-        key = (name, row, column, color)
-        if key not in self._fields:
-            self._fields[key] = field_of(self.model(name), Step(row, column, color)).any(0).numpy()
-            if len(self._fields) > MAX_FIELDS:
-                self._fields.popitem(last=False)
-        self._fields.move_to_end(key)
-        return self._fields[key]
 
     def _shared(self, card: Card) -> TestImages | None:
         """Those of another model that was trained on the same data."""

@@ -216,13 +216,26 @@ def _error(message: str, status: int, field: str | None = None) -> Event:
     return {"event": "error", "message": message, "status": status, "field": field}
 
 
+async def left(receive: Receive) -> None:
+    """Wait until a client leaves."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def read_last(job: Job) -> Event | None:
+    """Wait for the last event of a job; None: nobody waits for it any more."""
+    while (event := await job.next()) is not None:
+        if event["event"] in ("done", "error"):
+            return event
+    return None
+
+
 @asynccontextmanager
 async def _watched(queue: JobQueue, job: Job, receive: Receive) -> AsyncIterator[None]:
     """Cancel a job when its client leaves, or when the answer ends otherwise."""
 
     async def watch() -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
+        await left(receive)
         queue.cancel(job)
 
     watching = asyncio.create_task(watch())
@@ -243,12 +256,21 @@ async def outcome(queue: JobQueue, work: Work, request: Request) -> Event:
     job = Job(work)
     queue.submit(job)
     async with _watched(queue, job, request.receive):
-        while (event := await job.next()) is not None:
-            if event["event"] == "error":
-                raise Refusal(event["message"], event.get("field"), status=event["status"])
-            if event["event"] == "done":
-                return event
-    raise ClientLeft
+        return read_outcome(await read_last(job))
+
+
+def read_outcome(last: Event | None) -> Event:
+    """What the last event of a job says.
+
+    Raises:
+        Refusal: If the job failed.
+        ClientLeft: If there is none.
+    """
+    if last is None:
+        raise ClientLeft
+    if last["event"] == "error":
+        raise Refusal(last["message"], last.get("field"), status=last["status"])
+    return last
 
 
 class Stream(Response):

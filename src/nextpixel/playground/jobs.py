@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nextpixel.errors import NextPixelError
 from nextpixel.playground.catalog import Card, ModelCache
 from nextpixel.playground.job_queue import Event, Job, Work
 from nextpixel.playground.refusals import Refusal
@@ -83,58 +84,98 @@ def score(cache: ModelCache, card: Card, image: Bytes, label: int | None) -> Wor
         model = cache.model(card.name)
         levels = _tensor(image)[None]
         nats = _nats(model, levels, _image_condition(card, model, levels, label))
-        bits = nats[0] / math.log(2)
+        return {"event": "done", **_costs(card, image, nats)}
+
+    return work
+
+
+def _costs(card: Card, image: Bytes, nats: "Tensor") -> dict[str, Any]:
+    """What an image costs by a model, sub-pixel by sub-pixel, and by other ways to keep it."""
+    bits = nats[0] / math.log(2)
+    return {
+        "nats": nats.sum().item(),
+        "bits_per_dim": bits.mean().item(),
+        "bits": encode(bits.numpy().astype("<f4")),
+        "total_bits": bits.sum().item(),
+        "png_bytes": png_bytes(image, card.levels),
+        "raw_bytes": raw_bytes(image.size, card.levels),
+    }
+
+
+def inspect(cache: ModelCache, card: Card, request: InspectIn, image: Bytes) -> Work:
+    """What a model predicts at every pixel of an image, or at one, and what the image costs."""
+
+    def work(job: Job) -> Event:
+        import torch
+
+        from nextpixel.likelihood import evaluation_mode
+
+        job.send({"event": "start"})
+        model, levels = cache.model(card.name), _tensor(image)[None]
+        condition = _image_condition(card, model, levels, request.label)
+        with evaluation_mode(model), torch.inference_mode():
+            predicted = model(levels, condition)
+            nats = -predicted.log_prob(levels).double()
+            listed = predicted.logits[0][:, *_place(request.row, request.column)]
+            probabilities = listed.double().softmax(-1).numpy().astype("<f4")
         return {
             "event": "done",
-            "nats": nats.sum().item(),
-            "bits_per_dim": bits.mean().item(),
-            "bits": encode(bits.numpy().astype("<f4")),
-            "total_bits": bits.sum().item(),
-            "png_bytes": png_bytes(image, card.levels),
-            "raw_bytes": raw_bytes(image.size, card.levels),
+            **_costs(card, image, nats),
+            "row": request.row or 0,
+            "column": request.column or 0,
+            "shape": list(probabilities.shape),
+            "probabilities": encode(probabilities),
         }
 
     return work
 
 
-def inspect(cache: ModelCache, cards: list[Card], request: InspectIn, image: Bytes) -> Work:
-    """What models predict at a pixel, and their receptive fields there."""
+def _place(row: int | None, column: int | None) -> tuple[slice, slice]:
+    """One pixel, or all where none is given."""
+    whole = slice(None)
+    return tuple(whole if at is None else slice(at, at + 1) for at in (row, column))  # type: ignore[return-value]
+
+
+def fields(cache: ModelCache, card: Card, row: int | None, column: int | None) -> Work:
+    """The receptive fields of the last color at all pixels, or at one, as bits."""
 
     def work(job: Job) -> Event:
-        predictions = []
-        for card in cards:
-            job.send({"event": "start"})
-            predictions.append(_inspect(cache, card, request, image))
-        return {"event": "done", "predictions": predictions}
+        from nextpixel.receptive import scan_ranks
+
+        job.send({"event": "start"})
+        model = cache.model(card.name)
+        found = _fields(model) if row is None or column is None else _field(model, row, column)
+        ranks = scan_ranks(model)
+        return {
+            "event": "done",
+            "pixels": len(found),
+            "fields": encode(np.packbits(found, axis=1)),
+            "ranks": None if ranks is None else encode(ranks.astype("<u4")),
+        }
 
     return work
 
 
-def _inspect(cache: ModelCache, card: Card, request: InspectIn, image: Bytes) -> dict[str, Any]:
-    import torch
+def _fields(model: "PixelModel") -> NDArray[np.bool_]:
+    """From the program, or for a model of the reader's own that has none, by derivatives."""
+    from nextpixel.audit import audit
+    from nextpixel.receptive import receptive_fields
 
-    from nextpixel.likelihood import evaluation_mode
-
-    model, levels = cache.model(card.name), _tensor(image)[None]
-    label = request.label if card.condition == "class" else None
-    row, column, last = request.row, request.column, card.shape[0] - 1
-    with evaluation_mode(model), torch.inference_mode():
-        predicted = model(levels, _image_condition(card, model, levels, label))
-        probabilities = predicted[0, :, row, column].logits.double().softmax(-1)
-    color = last if request.color is None else request.color
-    field = cache.receptive_field(card.name, row, column, color)
-    return {
-        "model": card.name,
-        "probabilities": probabilities.tolist(),
-        "receptive_field": encode(field.astype(np.uint8)),
-        "past": encode(_past(card, row, column, color).astype(np.uint8)),
-    }
+    try:
+        return receptive_fields(model)
+    except (NotImplementedError, NextPixelError):
+        sees = audit(model).sees.numpy()
+        last = sees.reshape(-1, model.colors, len(sees))[:, -1]
+        found: NDArray[np.bool_] = np.any(last.reshape(len(last), -1, model.colors), axis=2)
+        return found
 
 
-def _past(card: Card, row: int, column: int, color: int) -> NDArray[np.bool_]:
-    """Pixels with a step before this one, its own if it has earlier colors, (H * W,)."""
-    _, height, width = card.shape
-    return np.arange(height * width) < row * width + column + (color > 0)
+def _field(model: "PixelModel", row: int, column: int) -> NDArray[np.bool_]:
+    from nextpixel.audit import field_of
+    from nextpixel.order import Step
+
+    field: NDArray[np.bool_] = field_of(model, Step(row, column, model.colors - 1)).any(0).numpy()
+    return field.reshape(1, -1)
 
 
 def _options(job: Job, card: Card, request: Drawing) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """The addresses of the playground, and the checks of a request against its model's card."""
 
+import math
+from hashlib import sha256
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -16,6 +18,7 @@ from nextpixel.playground.schemas import (
     CompressOut,
     DecompressOut,
     ExportIn,
+    FieldsOut,
     ImageIn,
     InspectIn,
     InspectOut,
@@ -141,18 +144,39 @@ def inspection(state: "AppState") -> APIRouter:
         return await outcome(state.queue, work, http)
 
     @router.post("/inspect", response_model=InspectOut)
-    async def inspect(request: InspectIn, http: Request) -> dict[str, Any]:
-        """What models predict at a pixel, and their receptive fields there."""
-        cards = [state.catalog.card(name) for name in request.models]
-        for card in cards:
-            _check_usable(card)
-            if card.condition == "class":
-                _check_label(card, request.label, needed=not card.takes_unknown)
-            _check_pixel(card, request)
-            image = _image_for(card, request.image)
-        return await outcome(state.queue, jobs.inspect(state.cache, cards, request, image), http)
+    async def inspect(request: InspectIn, http: Request) -> Response:
+        """What a model predicts at every pixel of an image, or at one, and what the image costs."""
+        card = state.catalog.card(request.model)
+        _check_usable(card)
+        _check_label(card, request.label, needed=not card.takes_unknown)
+        limit = state.limits.distributions
+        _check_place(card, request.row, request.column, math.prod(card.shape) * card.levels, limit)
+        image = _image_for(card, request.image)
+        work = jobs.inspect(state.cache, card, request, image)
+        asked = (request.label, request.row, request.column)
+        key = ("inspect", card.name, asked, sha256(image.tobytes()).digest())
+        return _json(await state.answers.get(key, work, http))
+
+    @router.get("/models/{name}/fields", response_model=FieldsOut)
+    async def fields(
+        name: Annotated[str, Path(max_length=100)],
+        http: Request,
+        row: Annotated[int | None, Query(ge=0, lt=LIMITS.side)] = None,
+        column: Annotated[int | None, Query(ge=0, lt=LIMITS.side)] = None,
+    ) -> Response:
+        """The receptive fields of all pixels, or of one."""
+        card = state.catalog.card(name)
+        _check_usable(card)
+        pixels = math.prod(card.shape[1:])
+        _check_place(card, row, column, pixels, state.limits.field_pixels)
+        work = jobs.fields(state.cache, card, row, column)
+        return _json(await state.answers.get(("fields", name, row, column), work, http))
 
     return router
+
+
+def _json(content: bytes) -> Response:
+    return Response(content, media_type="application/json")
 
 
 def compression(state: "AppState") -> APIRouter:
@@ -284,13 +308,16 @@ def _known_for(card: Card, request: CompleteIn) -> Bytes:
     return decode(request.known, card.shape[1:], 2, "known").astype(np.bool_)
 
 
-def _check_pixel(card: Card, request: InspectIn) -> None:
-    """Refuse a pixel outside of the image."""
-    colors, height, width = card.shape
-    for field, value, size in (
-        ("row", request.row, height),
-        ("column", request.column, width),
-        ("color", request.color or 0, colors),
-    ):
-        if value >= size:
-            raise Refusal(f"{field} must be 0..{size - 1} for {card.name}, got {value}", field)
+def _check_place(card: Card, row: int | None, column: int | None, size: int, limit: int) -> None:
+    """Refuse a pixel outside of the image, half of one, or all pixels where they are too many."""
+    _, height, width = card.shape
+    for field, value, side in (("row", row, height), ("column", column, width)):
+        if value is None and (row, column) != (None, None):
+            raise Refusal(f"{field} must be given with its {_OTHER[field]}", field)
+        if value is None and size > limit:
+            raise Refusal(f"{field} must be given for {card.name}: its images are large", field)
+        if value is not None and value >= side:
+            raise Refusal(f"{field} must be 0..{side - 1} for {card.name}, got {value}", field)
+
+
+_OTHER = {"row": "column", "column": "row"}

@@ -30,6 +30,8 @@ class Limits:
         compress_images: Images to compress at a time.
         values: Sub-pixels of all images of a request.
         images: Test images to fetch at a time.
+        distributions: Probabilities of an inspected image: pixels times colors times levels.
+        field_pixels: Of an image whose receptive fields are given all at once.
         send_seconds: How long a client may take to receive a part of an answer.
         read_seconds: How long a client may take to send a part of a request.
     """
@@ -47,6 +49,8 @@ class Limits:
     compress_images: int = 1000
     values: int = 2**20
     images: int = 100
+    distributions: int = 2**20
+    field_pixels: int = 4096
     send_seconds: float = 30.0
     read_seconds: float = 30.0
 
@@ -142,13 +146,16 @@ class ScoreIn(Strict):
 
 
 class InspectIn(Strict):
-    """A request for what models predict at a pixel, and their receptive fields there."""
+    """A request for what a model predicts at every pixel of an image, or at one, and its cost.
 
-    models: Annotated[list[Name], Field(min_length=1, max_length=2)]
+    All pixels at once are up to `distributions` probabilities; larger images are asked for by
+    `row` and `column`.
+    """
+
+    model: Name
     image: ImageIn
-    row: Annotated[int, Field(ge=0, lt=LIMITS.side)]
-    column: Annotated[int, Field(ge=0, lt=LIMITS.side)]
-    color: Annotated[int, Field(ge=0, le=3)] | None = None
+    row: Annotated[int, Field(ge=0, lt=LIMITS.side)] | None = None
+    column: Annotated[int, Field(ge=0, lt=LIMITS.side)] | None = None
     label: Label | None = None
 
 
@@ -172,6 +179,7 @@ class ModelOut(BaseModel):
 
     name: str
     title: str
+    kind: str
     shipped: bool
     shape: list[int]
     levels: int
@@ -225,23 +233,30 @@ class ScoreOut(BaseModel):
     raw_bytes: int
 
 
-class PredictionOut(BaseModel):
-    """What one model predicts at a pixel, and from where.
+class InspectOut(ScoreOut):
+    """The cost of an image, and what a model predicts at its pixels, or at one.
 
-    `probabilities` has a row a color; `receptive_field` and `past` are base64 of (H, W) zeros and
-    ones.
+    `probabilities` is base64 of little-endian float32, (C, h, w, K), as `shape` says, from `row`
+    and `column` on.
     """
 
-    model: str
-    probabilities: list[list[float]]
-    receptive_field: str
-    past: str
+    row: int
+    column: int
+    shape: list[int]
+    probabilities: str
 
 
-class InspectOut(BaseModel):
-    """One prediction a model."""
+class FieldsOut(BaseModel):
+    """The receptive fields of a model's last color at all pixels, or at one.
 
-    predictions: list[PredictionOut]
+    `fields` is base64 of a row of bits a pixel, the highest of each byte first: a bit for each
+    pixel of the image. `ranks` is base64 of little-endian uint32, when each pixel is visited; null
+    stands for row by row.
+    """
+
+    pixels: int
+    fields: str
+    ranks: str | None
 
 
 class UploadOut(BaseModel):

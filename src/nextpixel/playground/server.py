@@ -21,6 +21,7 @@ from starlette.types import ASGIApp
 from nextpixel import __version__
 from nextpixel.errors import NextPixelError
 from nextpixel.playground import refusals, routes
+from nextpixel.playground.answers import Answers
 from nextpixel.playground.catalog import Catalog, ModelCache
 from nextpixel.playground.job_queue import ClientLeft, JobQueue, Streams
 from nextpixel.playground.schemas import LIMITS, Limits
@@ -60,6 +61,7 @@ class AppState:
         warm_up: Whether the engine is warmed up before the first request.
         cache: Models and images, loaded.
         queue: The jobs of the engine.
+        answers: Those of the engine that many may ask for.
         streams: The streams that are open.
         file_threads: Bounds the work outside the engine.
         files: The page's files and their types, by name: what is not here is not served.
@@ -70,6 +72,7 @@ class AppState:
     warm_up: bool = False
     cache: ModelCache = field(init=False)
     queue: JobQueue = field(init=False)
+    answers: Answers = field(init=False)
     streams: Streams = field(init=False)
     file_threads: CapacityLimiter = field(init=False)
     files: dict[str, tuple[bytes, str]] = field(init=False)
@@ -77,6 +80,7 @@ class AppState:
     def __post_init__(self) -> None:
         self.cache = ModelCache(self.catalog)
         self.queue = JobQueue(self.limits.waiting, self.cache.warm_up if self.warm_up else None)
+        self.answers = Answers(self.queue)
         self.streams = Streams(self.limits.streams)
         self.files = _read_static()
 

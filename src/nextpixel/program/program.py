@@ -1,6 +1,6 @@
 """A program: the operations of a network, in the order in which they are carried out."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -179,12 +179,18 @@ class Program:
         Where operations read maps that later ones make, as cells do, they are carried out from
         zeros on until nothing changes any more: each time more places are right.
         """
-        values, number = {self.image.number: image}, 0
+        values = {self.image.number: image}
+        for body in self.bodies():
+            self._carry_out(body, values, embedding)
+        return values[self.output.number]
+
+    def bodies(self) -> Iterator[list[Op]]:
+        """In order, operations that are carried out together: one, or those of a loop."""
+        number = 0
         while number < len(self.ops):
             body = self.ops[number : self._last_of_loop(number) + 1]
             number += len(body)
-            self._carry_out(body, values, embedding)
-        return values[self.output.number]
+            yield body
 
     @property
     def loops(self) -> bool:
