@@ -5,10 +5,11 @@ export class Refusal extends Error {
   /**
    * @param {string} message a sentence for the reader
    * @param {string|null} field the name of the input it is about
+   * @param {number} status of the answer; 0: there was none
    */
-  constructor(message, field = null) {
+  constructor(message, field = null, status = 0) {
     super(message);
-    this.field = field;
+    Object.assign(this, { field, status });
   }
 }
 
@@ -79,5 +80,6 @@ function explain(error) {
 async function refusal(response) {
   const body = await response.json().catch(() => ({}));
   const known = typeof body.detail === "string";
-  return new Refusal(known ? body.detail : `The server answered ${response.status}.`, body.field);
+  const words = known ? body.detail : `The server answered ${response.status}.`;
+  return new Refusal(words, body.field, response.status);
 }

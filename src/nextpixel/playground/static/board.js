@@ -50,6 +50,7 @@ export class Board {
     const context = this.node.getContext("2d");
     context.imageSmoothingEnabled = false;
     context.drawImage(this.small, 0, 0, this.node.width, this.node.height);
+    this.decorate?.(context, scale);
     const before = Math.floor((this.brush - 1) / 2);
     const corner = [(this.column - before) * scale, (this.row - before) * scale];
     outline(context, corner, this.brush * scale);
@@ -126,7 +127,7 @@ function line([row, column], [lastRow, lastColumn]) {
 }
 
 /** A square seen on any color: light within dark. */
-function outline(context, [x, y], side) {
+export function outline(context, [x, y], side) {
   context.lineWidth = 4;
   context.strokeStyle = "#101418";
   context.strokeRect(x, y, side, side);

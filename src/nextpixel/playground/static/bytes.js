@@ -13,7 +13,10 @@ export function encode(bytes) {
 
 /** Base64 -> bytes. */
 export function decode(text) {
-  return Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  const letters = atob(text);
+  const bytes = new Uint8Array(letters.length);
+  for (let i = 0; i < bytes.length; i += 1) bytes[i] = letters.charCodeAt(i);
+  return bytes;
 }
 
 /** Base64 of float32, little-endian -> numbers. */

@@ -16,19 +16,24 @@ export class Editor {
    * @param {Object} listeners
    * @param {function(number, number)} listeners.onpoint the row and column now pointed at
    * @param {function()} listeners.onchange the image or what is known of it has changed
+   * @param {function(number, number)} listeners.onuse a pixel is pressed to inspect it
    */
-  constructor(label, tools, { onpoint = () => {}, onchange = () => {} } = {}) {
-    this.onpoint = onpoint;
-    this.onchange = onchange;
+  constructor(label, tools, { onpoint, onchange, onuse } = {}) {
+    const none = () => {};
+    this.onpoint = onpoint ?? none;
+    this.onchange = onchange ?? none;
+    this.onuse = onuse ?? none;
+    this.tint = (row, column, color) => color;
     this.tools = new Tools(tools, () => this.paint());
-    const help = el("p", { class: "hint", id: freshId("help") }, HELP);
+    this.help = el("p", { class: "hint", id: freshId("help") }, HELP);
     this.place = el("p", { class: "status", role: "status" });
-    this.board = new Board(label, help.id, {
+    this.board = new Board(label, this.help.id, {
       onmove: (row, column) => this.moved(row, column),
       onact: (row, column, { key }) => this.act(row, column, key),
       onend: () => this.ended(),
     });
-    this.node = el("div", { class: "editor" }, this.board.node, this.place, help, this.tools.node);
+    const parts = [this.board.node, this.place, this.help, this.tools.node];
+    this.node = el("div", { class: "editor" }, parts);
   }
 
   /** Put an image on it, all of it known; from JSON shape (C, H, W), here one of `Images`. */
@@ -40,6 +45,11 @@ export class Editor {
 
   setModel(model) {
     this.tools.setModel(model);
+  }
+
+  /** Point at a pixel. */
+  point(row, column) {
+    this.board.move(row, column);
   }
 
   get row() {
@@ -66,8 +76,10 @@ export class Editor {
   paint() {
     const { images, known } = this;
     this.board.brush = this.tools.brush;
+    const colorAt = (row, column) =>
+      known[row * images.width + column] ? colorOf(images, 0, row, column) : UNKNOWN;
     this.board.show(images.height, images.width, (row, column) =>
-      known[row * images.width + column] ? colorOf(images, 0, row, column) : UNKNOWN,
+      this.tint(row, column, colorAt(row, column)),
     );
   }
 
@@ -91,7 +103,10 @@ export class Editor {
   /** Use the tool; by key, use it or undo it by what is at the cursor. */
   act(row, column, toggles) {
     const { tool } = this.tools;
-    if (tool === "inspect") return;
+    if (tool === "inspect") {
+      this.onuse(row, column);
+      return;
+    }
     const here = row * this.images.width + column;
     const known = { erase: toggles ? !this.known[here] : false, restore: true, draw: true }[tool];
     const ink = tool === "draw" ? this.ink(row, column, toggles) : null;
@@ -124,6 +139,6 @@ export class Editor {
   }
 
   ended() {
-    this.onchange();
+    if (this.tools.tool !== "inspect") this.onchange();
   }
 }

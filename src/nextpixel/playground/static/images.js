@@ -58,6 +58,11 @@ export class Images {
     return this.data[this.place(index, color, row, column)];
   }
 
+  /** The levels of a pixel of the first image, one a color. */
+  pixel(row, column) {
+    return Array.from({ length: this.colors }, (_, color) => this.at(0, color, row, column));
+  }
+
   /** Set the level of a step. */
   set(index, color, row, column, level) {
     this.data[this.place(index, color, row, column)] = level;

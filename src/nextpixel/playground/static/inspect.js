@@ -1,66 +1,124 @@
-/** The view Look inside: predictions, receptive fields and costs of one or two models. */
+/** The view Look inside: what one or two models say at a pixel, and what they see from there. */
 
-import { post, wordsOf } from "./api.js";
+import { read, write } from "./address.js";
+import { get, post, wordsOf } from "./api.js";
 import { el, refill } from "./dom.js";
 import { Editor } from "./editor.js";
 import { ChoiceField } from "./fields.js";
-import { ClassField, ModelField } from "./modelfield.js";
-import { FIELD } from "./paint.js";
+import { Guide } from "./guide.js";
+import { byInterest, Insight } from "./insight.js";
 import { Inspector } from "./inspector.js";
-import { Picker, sameImages } from "./picker.js";
+import { ClassField, ModelField } from "./modelfield.js";
+import { hatch, Overlay, tinted } from "./overlay.js";
+import { alike, firstPair, partners } from "./pairs.js";
+import { patiently } from "./patient.js";
+import { Picker } from "./picker.js";
+import { Fields } from "./receptive.js";
+import { Scale } from "./surprise.js";
+import { walk } from "./walk.js";
 
-const LEGEND = {
-  here: "this pixel",
-  seen: "receptive field",
-  blind: "blind spot",
-  far: "earlier, out of reach",
-  later: "later: never seen",
-};
-
-const CONDITIONS = { none: 0, class: 1, other: 3 };
+const VIEW = "inspect";
+const STEPS = 5; // of the walk on arrival
+const UNKNOWN = -1; // class, to models that were trained without one too
+const REST = 400; // milliseconds until the address follows the pointer
 
 export class InspectView {
-  constructor(place, models) {
+  constructor(place, models, limits) {
     this.models = models.filter((model) => model.usable);
-    const [first, second] = firstPair(this.models);
-    this.model = new ModelField(this.models, { onchange: () => this.setModel() });
-    this.model.choose(first.name);
-    this.second = new ChoiceField("second", "Compare with", [], {
-      hint: "Another model of the same images.",
-    });
-    this.second.control.addEventListener("change", () => this.setSecond());
-    this.classField = new ClassField({ hint: "The class of the image, for models that take one." });
-    this.classField.control.addEventListener("change", () => this.refresh());
-    this.editor = new Editor("The image to inspect", ["inspect", "draw"], {
-      onpoint: () => this.pixel.ask(),
-      onchange: () => this.refresh(),
-    });
-    this.picker = new Picker((images, label) => this.pick(images, label));
-    this.pixel = new Latest(() => this.inspect());
-    this.whole = new Latest(() => this.score());
-    this.inspectors = [new Inspector(), new Inspector()];
+    this.limits = limits;
+    this.fields = new Map();
+    this.make();
     place.append(this.layout());
-    this.setModel(second?.name);
+    window.addEventListener("hashchange", () => this.restore());
+    if (!this.restore()) this.begin(firstPair(this.models));
+  }
+
+  make() {
+    this.model = new ModelField(this.models, { onchange: () => this.setModel() });
+    this.second = new ChoiceField("second", "Compare with", [], {});
+    this.second.control.addEventListener("change", () => this.setSecond());
+    this.classField = new ClassField({});
+    this.classField.control.addEventListener("change", () => this.setClass());
+    this.editor = new Editor("The image to inspect", ["inspect", "draw"], {
+      onpoint: () => this.pointed(),
+      onchange: () => this.drawn(),
+      onuse: (row, column) => this.guide.answer(row * this.editor.images.width + column),
+    });
+    this.editor.tint = (row, column, color) => tinted(color, this.kindAt(row, column));
+    this.editor.board.decorate = (context, scale) => this.hatch(context, scale);
+    this.picker = new Picker((images, label) => this.pick(images, label));
+    this.overlay = new Overlay(() => this.showOverlay());
+    const point = (row, column) => this.editor.point(row, column);
+    this.inspectors = [new Inspector(point), new Inspector(point)];
+    this.scale = new Scale();
+    this.guide = new Guide(() => this.picker.next());
   }
 
   layout() {
-    const fields = [this.model, this.second, this.classField].map(({ node }) => node);
-    const choices = el("div", { class: "row" }, fields);
-    const left = el("div", {}, this.editor.node, legend());
+    const { editor } = this;
+    const choices = [this.model, this.second, this.classField].map(({ node }) => node);
+    this.model.hint.hidden = true; // said beside, of both models
+    this.note = el("p", { class: "unlike", role: "status" });
     this.panels = el("div", { class: "inspectors" });
-    const sides = el("div", { class: "sides inspect" }, left, this.panels);
-    return el("div", {}, choices, this.picker.node, sides);
+    const words = el("summary", {}, "Draw on the picture, or use the keyboard");
+    const tools = el("div", { class: "editor" }, editor.tools.node, editor.help);
+    const more = el("details", {}, words, tools);
+    const stage = el("div", { class: "stage" }, editor.board.node, editor.place, this.overlay.node);
+    const row = el("div", { class: "chosen" }, choices);
+    const parts = [row, this.note, this.panels, this.scale.node, this.guide.node];
+    const says = el("div", { class: "says" }, parts);
+    const others = el("h3", {}, "Another image");
+    const other = el("div", { class: "other" }, more, others, this.picker.node);
+    return el("div", { class: "look" }, stage, says, other);
   }
 
-  /** Show the chosen model, and another to compare it with. */
-  setModel(second) {
+  /** Begin with two models, at a test image and a pixel of it where they are given. */
+  begin([first, second], { image = 0, at = null, label = null } = {}) {
+    this.at = at;
+    this.told = label;
+    this.model.choose(first.name);
+    this.offerSecond(second?.name ?? "");
+    this.editor.setModel(first);
+    this.setShown();
+    this.picker.model = null;
+    this.picker.setModel(first, image);
+  }
+
+  /** Show what the address says, if it says something. */
+  restore() {
+    const said = read(VIEW);
+    const named = (key) => this.models.find(({ name }) => name === said.get(key));
+    const first = named("model");
+    if (!first) return false;
+    const number = (key) => (/^-?\d{1,6}$/.test(said.get(key) ?? "") ? Number(said.get(key)) : null);
+    const at = [number("row"), number("column")].map((value) => (value ?? 0) - 1);
+    const second = partners(this.models, first).find((other) => other === named("second"));
+    this.begin([first, second], {
+      image: Math.max(0, (number("image") ?? 1) - 1),
+      at: Math.min(...at) < 0 ? null : at,
+      label: number("label"),
+    });
+    return true;
+  }
+
+  /** The reader chose a model; the second stays where it can, else the likest takes its place. */
+  setModel() {
     const { model } = this.model;
     const others = partners(this.models, model);
-    this.second.offer([...others.map(({ name }) => [name, name]), ["", "no other"]]);
-    if (second) this.second.value = second;
+    const kept = others.find(({ name }) => name === this.second.value) ?? others[0];
+    this.offerSecond(kept?.name ?? "");
     this.editor.setModel(model);
     this.setShown();
-    this.picker.setModel(model).then(() => this.refresh());
+    const picked = this.picker.setModel(model, this.picker.number ?? 0);
+    picked.then((anew) => anew || this.refresh());
+  }
+
+  offerSecond(name) {
+    const { model } = this.model;
+    const face = (other) => (alike(other, model) ? other.name : `${other.name} (other levels)`);
+    const others = partners(this.models, model).map((other) => [other.name, face(other)]);
+    this.second.offer([...others, ["", "no other"]]);
+    this.second.value = name;
   }
 
   setSecond() {
@@ -72,57 +130,232 @@ export class InspectView {
   setShown() {
     const second = this.models.find(({ name }) => name === this.second.value);
     this.shown = [this.model.model, second].filter(Boolean);
+    this.note.textContent = this.shown.length === 2 ? unlike(...this.shown) : "";
     this.classField.setModel(this.shown.find(takesClass) ?? this.shown[0]);
+    this.tellClass();
     this.shown.forEach((model, i) => this.inspectors[i].setModel(model));
+    this.overlay.setModels(this.shown.map(({ name }) => name));
     refill(this.panels, this.shown.map((_, i) => this.inspectors[i].node));
+    this.insights = [];
   }
 
   pick(images, label) {
-    if (label !== null) this.classField.value = label;
+    this.own = label;
+    this.original = images.one(0);
     this.editor.setImage(images);
+    this.told = this.told ?? label;
+    this.tellClass();
+    this.told = null;
+    this.fresh = true;
     this.refresh();
   }
 
+  /** The class told to models is the image's own, until the reader chooses another. */
+  tellClass() {
+    const label = this.told ?? this.own ?? (this.original ? UNKNOWN : null);
+    const offered = [...this.classField.control.options].map(({ value }) => Number(value));
+    if (offered.includes(label)) this.classField.value = label;
+    this.hintClass();
+  }
+
+  setClass() {
+    this.hintClass();
+    this.refresh();
+  }
+
+  hintClass() {
+    const own = this.own ?? null;
+    const right = own === null || this.classField.chosen === own;
+    const words = own === null ? "Of a picture of your own: say which it is." : "The image's own.";
+    this.classField.setHint(right ? words : `Not the image's own, which is ${own}.`);
+  }
+
+  drawn() {
+    this.guide.setScene(null);
+    this.refresh();
+  }
+
+  /** Ask the models shown about the image; older questions are dropped. */
   refresh() {
     if (!this.editor.images) return;
-    this.pixel.ask();
-    this.whole.ask();
-  }
-
-  /** Each model is asked apart, since only some take a class. */
-  async inspect() {
-    const { row, column, images } = this.editor;
-    const image = images.packOne();
-    await this.each(async (model, inspector) => {
-      const body = { models: [model.name], image, row, column, label: this.label(model) };
-      const { predictions } = await post("api/inspect", body);
-      return () => inspector.showPixel(predictions[0], images, row, column);
-    });
-  }
-
-  async score() {
+    this.asking?.abort();
+    this.asking = new AbortController();
+    this.insights = [];
+    this.guide.setScene(null);
+    this.shown.forEach((_, i) => this.inspectors[i].wait());
+    this.showOverlay();
+    const { signal } = this.asking;
     const { images } = this.editor;
-    const image = images.packOne();
-    await this.each(async (model, inspector) => {
-      const body = { model: model.name, image, label: this.label(model) };
-      const found = await post("api/score", body);
-      return () => inspector.showScore(found, images);
-    });
+    const all = this.shown.map((model, i) => this.ask(model, i, images, signal));
+    Promise.all(all).then((found) => signal.aborted || this.arrive(found));
+    this.save();
   }
 
-  /** Ask for each model, and show its answer unless another model is shown there meanwhile. */
-  async each(ask) {
-    const asked = this.shown.map(async (model, i) => {
-      const inspector = this.inspectors[i];
-      const fail = (error) => () => inspector.fail(wordsOf(error));
-      const show = await ask(model, inspector).catch(fail);
-      if (this.shown[i] === model) show();
-    });
-    await Promise.all(asked);
+  /** One model's insight and fields, or null where it refused and said so. */
+  async ask(model, i, images, signal) {
+    const inspector = this.inspectors[i];
+    const say = (words) => signal.aborted || inspector.say(words);
+    try {
+      const insight = this.askInsight(model, images, say, signal);
+      const fields = this.askFields(model, images, say);
+      return { insight: await insight, fields: await fields };
+    } catch (error) {
+      if (!signal.aborted) inspector.fail(wordsOf(error));
+      return null;
+    }
   }
 
-  label(model) {
-    return takesClass(model) ? this.classField.chosen : null;
+  async askInsight(model, images, say, signal) {
+    const label = takesClass(model) ? this.classField.chosen : null;
+    const whole = images.data.length * model.levels <= this.limits.distributions;
+    const body = { model: model.name, image: images.packOne(), label, ...this.unless(whole) };
+    const answer = await patiently(() => post("api/inspect", body, signal), say, signal);
+    return new Insight(answer, images);
+  }
+
+  /** Of the whole image once a model; of large ones pixel by pixel. */
+  async askFields(model, images, say) {
+    const whole = images.height * images.width <= this.limits.field_pixels;
+    const path = `api/models/${encodeURIComponent(model.name)}/fields`;
+    const at = this.unless(whole);
+    const query = whole ? "" : `?row=${at.row}&column=${at.column}`;
+    if (whole && this.fields.has(model)) return this.fields.get(model);
+    const answer = await patiently(() => get(path + query), say);
+    const only = whole ? null : at.row * images.width + at.column;
+    const fields = new Fields(answer, model.shape, only);
+    if (whole) this.fields.set(model, fields);
+    return fields;
+  }
+
+  /** The pixel pointed at, where not the whole image is asked about. */
+  unless(whole) {
+    const { row, column } = this.editor;
+    return whole ? {} : { row, column };
+  }
+
+  arrive(found) {
+    this.insights = found;
+    const there = found.filter(Boolean);
+    const most = Math.max(1, ...there.map(({ insight }) => Math.ceil(insight.most)));
+    this.scale.show(most);
+    found.forEach((one, i) => {
+      if (one) this.inspectors[i].showCosts(one.insight, this.editor.images, most);
+    });
+    if (this.fresh) this.arriveAtImage(there);
+    else this.show();
+    this.guide.setScene(this.scene());
+  }
+
+  /** A new image: point at the pixel of the address, else where it is worth a look. */
+  arriveAtImage(there) {
+    this.fresh = false;
+    const { images } = this.editor;
+    const { height, width } = images;
+    const move = ([row, column]) => this.editor.point(row, column);
+    const at = this.at && this.at[0] < height && this.at[1] < width ? this.at : null;
+    this.at = null;
+    if (at || !there.length || !this.whole(there)) {
+      move(at ?? [this.editor.row, this.editor.column]);
+      return;
+    }
+    const insights = there.map(({ insight }) => insight);
+    const [best, ...next] = byInterest(insights, images);
+    const path = [...(this.arrived ? [] : next.slice(0, STEPS).sort((a, b) => a - b)), best];
+    this.arrived = true;
+    this.stop?.();
+    const places = path.map((cell) => this.placeOf(cell));
+    this.stop = walk(this.panels.closest(".view"), places, move);
+  }
+
+  /** Whether what arrived is about all pixels of the image. */
+  whole(there) {
+    const { height, width } = this.editor.images;
+    const last = [height - 1, width - 1];
+    return there.every(
+      ({ insight, fields }) =>
+        insight.covers(0, 0) && insight.covers(...last) && fields.only === null,
+    );
+  }
+
+  pointed() {
+    const { row, column } = this.editor;
+    const missing = this.insights.some(
+      (one) => one && !(one.insight.covers(row, column) && one.fields.covers(this.here)),
+    );
+    if (missing) this.refresh();
+    else this.show();
+    this.save();
+  }
+
+  /** Row and column of a pixel by its number. */
+  placeOf(cell) {
+    const { width } = this.editor.images;
+    return [Math.floor(cell / width), cell % width];
+  }
+
+  get here() {
+    return this.editor.row * this.editor.images.width + this.editor.column;
+  }
+
+  /** Show the pixel pointed at. */
+  show() {
+    const { row, column, images } = this.editor;
+    this.insights.forEach((one, i) => {
+      if (one) {
+        const kinds = one.fields.kinds(this.here);
+        this.inspectors[i].showPixel(one.insight, kinds, images, row, column);
+      }
+    });
+    this.showOverlay();
+  }
+
+  showOverlay() {
+    const fields = this.insights[this.overlay.chosen]?.fields;
+    this.kinds = fields?.covers(this.here) ? fields.kinds(this.here) : null;
+    if (this.editor.images) this.editor.paint();
+  }
+
+  kindAt(row, column) {
+    return this.kinds?.[row * this.editor.images.width + column];
+  }
+
+  hatch(context, scale) {
+    if (this.kinds) hatch(context, scale, this.kinds, this.editor.images.width);
+  }
+
+  /** What tasks are checked by; null where a model said nothing, or not of all pixels. */
+  scene() {
+    const { images } = this.editor;
+    if (this.insights.includes(null) || !this.whole(this.insights)) return null;
+    const levels = (image, cell) => String(image.pixel(...this.placeOf(cell)));
+    const paper = levels(images, 0);
+    return {
+      images,
+      names: this.shown.map(({ name }) => name),
+      insights: this.insights.map(({ insight }) => insight),
+      kinds: (i, cell) => this.insights[i].fields.kinds(cell),
+      changed: (cell) => levels(images, cell) !== levels(this.original, cell),
+      inked: (cell) => levels(images, cell) !== paper,
+    };
+  }
+
+  /** The address follows, once the pointer rests. */
+  save() {
+    clearTimeout(this.saving);
+    this.saving = setTimeout(() => write(VIEW, this.said()), REST);
+  }
+
+  said() {
+    const { number } = this.picker;
+    const told = this.classField.chosen;
+    return {
+      model: this.model.value,
+      second: this.second.value || null,
+      image: number === null ? null : number + 1,
+      row: this.editor.row + 1,
+      column: this.editor.column + 1,
+      label: this.shown.some(takesClass) && told !== this.own ? told : null,
+    };
   }
 }
 
@@ -130,58 +363,11 @@ function takesClass(model) {
   return model.condition === "class";
 }
 
-function legend() {
-  const entries = Object.entries(LEGEND).map(([kind, words]) => {
-    const swatch = el("span", { class: "swatch" });
-    swatch.style.backgroundColor = `rgb(${FIELD[kind].join(" ")})`;
-    return el("li", {}, swatch, words);
-  });
-  return el("ul", { class: "legend" }, entries);
-}
-
-/** Models that can be compared with one, since they take the same images; in order. */
-function partners(models, model) {
-  return models.filter((other) => other !== model && sameImages(other, model));
-}
-
-/**
- * A plain model and a gated one, else two that take the same images, else one: [first, second].
- * Of several such pairs, that with the least condition.
- */
-function firstPair(models) {
-  const pairs = models.flatMap((one) => partners(models, one).map((other) => [one, other]));
-  const contrast = pairs.filter(([one, other]) => !isGated(one) && isGated(other));
-  return leastCondition(contrast) ?? leastCondition(pairs) ?? [models[0], null];
-}
-
-function leastCondition(pairs) {
-  const weight = ([one, other]) => CONDITIONS[one.condition] + CONDITIONS[other.condition];
-  return [...pairs].sort((a, b) => weight(a) - weight(b))[0];
-}
-
-function isGated({ name, title }) {
-  return /gated/i.test(`${name} ${title}`);
-}
-
-/** Asks the newest question only: of those that come while one is under way, the last. */
-class Latest {
-  /** @param {function(...*): Promise} answer must not throw */
-  constructor(answer) {
-    this.answer = answer;
-    this.busy = false;
-    this.waiting = null;
-  }
-
-  /** Ask now, or as soon as the question under way is answered. */
-  async ask(...question) {
-    this.waiting = question;
-    if (this.busy) return;
-    this.busy = true;
-    while (this.waiting) {
-      const next = this.waiting;
-      this.waiting = null;
-      await this.answer(...next);
-    }
-    this.busy = false;
-  }
+/** What is to be said of two models whose bits cannot be compared; "" for nothing. */
+function unlike(one, other) {
+  if (alike(one, other)) return "";
+  return (
+    `${one.name} learned from ${one.protocol} levels, ${other.name} from ${other.protocol} ones: ` +
+    "this image is of the first kind, and their bits cannot be compared fairly."
+  );
 }

@@ -9,7 +9,7 @@ import { paintImage } from "./paint.js";
 const PAGE = 10;
 
 export class Picker {
-  /** @param {function(Images, number|null)} onpick called with one image and its class, if known */
+  /** @param {function(Images, number|null)} onpick called with one image, and its class if known */
   constructor(onpick) {
     this.onpick = onpick;
     this.start = 0;
@@ -31,24 +31,40 @@ export class Picker {
     return new Field("file", "Your own picture", file, { hint });
   }
 
-  /** Offer images that fit a model, and pick the first, unless those at hand fit already. */
-  async setModel(model) {
+  /**
+   * Offer images that fit a model, and pick one, unless those at hand fit already.
+   * @param {Object} model
+   * @param {number} number of the test image, from 0
+   * @returns {Promise<boolean>} whether it picked one
+   */
+  async setModel(model, number = 0) {
     const fits = this.model && sameSet(this.model, model);
     this.model = model;
-    if (!fits) await this.load(0);
+    if (!fits) await this.pick(number);
+    return !fits;
+  }
+
+  /** Pick a test image by its number, from 0; none where there are not so many. */
+  async pick(number) {
+    await this.load(PAGE * Math.floor(number / PAGE), number % PAGE);
+  }
+
+  /** Pick the test image after the one picked last. */
+  next() {
+    return this.pick(((this.number ?? -1) + 1) % (this.total ?? 1));
   }
 
   page(step) {
     return this.load(this.start + step);
   }
 
-  async load(start) {
+  async load(start, index = 0) {
     this.error.textContent = "";
     const { model } = this;
     const path = `api/models/${encodeURIComponent(model.name)}/images?start=${start}&count=${PAGE}`;
     try {
       const answer = await get(path);
-      if (sameSet(model, this.model)) this.offer(answer, start);
+      if (sameSet(model, this.model)) this.offer(answer, start, index);
     } catch (error) {
       this.error.textContent = wordsOf(error);
       refill(this.strip);
@@ -56,7 +72,8 @@ export class Picker {
     }
   }
 
-  offer({ images, labels, total }, start) {
+  offer({ images, labels, total }, start, index) {
+    this.total = total;
     this.start = start;
     this.images = Images.unpack(images);
     this.labels = labels;
@@ -65,7 +82,7 @@ export class Picker {
     this.earlier.disabled = start === 0;
     this.later.disabled = last >= total;
     refill(this.strip, Array.from({ length: this.images.count }, (_, i) => this.thumbnail(i)));
-    this.choose(0);
+    this.choose(Math.min(index, this.images.count - 1));
   }
 
   thumbnail(index) {
@@ -83,6 +100,7 @@ export class Picker {
   }
 
   mark(index) {
+    this.number = index === null ? null : this.start + index;
     [...this.strip.children].forEach((node, i) =>
       node.setAttribute("aria-pressed", String(i === index)),
     );
@@ -116,6 +134,6 @@ export function sameImages(one, other) {
 }
 
 /** Whether the test images of two models are the same, levels made alike. */
-function sameSet(one, other) {
+export function sameSet(one, other) {
   return sameImages(one, other) && one.protocol === other.protocol;
 }
