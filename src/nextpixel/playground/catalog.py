@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 CONFIG = "config.json"
 SHIPPED = Path(__file__).parents[1] / "shipped"
+RASTER, BEST, PARTICLES = "raster", "best", "particles"
+"""Ways to complete: in the raster order, in the model's order that visits most known pixels first,
+by particles."""
 ENCODERS = ("autoencoder",)
 """Kinds of models that make their condition of an image by themselves."""
 
@@ -47,6 +50,7 @@ class Card:
         bits_per_dim: The same in bits a sub-pixel.
         standard_error: Of `nats`.
         conditioned_on: What `nats` are conditioned on, in words.
+        ways: In which it can complete images.
     """
 
     name: str
@@ -65,6 +69,7 @@ class Card:
     bits_per_dim: float | None
     standard_error: float | None
     conditioned_on: str | None
+    ways: tuple[str, ...]
 
     def as_dict(self) -> dict[str, Any]:
         """The card as plain values, for JSON."""
@@ -173,7 +178,17 @@ def _card(name: str, config: Mapping[str, Any], *, shipped: bool) -> Card:
         bits_per_dim=measured.get("bits_per_dim"),
         standard_error=measured.get("standard_error"),
         conditioned_on=measured.get("given"),
+        ways=_ways(model["name"], model["options"].get("orders", 1), kind),
     )
+
+
+def _ways(name: str, orders: int, condition: str) -> tuple[str, ...]:
+    """In which images can be completed, that which does best first."""
+    if name == "locally-masked":
+        return (BEST,)
+    best = (BEST,) if orders > 1 else ()
+    particles = (PARTICLES,) if name != "mixture" and condition != "other" else ()
+    return (*best, *particles, RASTER)
 
 
 def _kind(name: str, conditions: Sequence[Mapping[str, Any]]) -> str:

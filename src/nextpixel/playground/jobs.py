@@ -15,7 +15,7 @@ from nextpixel.errors import NextPixelError
 from nextpixel.playground.catalog import Card, ModelCache
 from nextpixel.playground.job_queue import Event, Job, Work
 from nextpixel.playground.refusals import Refusal
-from nextpixel.playground.schemas import CompleteIn, Drawing, InspectIn, Limits, SampleIn
+from nextpixel.playground.schemas import Drawing, InspectIn, Limits, SampleIn
 from nextpixel.playground.serialization import Bytes, encode, pack, png_bytes, raw_bytes
 
 if TYPE_CHECKING:
@@ -34,44 +34,11 @@ def sample(cache: ModelCache, card: Card, request: SampleIn) -> Work:
         import nextpixel as npx
 
         model = cache.model(card.name)
-        condition = _drawing_condition(cache, card, model, request)
-        options = _options(job, card, request)
+        condition = drawing_condition(cache, card, model, request)
+        options = drawing_options(job, card, request)
         levels = npx.sample(model, request.count, condition=condition, **options)
-        nats = _nats(model, levels, condition).flatten(1).sum(1)
-        return {"event": "done", **_images(card, levels, nats)}
-
-    return work
-
-
-def complete(
-    cache: ModelCache, card: Card, request: CompleteIn, image: Bytes, known: Bytes
-) -> Work:
-    """Sample the unknown part of an image, several times.
-
-    A model that makes its condition of the image makes it of the known pixels only: what is erased
-    must not come back by that way.
-    """
-
-    def work(job: Job) -> Event:
-        import torch
-
-        import nextpixel as npx
-
-        model, mask = cache.model(card.name), torch.from_numpy(known.copy())
-        # erased pixels reach neither a condition nor a sample, so they may be level 0 everywhere
-        levels = (_tensor(image) * mask).expand(request.count, *card.shape)
-        condition = _own_condition(model, levels)
-        if condition is None:
-            condition = _drawing_condition(cache, card, model, request)
-        options = _options(job, card, request)
-        completed = npx.complete(model, levels, mask, condition=condition, **options)
-        nats = _nats(model, completed, condition)
-        return {
-            "event": "done",
-            **_images(card, completed, nats.flatten(1).sum(1)),
-            "nats_known": (nats * mask).flatten(1).sum(1).tolist(),
-            "nats_filled": (nats * ~mask).flatten(1).sum(1).tolist(),
-        }
+        nats = nats_of(model, levels, condition).flatten(1).sum(1)
+        return {"event": "done", **images_of(card, levels, nats)}
 
     return work
 
@@ -82,8 +49,8 @@ def score(cache: ModelCache, card: Card, image: Bytes, label: int | None) -> Wor
     def work(job: Job) -> Event:
         job.send({"event": "start"})
         model = cache.model(card.name)
-        levels = _tensor(image)[None]
-        nats = _nats(model, levels, _image_condition(card, model, levels, label))
+        levels = to_tensor(image)[None]
+        nats = nats_of(model, levels, _image_condition(card, model, levels, label))
         return {"event": "done", **_costs(card, image, nats)}
 
     return work
@@ -111,7 +78,7 @@ def inspect(cache: ModelCache, card: Card, request: InspectIn, image: Bytes) -> 
         from nextpixel.likelihood import evaluation_mode
 
         job.send({"event": "start"})
-        model, levels = cache.model(card.name), _tensor(image)[None]
+        model, levels = cache.model(card.name), to_tensor(image)[None]
         condition = _image_condition(card, model, levels, request.label)
         with evaluation_mode(model), torch.inference_mode():
             predicted = model(levels, condition)
@@ -178,7 +145,7 @@ def _field(model: "PixelModel", row: int, column: int) -> NDArray[np.bool_]:
     return field.reshape(1, -1)
 
 
-def _options(job: Job, card: Card, request: Drawing) -> dict[str, Any]:
+def drawing_options(job: Job, card: Card, request: Drawing) -> dict[str, Any]:
     """Options that sampling and completion share; rows are sent as they are drawn."""
     import torch
 
@@ -202,7 +169,8 @@ def _row_sender(job: Job) -> "Callable[[int, Tensor], None]":
     return on_row
 
 
-def _images(card: Card, levels: "Tensor", nats: "Tensor") -> dict[str, Any]:
+def images_of(card: Card, levels: "Tensor", nats: "Tensor") -> dict[str, Any]:
+    """Images and what each costs, as an event has them."""
     bits_per_dim = nats / (math.log(2) * math.prod(card.shape))
     return {
         "images": pack(levels.numpy(), card.levels),
@@ -211,14 +179,14 @@ def _images(card: Card, levels: "Tensor", nats: "Tensor") -> dict[str, Any]:
     }
 
 
-def _tensor(array: NDArray[np.uint8]) -> "Tensor":
+def to_tensor(array: NDArray[np.uint8]) -> "Tensor":
     """Levels of a request as a tensor of its own, int64."""
     import torch
 
     return torch.from_numpy(array.astype(np.int64))
 
 
-def _nats(model: "PixelModel", levels: "Tensor", condition: "Value | None") -> "Tensor":
+def nats_of(model: "PixelModel", levels: "Tensor", condition: "Value | None") -> "Tensor":
     """Negative log-probability of every sub-pixel, nats, float64, (N, C, H, W)."""
     import torch
 
@@ -229,7 +197,7 @@ def _nats(model: "PixelModel", levels: "Tensor", condition: "Value | None") -> "
         return nats
 
 
-def _drawing_condition(
+def drawing_condition(
     cache: ModelCache, card: Card, model: "PixelModel", request: Drawing
 ) -> "Value | None":
     """The condition that the command line takes: labels in turn, or the codes of test images."""
@@ -240,7 +208,7 @@ def _drawing_condition(
         return torch.tensor([labels[image % len(labels)] for image in range(request.count)])
     if card.condition == "other":
         test = cache.images(card).levels[: request.count]
-        return _own_condition(model, test[torch.arange(request.count) % len(test)])
+        return own_condition(model, test[torch.arange(request.count) % len(test)])
     return None
 
 
@@ -251,11 +219,12 @@ def _image_condition(
     import torch
 
     if card.classes is None:
-        return _own_condition(model, levels)
+        return own_condition(model, levels)
     return torch.full((len(levels),), -1 if label is None else label)
 
 
-def _own_condition(model: "PixelModel", levels: "Tensor") -> "Value | None":
+def own_condition(model: "PixelModel", levels: "Tensor") -> "Value | None":
+    """What a model makes of images by itself, as their condition; None of most models."""
     import torch
 
     from nextpixel.likelihood import evaluation_mode
@@ -277,7 +246,7 @@ def compress(cache: ModelCache, card: Card, images: Bytes, label: int | None) ->
         from nextpixel.codec.tensors import TensorSource
 
         model = cache.model(card.name)
-        levels, out = _tensor(images), BytesIO()
+        levels, out = to_tensor(images), BytesIO()
         source = TensorSource(levels, _labels(job, card, model, levels, label))
         report = write(out, model, source, on_chunk=lambda done: job.send(_chunk(done)))
         archive = out.getvalue()

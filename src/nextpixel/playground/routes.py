@@ -8,7 +8,7 @@ import numpy as np
 from fastapi import APIRouter, File, Form, Path, Query, Request, UploadFile
 from fastapi.responses import Response
 
-from nextpixel.playground import jobs
+from nextpixel.playground import completing, jobs
 from nextpixel.playground.catalog import Card
 from nextpixel.playground.job_queue import Stream, outcome
 from nextpixel.playground.refusals import Problem, Refusal
@@ -123,7 +123,10 @@ def generation(state: "AppState") -> APIRouter:
         _check_usable(card)
         _check_label(card, request.label)
         image, known = _image_for(card, request.image), _known_for(card, request)
-        work = jobs.complete(state.cache, card, request, image, known)
+        if request.way not in (None, *card.ways):
+            ways = ", ".join(card.ways)
+            raise Refusal(f"way must be one of {ways} for {card.name}, got {request.way}", "way")
+        work = completing.complete(state.cache, card, request, image, known)
         return Stream(state.queue, work, state.streams)
 
     return router

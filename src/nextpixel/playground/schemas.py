@@ -36,7 +36,7 @@ class Limits:
         read_seconds: How long a client may take to send a part of a request.
     """
 
-    count: int = 64
+    count: int = 100
     temperature_least: float = 0.01
     temperature_most: float = 100.0
     seed: int = 2**63 - 1
@@ -131,10 +131,15 @@ class SampleIn(Drawing):
 
 
 class CompleteIn(Drawing):
-    """A request to complete an image; `known` is base64 of (H, W) zeros and ones."""
+    """A request to complete an image; `known` is base64 of (H, W) zeros and ones.
+
+    `way` is one of the model's ways; null leaves the choice to the model: see `complete` of the
+    library.
+    """
 
     image: ImageIn
     known: Base64
+    way: Literal["raster", "best", "particles"] | None = None
 
 
 class ScoreIn(Strict):
@@ -193,6 +198,7 @@ class ModelOut(BaseModel):
     nats: float | None
     standard_error: float | None
     conditioned_on: str | None
+    ways: list[str]
 
 
 class ModelsOut(BaseModel):

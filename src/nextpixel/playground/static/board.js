@@ -25,10 +25,10 @@ export class Board {
       "aria-roledescription": "pixel picture",
       "aria-label": label,
       "aria-describedby": helpId,
-      keydown: (event) => this.press(event),
+      keydown: (event) => this.key(event),
       pointerdown: (event) => this.begin(event),
       pointermove: (event) => this.stroke(event),
-      pointerup: () => this.end(),
+      pointerup: (event) => this.end(event),
       pointercancel: () => this.end(),
       lostpointercapture: () => this.end(),
     });
@@ -63,7 +63,7 @@ export class Board {
     this.listeners.onmove(this.row, this.column);
   }
 
-  press(event) {
+  key(event) {
     const step = event.shiftKey ? 5 : 1;
     const moves = {
       ArrowUp: [this.row - step, this.column],
@@ -84,16 +84,23 @@ export class Board {
     this.listeners.onend();
   }
 
+  /** A finger that begins a swipe is to scroll: it acts once it moves aside, or is lifted. */
   begin(event) {
-    this.node.setPointerCapture(event.pointerId);
-    this.stroking = true;
     this.move(...this.cell(event));
+    this.waiting = event.pointerType === "touch";
+    if (!this.waiting) this.press(event);
+  }
+
+  press(event) {
+    this.node.setPointerCapture(event.pointerId);
+    Object.assign(this, { stroking: true, waiting: false });
     this.listeners.onact(this.row, this.column, { key: false });
   }
 
   stroke(event) {
     const [row, column] = this.cell(event);
     if (row === this.row && column === this.column) return;
+    if (this.waiting) this.press(event);
     const from = [this.row, this.column];
     if (this.stroking) {
       for (const [r, c] of line(from, [row, column])) this.listeners.onact(r, c, { key: false });
@@ -101,7 +108,10 @@ export class Board {
     this.move(row, column);
   }
 
-  end() {
+  /** Leave off; `event` where a finger was lifted from where it was put down. */
+  end(event) {
+    if (event && this.waiting) this.press(event);
+    this.waiting = false;
     if (!this.stroking) return;
     this.stroking = false;
     this.listeners.onend();
@@ -128,7 +138,7 @@ function line([row, column], [lastRow, lastColumn]) {
 
 /** A square seen on any color: light within dark. */
 export function outline(context, [x, y], side) {
-  context.lineWidth = 4;
+  context.lineWidth = 6;
   context.strokeStyle = "#101418";
   context.strokeRect(x, y, side, side);
   context.lineWidth = 2;

@@ -1,17 +1,18 @@
-/** The view Complete: erase pixels of an image, and let a model draw them again. */
+/** The view Complete: erase pixels of an image, and let a model draw them again in all its ways. */
 
+import { read, write } from "./address.js";
 import { encode } from "./bytes.js";
-import { button, el } from "./dom.js";
+import { button, el, refill } from "./dom.js";
 import { saveButtons } from "./download.js";
 import { Editor } from "./editor.js";
 import { Fields } from "./fields.js";
-import { nats, number, several } from "./format.js";
+import { number, several } from "./format.js";
 import { Images } from "./images.js";
 import { Job } from "./job.js";
 import { firstModel, ModelField, uncounted } from "./modelfield.js";
 import { Picker } from "./picker.js";
 import { Settings } from "./settings.js";
-import { Tiles } from "./tiles.js";
+import { Way } from "./way.js";
 
 const PARTS = {
   "Top half": (row, column, height) => row >= height / 2,
@@ -21,75 +22,95 @@ const PARTS = {
   Everything: () => false,
   Nothing: () => true,
 };
+const FIRST = { one: "Bottom half", several: "Top half" }; // by how many ways a model has
 
 export class CompleteView {
   constructor(place, models, limits) {
     this.settings = new Settings({ count: 6, limits });
     const usable = models.filter((model) => model.usable);
     this.model = new ModelField(usable, { onchange: () => this.setModel() });
-    this.model.choose(firstModel(usable).name);
+    const able = [...usable].sort((one, other) => other.ways.length - one.ways.length)[0];
+    this.model.choose((able.ways.length > 2 ? able : firstModel(usable)).name);
     this.editor = new Editor("The image to complete", ["erase", "restore", "draw"], {
       onchange: () => this.count(),
     });
     this.picker = new Picker((images, label) => this.pick(images, label));
-    this.tiles = new Tiles("Completion");
     this.error = el("p", { class: "error", role: "alert" });
     this.editorError = el("p", { class: "error", role: "alert" });
     this.erased = el("p", { class: "hint" });
     this.status = el("p", { class: "status", role: "status" });
-    this.verdict = el("p", { class: "verdict" });
     this.results = el("div", { class: "results", hidden: true });
-    const start = el("button", { type: "submit", class: "main" }, "Complete");
+    this.ways = el("div", { class: "ways" });
     const stop = button("Stop", () => {});
-    place.append(el("div", { class: "columns" }, this.form(start, stop), this.right()));
-    this.job = new Job(this.status, start, stop);
+    place.append(this.picker.node, this.sides(stop), this.form());
+    this.job = new Job(this.status, stop);
     this.fields = new Fields([this.model, ...this.settings.fields], this.error);
-    this.setModel();
+    this.restore();
   }
 
-  form(start, stop) {
+  form() {
     const submit = (event) => {
       event.preventDefault();
       this.complete();
     };
-    const run = el("div", { class: "run" }, start, stop);
-    const inputs = [this.model.node, ...this.settings.nodes()];
-    return el("form", { novalidate: true, submit }, inputs, run, this.error);
+    const inputs = [this.model.node, ...this.settings.nodes(), this.error];
+    const hidden = el("button", { type: "submit", hidden: true });
+    return el("form", { novalidate: true, class: "controls", submit }, inputs, hidden);
   }
 
-  right() {
+  sides(stop) {
     this.results.append(
-      this.verdict,
+      el("p", { class: "verdict" }),
       saveButtons("completions", ["png", "npy", "gif"], () => this.images),
     );
-    const halves = Object.entries(PARTS).map(([words, known]) =>
-      button(words, () => this.erase(known)),
+    const erase = Object.keys(PARTS).map((words) => button(words, () => this.erase(words)));
+    const start = button("Complete", () => this.complete(), { class: "main" });
+    this.editor.tools.node.before(
+      el("div", { class: "run" }, start, stop),
+      el("div", { class: "save" }, el("span", {}, "Erase"), erase),
+      this.erased,
+      this.editorError,
     );
-    const erase = el("div", { class: "save" }, el("span", {}, "Erase"), halves);
-    const made = [this.status, this.tiles.node, this.results];
-    this.editor.node.append(erase, this.erased, this.editorError);
-    const sides = [this.editor.node, el("div", { class: "output" }, made)];
-    return el("div", {}, this.picker.node, el("div", { class: "sides" }, sides));
+    this.output = el("div", { class: "output" }, this.status, this.ways, this.results);
+    return el("div", { class: "gallery" }, this.editor.node, this.output);
   }
 
-  setModel() {
-    this.settings.setModel(this.model.model);
-    this.editor.setModel(this.model.model);
-    return this.picker.setModel(this.model.model);
+  /** Show what the address says, and complete it. */
+  async restore() {
+    const address = read("complete");
+    this.model.choose(address.get("model") ?? this.model.value);
+    this.part = address.get("erase");
+    await this.setModel(Number(address.get("image") ?? 1) - 1);
+    this.settings.take(address);
+    this.complete();
+  }
+
+  setModel(image = 0) {
+    const { model } = this.model;
+    this.settings.setModel(model);
+    this.editor.setModel(model);
+    this.rows = model.ways.map((way) => new Way(way, model));
+    refill(this.ways, this.rows.map((row) => row.node));
+    this.results.hidden = true;
+    return this.picker.setModel(model, Math.max(0, image));
   }
 
   pick(images, label) {
     this.editor.setImage(images);
     if (label !== null) this.settings.classField.value = label;
-    this.erase(PARTS["Bottom half"]);
+    const first = this.rows.length > 1 ? FIRST.several : FIRST.one;
+    this.erase(PARTS[this.part] ? this.part : first);
+    this.rows.forEach((row) => row.clear());
   }
 
-  erase(known) {
+  erase(part) {
     const { height, width } = this.editor.images;
-    this.editor.setKnown((row, column) => known(row, column, height, width));
+    this.editor.setKnown((row, column) => PARTS[part](row, column, height, width));
+    this.part = part;
   }
 
   count() {
+    this.part = null;
     this.editorError.textContent = "";
     this.erased.textContent = `${several(this.editor.erased, "pixel")} erased.`;
   }
@@ -100,53 +121,69 @@ export class CompleteView {
       this.editorError.textContent = "Erase a pixel or more: there is nothing to complete.";
       return;
     }
-    this.results.hidden = true;
-    const known = this.editor.known.slice();
     const source = this.editor.images.one(0);
-    const body = { model: this.model.value, ...this.settings.body() };
-    Object.assign(body, { image: source.packOne(), known: encode(known) });
+    const known = this.editor.known.slice();
+    const asked = { model: this.model.value, ...this.settings.body() };
+    Object.assign(asked, { image: source.packOne(), known: encode(known) });
+    this.begin(known);
     try {
-      const done = await this.job.run("api/complete", body, this.painter(source, known));
-      if (done) this.finish(done);
+      const done = await this.each(asked, source, known);
+      if (done.every(Boolean)) this.finish(done);
     } catch (refusal) {
       this.fields.blame(refusal);
     }
   }
 
-  /** Which known pixels a filled one depends on. */
-  reach() {
-    const order =
-      "Images are read from the top left, so a filled pixel depends on known ones above it and " +
-      "to its left, not on those that come later";
-    if (!uncounted(this.model.model)) return `${order}.`;
-    return `${order}, save by a code made of the known pixels, which is not counted here.`;
+  begin() {
+    this.results.hidden = true;
+    this.keep();
+    for (const row of this.rows) row.clear();
+    if (this.output.getBoundingClientRect().top > window.innerHeight) {
+      this.output.scrollIntoView({ block: "start" });
+    }
   }
 
-  /** Show rows as they come; what is known is there from the start. */
-  painter(source, known) {
-    const onstart = (images) => {
-      for (let at = 0; at < images.data.length; at += source.data.length) {
-        images.data.set(source.data, at);
-      }
-      this.tiles.show(images, 0, known);
-    };
-    return { onstart, onrow: (images, rows) => this.tiles.paint(images, rows, known) };
+  /** One way after the other; the last event of each, or null from where it was stopped. */
+  async each(asked, source, known) {
+    const { rows } = this;
+    const done = [];
+    for (const row of [...rows].reverse()) {
+      const on = row.painter(source, known);
+      const last = await this.job.run("api/complete", { ...asked, way: row.way }, on);
+      if (!last || rows !== this.rows) return [null];
+      row.finish(last);
+      done.push(last);
+    }
+    return done;
   }
 
   finish(done) {
-    this.images = Images.unpack(done.images);
-    this.tiles.show(this.images);
-    this.tiles.caption(done.nats_filled.map(nats));
-    this.job.say(`${several(this.images.count, "completion")} in ${number(done.seconds, 2)} s.`);
-    this.verdict.textContent =
-      `The known pixels cost the model ${range(done.nats_known)}, the filled ones what stands ` +
-      `below each image. Fewer nats: more expected. ${this.reach()}`;
+    const made = done.map(({ images }) => Images.unpack(images));
+    this.images = made.reduce((all, images) => all.with(images));
+    const seconds = done.reduce((total, { seconds: part }) => total + part, 0);
+    this.job.say(`${several(this.images.count, "completion")} in ${number(seconds, 2)} s.`);
+    this.results.firstChild.textContent = this.verdict(done);
     this.results.hidden = false;
   }
-}
 
-function range(values) {
-  const all = [values].flat();
-  const [least, most] = [Math.min(...all), Math.max(...all)];
-  return most - least < 0.05 ? nats(least) : `${number(least, 1)} to ${nats(most)}`;
+  /** What the figures say. */
+  verdict([{ nats_given: given }]) {
+    const code = uncounted(this.model.model);
+    const note = code ? ` A code made of the known pixels informs them, which is not counted.` : "";
+    if (!given) return `Below each image: what the filled pixels cost in the scan.${note}`;
+    return (
+      "Below each image: what its filled pixels cost given all that is known, in nats (a nat is " +
+      "1.44 bits). Fewer: likelier, so a better completion by the model's own measure."
+    );
+  }
+
+  keep() {
+    const { number: image } = this.picker;
+    write("complete", {
+      model: this.model.value,
+      image: image ? image + 1 : null,
+      erase: this.part,
+      ...this.settings.kept(),
+    });
+  }
 }

@@ -33,6 +33,8 @@ export class Field {
   fail(message) {
     this.error.textContent = message;
     this.control.setAttribute("aria-invalid", "true");
+    const folded = this.node.closest("details");
+    if (folded) folded.open = true;
   }
 
   /** Nothing is wrong any more. */

@@ -91,12 +91,17 @@ export class SampleView {
     try {
       const done = await this.job.run("api/sample", body, {
         onstart: (images) => this.tiles.show(images, 0),
-        onrow: (images, rows) => this.tiles.paint(images, rows),
+        onrow: (images, rows) => this.show(images, rows),
       });
       if (done) await this.finish(done, { body, model }, index);
     } catch (refusal) {
       this.fields.blame(refusal);
     }
+  }
+
+  show(images, rows) {
+    this.tiles.paint(images, rows);
+    this.stage.preview(images, rows);
   }
 
   async finish(done, drawn, index) {

@@ -2,7 +2,7 @@
 
 import { Chances } from "./chances.js";
 import { button, el } from "./dom.js";
-import { FIELD, UNKNOWN, colorOf, paintCells } from "./paint.js";
+import { FIELD, UNKNOWN, colorOf, paintCells, paintImage } from "./paint.js";
 
 const still = window.matchMedia("(prefers-reduced-motion: reduce)");
 const PACE = { rest: 0.2, bit: 2 }; // how long a pixel takes: longer where the model is unsure
@@ -50,6 +50,14 @@ export class Stage {
     this.run();
   }
 
+  /** Show the first rows of an image that is still being drawn. */
+  preview(images, rows) {
+    this.images = null;
+    this.chances.node.hidden = true;
+    this.where.textContent = `Row ${rows}`;
+    paintImage(this.canvas, images, 0, rows);
+  }
+
   get size() {
     return this.images.height * this.images.width;
   }
@@ -78,6 +86,7 @@ export class Stage {
   }
 
   replay() {
+    if (!this.images) return;
     this.at = 0;
     this.setPlaying(true);
   }
@@ -91,7 +100,7 @@ export class Stage {
 
   frame(now) {
     this.running = false;
-    if (!this.playing || !this.seen || this.isDone) return;
+    if (!this.playing || !this.seen || !this.images || this.isDone) return;
     this.spend(Math.min(LONGEST, Math.max(0, now - this.last) / 1000));
     this.refresh();
     if (this.isDone) this.onend();
