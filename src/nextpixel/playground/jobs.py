@@ -245,6 +245,7 @@ def compress(cache: ModelCache, card: Card, images: Bytes, label: int | None) ->
         from nextpixel.codec.archive import write
         from nextpixel.codec.tensors import TensorSource
 
+        job.send({"event": "begun", "images": len(images)})
         model = cache.model(card.name)
         levels, out = to_tensor(images), BytesIO()
         source = TensorSource(levels, _labels(job, card, model, levels, label))
@@ -275,7 +276,11 @@ def _labels(
         return None
     if label is not None:
         return torch.full((len(levels),), label)
-    return classify(model, levels, on_progress=lambda done: job.send(_chunk(done))).argmax(1)
+
+    def on_progress(done: int) -> None:
+        job.send({"event": "classified", "done": done})
+
+    return classify(model, levels, on_progress=on_progress).argmax(1)
 
 
 def decompress(cache: ModelCache, card: Card, archive: bytes, limits: Limits) -> Work:

@@ -192,13 +192,18 @@ def compression(state: "AppState") -> APIRouter:
         model: Annotated[str, Form(max_length=100)],
         http: Request,
         label: Annotated[int | None, Form(ge=-1, le=100_000)] = None,
-    ) -> dict[str, Any]:
-        """Compress PNGs, or one .npy, without loss."""
+        *,
+        progress: bool = False,
+    ) -> Any:  # noqa: ANN401 - a stream, or an answer
+        """Compress PNGs, or one .npy, without loss; with `progress`, as a stream of events."""
         card = state.catalog.card(model)
         _check_compresses(card, label)
         contents = [await file.read() for file in files]
         images = await state.in_thread(lambda: read_files(contents, card, state.limits))
-        return await outcome(state.queue, jobs.compress(state.cache, card, images, label), http)
+        work = jobs.compress(state.cache, card, images, label)
+        if progress:
+            return Stream(state.queue, work, state.streams)
+        return await outcome(state.queue, work, http)
 
     @router.post("/decompress", response_model=DecompressOut)
     async def decompress(

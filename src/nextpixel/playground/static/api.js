@@ -39,12 +39,17 @@ export async function fetchFile(path, body) {
  * @param {Array<[string, (string|File)]>} parts names and values, in order
  */
 export async function send(path, parts, signal) {
-  const form = new FormData();
-  for (const [name, value] of parts) form.append(name, value);
-  return (await ask(path, { method: "POST", body: form, signal })).json();
+  return (await ask(path, { ...json(formOf(parts)), signal })).json();
 }
 
-/** POST JSON -> the events of a stream, one line of JSON each; aborting it cancels the job. */
+/** A form of pairs of name and value. */
+export function formOf(parts) {
+  const form = new FormData();
+  for (const [name, value] of parts) form.append(name, value);
+  return form;
+}
+
+/** POST JSON, or a form -> the events of a stream, a line each; aborting it cancels the job. */
 export async function* events(path, body, signal) {
   const response = await ask(path, { ...json(body), signal });
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
@@ -62,6 +67,7 @@ export async function* events(path, body, signal) {
 }
 
 function json(body) {
+  if (body instanceof FormData) return { method: "POST", body };
   const headers = { "Content-Type": "application/json" };
   return { method: "POST", headers, body: JSON.stringify(body) };
 }

@@ -1,0 +1,73 @@
+/** Pictures of the reader's own, made to fit a model before they are compressed, with a word on it. */
+
+import { several } from "./format.js";
+
+/**
+ * Files as the server takes them: what fits goes as it is, other pictures are scaled.
+ * @param {File[]} files pictures, or one .npy
+ * @param {Object} model
+ * @param {Object} limits of the server
+ * @returns {Promise<{files: File[], words: string}>} `words`: what was done; "" for nothing
+ */
+export async function fitted(files, model, limits) {
+  if (files.some(({ name }) => /\.npy$/i.test(name))) return { files, words: "" };
+  const bitmaps = await Promise.all(files.map(opened));
+  const [width, height] = sizeFor(bitmaps, model, limits);
+  const fits = (bitmap, i) => isPng(files[i]) && bitmap?.width === width && bitmap.height === height;
+  if (bitmaps.some((bitmap) => !bitmap) || bitmaps.every(fits)) return { files, words: "" };
+  const [colors] = model.shape;
+  const levels = bitmaps.map((bitmap) => levelsOf(bitmap, width, height, model));
+  const made = npyOf(levels, [levels.length, colors, height, width]);
+  const inks = colors === 1 ? ", gray" : "";
+  const words =
+    `${several(files.length, "picture")} made to fit: ${width}\u00d7${height} pixels${inks}, ` +
+    `${model.levels} levels; of that no bit is lost.`;
+  return { files: [new File([made], "pictures.npy")], words };
+}
+
+/** A picture of the browser's own, or null where it is none: the server says so in its words. */
+function opened(file) {
+  return createImageBitmap(file).catch(() => null);
+}
+
+function isPng({ type, name }) {
+  return type === "image/png" || /\.png$/i.test(name);
+}
+
+/** [width, height] for pictures: nets for photographs take any size, others that of their images. */
+function sizeFor([first], model, limits) {
+  const [colors, height, width] = model.shape;
+  if (!first || model.levels < 256 || colors < 3) return [width, height];
+  const most = Math.sqrt(limits.values / (colors * first.width * first.height));
+  const scale = Math.min(1, most, limits.side / Math.max(first.width, first.height));
+  return [first.width, first.height].map((side) => Math.max(1, Math.floor(side * scale)));
+}
+
+/** Levels (C, H, W) of a picture, drawn on white, its middle where the proportions are others. */
+function levelsOf(bitmap, width, height, { shape: [colors], levels }) {
+  const canvas = Object.assign(document.createElement("canvas"), { width, height });
+  const context = canvas.getContext("2d");
+  context.imageSmoothingQuality = "high";
+  context.fillStyle = "#fff";
+  context.fillRect(0, 0, width, height);
+  const scale = Math.max(width / bitmap.width, height / bitmap.height);
+  const [wide, high] = [bitmap.width * scale, bitmap.height * scale];
+  context.drawImage(bitmap, (width - wide) / 2, (height - high) / 2, wide, high);
+  const { data } = context.getImageData(0, 0, width, height);
+  const level = (value) => Math.min(levels - 1, Math.floor((value * levels) / 256));
+  return Uint8Array.from({ length: colors * width * height }, (_, i) => {
+    const [color, cell] = [Math.floor(i / (width * height)), 4 * (i % (width * height))];
+    const [red, green, blue] = data.subarray(cell, cell + 3);
+    const gray = 0.299 * red + 0.587 * green + 0.114 * blue;
+    return level(colors === 3 ? data[cell + color] : gray);
+  });
+}
+
+/** A .npy of bytes (version 1.0 of the format). */
+function npyOf(parts, shape) {
+  const about = `{'descr': '|u1', 'fortran_order': False, 'shape': (${shape.join(", ")},), }`;
+  const padded = about.padEnd(64 * Math.ceil((about.length + 11) / 64) - 11) + "\n";
+  const start = [0x93, ...[..."NUMPY"].map((letter) => letter.charCodeAt(0)), 1, 0];
+  const size = [padded.length & 255, padded.length >> 8];
+  return new Blob([Uint8Array.from([...start, ...size]), padded, ...parts]);
+}
