@@ -11,8 +11,6 @@ import pytest
 import torch
 
 import nextpixel as npx
-from nextpixel.audit import field_of
-from nextpixel.order import Step
 from tests import browser_scripts as scripts
 from tests import browsers
 
@@ -259,53 +257,14 @@ def test_a_bad_upload_is_refused_at_its_input(page, address, tmp_path):
     assert words.get_attribute("id") in file.get_attribute("aria-describedby")
 
 
-def test_a_pixel_pointed_at_shows_its_prediction_and_receptive_field(page, address):
-    place = show(page, address, "inspect", PLAIN)
-    field(place, "Compare with").select_option(CLASS)
-    board = wait_for_image(place)
-    board.scroll_into_view_if_needed()
-    page.mouse.move(*cell(board, 9, 12))
-    model = npx.load(PLAIN)
-    seen = int(field_of(model, Step(9, 12, 0)).any(0).sum())
-    inspector = place.locator(".inspector").first
-    inspector.get_by_text(f"Sees {seen} of {9 * 28 + 12} earlier pixels").wait_for()
-    image = npx.load_data("mnist", levels=2).test.levels[:1]
-    with torch.inference_mode():
-        chance = model(image).logits[0, 0, 9, 12].exp()
-        bits = float(-model.log_prob(image)) / np.log(2)
-    share = f"given {100 * float(chance[int(image[0, 0, 9, 12])]):.1f} %"
-    inspector.get_by_text(share).wait_for()
-    place.get_by_text(f"{bits:.1f} bits in all").wait_for()
-    assert place.locator(".inspector").count() == 2
-
-
-def test_one_stack_has_a_blind_spot_and_two_stacks_have_none(page, address):
-    place = show(page, address, "inspect", ONE_STACK)
-    field(place, "Compare with").select_option(PLAIN)
-    board = wait_for_image(place)
-    board.scroll_into_view_if_needed()
-    page.mouse.move(*cell(board, 14, 14))
-    one, two = place.locator(".inspector").first, place.locator(".inspector").nth(1)
-    one.get_by_text("lie in its blind spot").wait_for()
-    two.get_by_text("It has no blind spot").wait_for()
-
-
-def test_a_pixel_drawn_while_inspecting_changes_the_bits(page, address):
-    place = show(page, address, "inspect", PLAIN)
-    board = wait_for_image(place)
-    before = place.get_by_text("bits in all").first.inner_text()
-    field(place, "Draw").check()
-    page.mouse.click(*cell(board, 25, 3))
-    browsers.until(lambda: place.get_by_text("bits in all").first.inner_text() != before)
-
-
 def test_figures_that_depend_on_a_code_say_that_it_is_not_counted(page, address):
     code = "a code of 16 numbers made from the image itself"
     place = show(page, address, "inspect", ENCODER)
     wait_for_image(place)
-    assert f"not counting {code}" in place.locator(".field-model").inner_text()
     inspector = place.locator(".inspector").first
-    assert f"given {code}" in inspector.locator(".hint").inner_text()
+    assert f"given {code}" in inspector.locator(".hint").first.inner_text()
+    assert f"not counting {code}" in inspector.locator(".hint").last.inner_text()
+    inspector.get_by_text("What it costs to keep").click()
     inspector.get_by_text("and its code, which is not counted").wait_for()
     assert "times that" not in inspector.inner_text()
     place = show(page, address, "complete", ENCODER)
@@ -319,26 +278,6 @@ def test_figures_that_depend_on_a_code_say_that_it_is_not_counted(page, address)
     assert "counted" not in place.inner_text()
 
 
-def test_figures_of_another_model_do_not_stay_under_a_new_name(page, address):
-    held = []
-    page.route("**/api/score", lambda route: held.append(route))
-    place = show(page, address, "inspect", PLAIN)
-    field(place, "Compare with").select_option("")
-    browsers.until(lambda: page.wait_for_timeout(20) or held)
-    place.locator("select").first.select_option(OWN)
-    released = []
-    while OWN not in (asked := [route.request.post_data_json["model"] for route in held]):
-        for route in held[len(released) :]:
-            route.continue_()
-            released.append(route)
-        page.wait_for_timeout(20)
-    assert asked[0] != OWN
-    assert place.locator(".inspector .sizes").count() == 0
-    for route in held[len(released) :]:
-        route.continue_()
-    place.locator(".inspector .sizes").first.wait_for()
-
-
 def test_a_model_of_ones_own_is_named_by_its_folder(page, address):
     place = show(page, address, "sample", OWN)
     draw(place, 1, 0)
@@ -347,8 +286,10 @@ def test_a_model_of_ones_own_is_named_by_its_folder(page, address):
 
 def test_images_of_two_colors_are_drawn_on_and_not_compared_with_png(page, address, tmp_path):
     place = show(page, address, "inspect", OWN)
+    place.get_by_text("What it costs to keep").click()
     place.locator(".inspector .sizes").wait_for()
     assert "PNG" not in place.locator(".inspector").inner_text()
+    place.get_by_text("Draw on the picture").click()
     field(place, "Draw").check()
     field(place, "Brush").select_option("1")
     place.locator(".board").press(" ")

@@ -8,6 +8,7 @@ export class Guide {
   constructor(onnext) {
     this.solved = TASKS.map(() => false);
     this.current = 0;
+    this.why = "";
     this.list = el("ol", { class: "tasks" });
     this.words = el("p", { role: "status", class: "told" });
     this.hint = button("Hint", () => this.say(TASKS[this.current].hint(this.scene)));
@@ -21,9 +22,13 @@ export class Guide {
     this.show();
   }
 
-  /** Look at other numbers; null while there are none. */
-  setScene(scene) {
-    this.scene = scene;
+  /**
+   * Look at other numbers.
+   * @param {Object|null} scene as tasks need it; null while there is none
+   * @param {string} why there is none, where that will not change
+   */
+  setScene(scene, why = "") {
+    Object.assign(this, { scene, why });
     if (this.node.open) this.show();
     if (this.ready && TASKS[this.current].drawn && !this.solved[this.current]) this.checkDrawing();
   }
@@ -66,7 +71,8 @@ export class Guide {
     const task = TASKS[this.current];
     const stuck = Boolean(here) && !solvable(task, this.scene);
     this.hint.disabled = !here || stuck;
-    this.say(stuck ? `${task.none?.(this.scene) ?? ""} Try another image.` : "");
+    this.say(this.scene ? "" : this.why);
+    if (stuck) this.say(`${task.none?.(this.scene) ?? ""} Try another image.`);
   }
 
   entry(task, number) {

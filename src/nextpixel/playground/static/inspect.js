@@ -1,35 +1,36 @@
 /** The view Look inside: what one or two models say at a pixel, and what they see from there. */
 
 import { read, write } from "./address.js";
-import { get, post, wordsOf } from "./api.js";
+import { wordsOf } from "./api.js";
 import { el, refill } from "./dom.js";
 import { Editor } from "./editor.js";
 import { ChoiceField } from "./fields.js";
 import { Guide } from "./guide.js";
-import { byInterest, Insight } from "./insight.js";
+import { byInterest } from "./insight.js";
 import { Inspector } from "./inspector.js";
 import { ClassField, ModelField } from "./modelfield.js";
 import { hatch, Overlay, tinted } from "./overlay.js";
 import { alike, firstPair, partners } from "./pairs.js";
-import { patiently } from "./patient.js";
 import { Picker } from "./picker.js";
-import { Fields } from "./receptive.js";
+import { Questions } from "./questions.js";
 import { Scale } from "./surprise.js";
 import { walk } from "./walk.js";
 
 const VIEW = "inspect";
 const STEPS = 5; // of the walk on arrival
+const TOO_LARGE = "These need numbers of all pixels at once, which are not there for this image.";
+const SLOW = 1500; // milliseconds without an answer until that is said
+const WAITING = "Waiting for the engine, which may be busy, or loading after a start.";
 const UNKNOWN = -1; // class, to models that were trained without one too
+const PAUSE = 80; // milliseconds that the pointer rests before a pixel is asked for by itself
 const REST = 400; // milliseconds until the address follows the pointer
 
 export class InspectView {
   constructor(place, models, limits) {
     this.models = models.filter((model) => model.usable);
-    this.limits = limits;
-    this.fields = new Map();
+    this.questions = new Questions(limits);
     this.make();
     place.append(this.layout());
-    window.addEventListener("hashchange", () => this.restore());
     if (!this.restore()) this.begin(firstPair(this.models));
   }
 
@@ -63,7 +64,7 @@ export class InspectView {
     const words = el("summary", {}, "Draw on the picture, or use the keyboard");
     const tools = el("div", { class: "editor" }, editor.tools.node, editor.help);
     const more = el("details", {}, words, tools);
-    const stage = el("div", { class: "stage" }, editor.board.node, editor.place, this.overlay.node);
+    const stage = el("div", { class: "seen" }, editor.board.node, editor.place, this.overlay.node);
     const row = el("div", { class: "chosen" }, choices);
     const parts = [row, this.note, this.panels, this.scale.node, this.guide.node];
     const says = el("div", { class: "says" }, parts);
@@ -86,11 +87,12 @@ export class InspectView {
 
   /** Show what the address says, if it says something. */
   restore() {
+    if (this.saved && this.saved === location.hash) return true;
     const said = read(VIEW);
     const named = (key) => this.models.find(({ name }) => name === said.get(key));
     const first = named("model");
     if (!first) return false;
-    const number = (key) => (/^-?\d{1,6}$/.test(said.get(key) ?? "") ? Number(said.get(key)) : null);
+    const number = (key) => numberOf(said.get(key));
     const at = [number("row"), number("column")].map((value) => (value ?? 0) - 1);
     const second = partners(this.models, first).find((other) => other === named("second"));
     this.begin([first, second], {
@@ -195,42 +197,21 @@ export class InspectView {
   async ask(model, i, images, signal) {
     const inspector = this.inspectors[i];
     const say = (words) => signal.aborted || inspector.say(words);
+    const waiting = setTimeout(() => say(WAITING), SLOW);
     try {
-      const insight = this.askInsight(model, images, say, signal);
-      const fields = this.askFields(model, images, say);
-      return { insight: await insight, fields: await fields };
+      const label = takesClass(model) ? this.classField.chosen : null;
+      const at = { row: this.editor.row, column: this.editor.column };
+      const [insight, fields] = await Promise.all([
+        this.questions.insight(model, images, label, at, say, signal),
+        this.questions.fieldsOf(model, images, at, say),
+      ]);
+      return { insight, fields };
     } catch (error) {
       if (!signal.aborted) inspector.fail(wordsOf(error));
       return null;
+    } finally {
+      clearTimeout(waiting);
     }
-  }
-
-  async askInsight(model, images, say, signal) {
-    const label = takesClass(model) ? this.classField.chosen : null;
-    const whole = images.data.length * model.levels <= this.limits.distributions;
-    const body = { model: model.name, image: images.packOne(), label, ...this.unless(whole) };
-    const answer = await patiently(() => post("api/inspect", body, signal), say, signal);
-    return new Insight(answer, images);
-  }
-
-  /** Of the whole image once a model; of large ones pixel by pixel. */
-  async askFields(model, images, say) {
-    const whole = images.height * images.width <= this.limits.field_pixels;
-    const path = `api/models/${encodeURIComponent(model.name)}/fields`;
-    const at = this.unless(whole);
-    const query = whole ? "" : `?row=${at.row}&column=${at.column}`;
-    if (whole && this.fields.has(model)) return this.fields.get(model);
-    const answer = await patiently(() => get(path + query), say);
-    const only = whole ? null : at.row * images.width + at.column;
-    const fields = new Fields(answer, model.shape, only);
-    if (whole) this.fields.set(model, fields);
-    return fields;
-  }
-
-  /** The pixel pointed at, where not the whole image is asked about. */
-  unless(whole) {
-    const { row, column } = this.editor;
-    return whole ? {} : { row, column };
   }
 
   arrive(found) {
@@ -243,7 +224,7 @@ export class InspectView {
     });
     if (this.fresh) this.arriveAtImage(there);
     else this.show();
-    this.guide.setScene(this.scene());
+    this.guide.setScene(this.scene(), TOO_LARGE);
   }
 
   /** A new image: point at the pixel of the address, else where it is worth a look. */
@@ -282,7 +263,8 @@ export class InspectView {
     const missing = this.insights.some(
       (one) => one && !(one.insight.covers(row, column) && one.fields.covers(this.here)),
     );
-    if (missing) this.refresh();
+    clearTimeout(this.later);
+    if (missing) this.later = setTimeout(() => this.refresh(), PAUSE);
     else this.show();
     this.save();
   }
@@ -330,7 +312,6 @@ export class InspectView {
     const levels = (image, cell) => String(image.pixel(...this.placeOf(cell)));
     const paper = levels(images, 0);
     return {
-      images,
       names: this.shown.map(({ name }) => name),
       insights: this.insights.map(({ insight }) => insight),
       kinds: (i, cell) => this.insights[i].fields.kinds(cell),
@@ -342,7 +323,10 @@ export class InspectView {
   /** The address follows, once the pointer rests. */
   save() {
     clearTimeout(this.saving);
-    this.saving = setTimeout(() => write(VIEW, this.said()), REST);
+    this.saving = setTimeout(() => {
+      write(VIEW, this.said());
+      this.saved = location.hash;
+    }, REST);
   }
 
   said() {
@@ -357,6 +341,11 @@ export class InspectView {
       label: this.shown.some(takesClass) && told !== this.own ? told : null,
     };
   }
+}
+
+/** A whole number, or null for what is none. */
+function numberOf(text) {
+  return /^-?\d{1,6}$/.test(text ?? "") ? Number(text) : null;
 }
 
 function takesClass(model) {

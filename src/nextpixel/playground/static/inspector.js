@@ -1,6 +1,6 @@
 /** What one model says at a pixel: its bars, its field in words, and its surprise at all pixels. */
 
-import { showBars } from "./bars.js";
+import { Chances } from "./chances.js";
 import { el, refill } from "./dom.js";
 import { bits, bytes, number, several } from "./format.js";
 import { described, uncounted } from "./modelfield.js";
@@ -13,7 +13,8 @@ export class Inspector {
     this.title = el("h3");
     this.note = el("p", { class: "hint" });
     this.status = el("p", { class: "hint", role: "status" });
-    this.bars = el("div", { class: "charts" });
+    this.chances = new Chances();
+    this.bars = el("div");
     this.fieldWords = el("p", { class: "field-words" });
     this.surprise = new SurpriseMap(onpoint);
     this.surpriseWords = el("figcaption");
@@ -71,7 +72,8 @@ export class Inspector {
   showPixel(insight, kinds, images, row, column) {
     const distributions = insight.at(row, column);
     const levels = distributions.map((_, color) => images.at(0, color, row, column));
-    showBars(this.bars, distributions, levels, insight.bits[row * images.width + column]);
+    this.chances.show(distributions, levels);
+    refill(this.bars, this.chances.node);
     this.fieldWords.textContent = fieldInWords(kinds);
     this.surprise.point(row, column);
   }

@@ -11,8 +11,8 @@ const DEAR = 4; // bits
  * A task: `ask` says what to find, `does` whether a pixel would do, `can` whether any could, `none`
  * why none can, `miss` what another pixel is instead, `hint` helps.
  *
- * All get a scene: `names` and `insights` of the models shown, `kinds(model, cell)`, the `images`,
- * `changed(cell)` whether the reader drew there, and `inked(cell)` whether something is drawn there.
+ * All get a scene: `names` and `insights` of the models shown, `kinds(model, cell)` as seen from a
+ * pixel, `changed(cell)`: the reader drew there, and `inked(cell)`: something is drawn there.
  */
 export const TASKS = [
   {
