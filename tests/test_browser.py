@@ -76,8 +76,14 @@ def pixels(canvas):
     return np.array(data, np.uint8).reshape(height, width, 4)[..., :3]
 
 
+def unfold(place):
+    """Show the rarer options."""
+    place.locator("details").first.evaluate("node => { node.open = true; }")
+
+
 def draw(place, count, seed):
     """Draw images and wait for them."""
+    unfold(place)
     field(place, "How many").fill(str(count))
     field(place, "Seed").fill(str(seed))
     place.locator("button.main").click()
