@@ -4,6 +4,7 @@ import { viewOf } from "./address.js";
 import { get, wordsOf } from "./api.js";
 import { CompleteView } from "./complete.js";
 import { CompressView } from "./compress.js";
+import { IdeasView } from "./ideas.js";
 import { InspectView } from "./inspect.js";
 import { SampleView } from "./sample.js";
 
@@ -12,6 +13,7 @@ const VIEWS = {
   complete: CompleteView,
   inspect: InspectView,
   compress: CompressView,
+  ideas: IdeasView,
 };
 const NONE = {
   sample: "None of the models served here can draw by itself.",
@@ -41,8 +43,9 @@ function showView(name, models, limits) {
   }
   const place = document.querySelector(`#${name} .view`);
   const able = ({ usable, condition }) => usable && (name !== "compress" || condition !== "other");
-  made.set(name, models.some(able) ? new VIEWS[name](place, models, limits) : null);
-  if (!made.get(name)) place.textContent = NONE[name];
+  const shown = name === "ideas" || models.some(able);
+  made.set(name, shown ? new VIEWS[name](place, models, limits) : null);
+  if (!shown) place.textContent = NONE[name];
 }
 
 /** A file that misses its place must not take the page away. */
