@@ -1,4 +1,4 @@
-/** What the page shows, kept in its address: `#view?model=name&seed=3`, so that it can be linked. */
+/** What the page shows, kept in its address, to be linked: `#view?model=name&seed=3`. */
 
 /** The view that the address names; "" where it names none. */
 export function viewOf() {

@@ -1,4 +1,4 @@
-/** How likely each level is at one pixel, as bars, one chart a color; the level it has is marked. */
+/** How likely each level is at one pixel, as bars, a chart a color; the level it has is marked. */
 
 import { el, refill, svg } from "./dom.js";
 import { number, percent } from "./format.js";
@@ -27,7 +27,10 @@ export class Chances {
     const names = NAMES[colors] ?? Array.from({ length: colors }, (_, n) => `Color ${n + 1}`);
     this.count = count;
     this.charts = names.map((name) => new Chart(name, count));
-    refill(this.node, this.charts.map((chart) => chart.node));
+    refill(
+      this.node,
+      this.charts.map((chart) => chart.node),
+    );
   }
 }
 

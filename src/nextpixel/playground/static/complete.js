@@ -90,7 +90,10 @@ export class CompleteView {
     this.settings.setModel(model);
     this.editor.setModel(model);
     this.rows = model.ways.map((way) => new Way(way, model));
-    refill(this.ways, this.rows.map((row) => row.node));
+    refill(
+      this.ways,
+      this.rows.map((row) => row.node),
+    );
     this.results.hidden = true;
     return this.picker.setModel(model, Math.max(0, image));
   }

@@ -95,7 +95,9 @@ export class CompressView {
   }
 
   async compress(files) {
-    const pictures = files.filter(({ name, type }) => type.startsWith("image/") || NAMES.test(name));
+    const pictures = files.filter(
+      ({ name, type }) => type.startsWith("image/") || NAMES.test(name),
+    );
     if (!pictures.length) {
       this.files.fail("There is no picture and no .npy among these files.");
       return;
@@ -125,8 +127,11 @@ export class CompressView {
 
   /** How far it is, in words and on the meter. */
   tell({ event, ahead, done }, count, { name }) {
-    if (event === "queued") this.status.textContent = `Waiting: ${several(ahead, "job")} ahead\u2026`;
-    const what = { begun: "Compressing", classified: "Finding classes of", chunk: "Compressing" }[event];
+    if (event === "queued")
+      this.status.textContent = `Waiting: ${several(ahead, "job")} ahead\u2026`;
+    const what = { begun: "Compressing", classified: "Finding classes of", chunk: "Compressing" }[
+      event
+    ];
     if (!what) return;
     this.meter.value = count ? (done ?? 0) / count : 0;
     this.status.textContent = `${what} ${several(count, "image")} with ${name}\u2026`;
@@ -158,7 +163,10 @@ export class CompressView {
   async decompress(file) {
     const model = this.model.value;
     await this.work(this.archive, "Reading the archive\u2026", async (signal) => {
-      const parts = [["model", model], ["archive", file]];
+      const parts = [
+        ["model", model],
+        ["archive", file],
+      ];
       const { images } = await send("api/decompress", parts, signal);
       this.showImages(Images.unpack(images), model);
     });
@@ -201,5 +209,7 @@ export class CompressView {
 /** The model of the example: of gray images at all levels, where PNG is no straw man. */
 function exampleOf(models) {
   const plain = models.filter(({ condition }) => condition === "none");
-  return plain.find(({ levels, shape }) => levels === 256 && shape[0] === 1) ?? plain[0] ?? models[0];
+  return (
+    plain.find(({ levels, shape }) => levels === 256 && shape[0] === 1) ?? plain[0] ?? models[0]
+  );
 }

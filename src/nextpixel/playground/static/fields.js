@@ -128,7 +128,12 @@ export class DropField extends Field {
   folderButton() {
     const take = () => this.onfiles([...folder.files]);
     const folder = el("input", { type: "file", webkitdirectory: true, hidden: true, change: take });
-    return el("div", {}, button("Choose a folder", () => folder.click()), folder);
+    return el(
+      "div",
+      {},
+      button("Choose a folder", () => folder.click()),
+      folder,
+    );
   }
 
   over(event, inside) {

@@ -1,4 +1,4 @@
-/** Pictures of the reader's own, made to fit a model before they are compressed, with a word on it. */
+/** Pictures of the reader's own, made to fit a model before they are compressed. */
 
 import { several } from "./format.js";
 
@@ -13,7 +13,8 @@ export async function fitted(files, model, limits) {
   if (files.some(({ name }) => /\.npy$/i.test(name))) return { files, words: "" };
   const bitmaps = await Promise.all(files.map(opened));
   const [width, height] = sizeFor(bitmaps, model, limits);
-  const fits = (bitmap, i) => isPng(files[i]) && bitmap?.width === width && bitmap.height === height;
+  const fits = (bitmap, i) =>
+    isPng(files[i]) && bitmap?.width === width && bitmap.height === height;
   if (bitmaps.some((bitmap) => !bitmap) || bitmaps.every(fits)) return { files, words: "" };
   const [colors] = model.shape;
   const levels = bitmaps.map((bitmap) => levelsOf(bitmap, width, height, model));
@@ -34,7 +35,7 @@ function isPng({ type, name }) {
   return type === "image/png" || /\.png$/i.test(name);
 }
 
-/** [width, height] for pictures: nets for photographs take any size, others that of their images. */
+/** [width, height] for pictures: nets for photographs take any, others that of their images. */
 function sizeFor([first], model, limits) {
   const [colors, height, width] = model.shape;
   if (!first || model.levels < 256 || colors < 3) return [width, height];

@@ -54,8 +54,8 @@ for (const kind of ["dragover", "drop"]) {
 }
 
 /**
- * Make tabs after the ARIA pattern. The chosen one stands in the address with what it shows, so that
- * it can be linked; Back restores the one before.
+ * Make tabs after the ARIA pattern. The chosen one stands in the address with what it shows, to be
+ * linked; Back restores the one before.
  * @param {HTMLElement} list has role tablist; its tabs name their panels by aria-controls
  * @param {function(string)} onshow called with the name of the panel shown
  */

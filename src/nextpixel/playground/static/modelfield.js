@@ -12,7 +12,11 @@ export class ModelField extends ChoiceField {
    * @param {{name?: string, label?: string, onchange?: function(Object)}} more
    */
   constructor(models, { name = "model", label = "Model", onchange = () => {} } = {}) {
-    super(name, label, models.map((model) => [model.name, titled(model)]));
+    super(
+      name,
+      label,
+      models.map((model) => [model.name, titled(model)]),
+    );
     this.models = models;
     this.control.addEventListener("change", () => {
       this.describe();
@@ -102,5 +106,5 @@ function measured(model) {
  * is no part of the image; a code of the image is.
  */
 export function uncounted({ condition, conditioned_on: code }) {
-  return condition === "other" ? code ?? "a condition made from the image itself" : "";
+  return condition === "other" ? (code ?? "a condition made from the image itself") : "";
 }

@@ -1,4 +1,4 @@
-/** The view Sample: one image that draws itself pixel by pixel, and a wall of others, row by row. */
+/** The view Sample: an image that draws itself pixel by pixel, a wall of others row by row. */
 
 import { read, write } from "./address.js";
 import { post, Refusal } from "./api.js";
@@ -136,10 +136,13 @@ export class SampleView {
   async insightOf(image, index) {
     const { body, model } = this.drawn;
     if (uncounted(model)) return [null, "Drawn given a code, which is not shown."];
-    const label = model.classes ? body.label ?? index % model.classes : null;
+    const label = model.classes ? (body.label ?? index % model.classes) : null;
     const asked = { model: model.name, image: image.packOne(), label };
     try {
-      const answer = await patiently(() => post("api/inspect", asked), (words) => this.job.say(words));
+      const answer = await patiently(
+        () => post("api/inspect", asked),
+        (words) => this.job.say(words),
+      );
       return [new Insight(answer, image), narrowed(body)];
     } catch (refusal) {
       if (!(refusal instanceof Refusal)) throw refusal;

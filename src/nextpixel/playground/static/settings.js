@@ -41,7 +41,14 @@ export class Settings {
   /** The nodes for the page; the rarer fields are folded away. */
   nodes() {
     const [classes, count, seed, temperature, ...rare] = this.fields.map((field) => field.node);
-    const folded = el("details", {}, el("summary", {}, "More options"), count, temperature, ...rare);
+    const folded = el(
+      "details",
+      {},
+      el("summary", {}, "More options"),
+      count,
+      temperature,
+      ...rare,
+    );
     return [classes, seed, folded];
   }
 

@@ -29,7 +29,14 @@ export class Way {
     this.mean = el("p", { class: "hint" });
     const [title, words] = WORDS[way];
     const about = el("p", { class: "hint" }, words);
-    this.node = el("section", { class: "way" }, el("h3", {}, title), about, this.tiles.node, this.mean);
+    this.node = el(
+      "section",
+      { class: "way" },
+      el("h3", {}, title),
+      about,
+      this.tiles.node,
+      this.mean,
+    );
   }
 
   clear() {
