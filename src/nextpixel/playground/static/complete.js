@@ -172,7 +172,8 @@ export class CompleteView {
   /** What the figures say. */
   verdict([{ nats_given: given }]) {
     const code = uncounted(this.model.model);
-    const note = code ? ` A code made of the known pixels informs them, which is not counted.` : "";
+    const words = "They also depend on a code made of the known pixels, which is not counted.";
+    const note = code ? ` ${words}` : "";
     if (!given) return `Below each image: what the filled pixels cost in the scan.${note}`;
     return (
       "Below each image: what its filled pixels cost given all that is known, in nats (a nat is " +

@@ -4,6 +4,7 @@ import { button, el, refill } from "./dom.js";
 import { paintImage } from "./paint.js";
 
 const MANY = 25; // images from which on they form a wall of ten a row
+const STEPS = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -10, ArrowDown: 10 };
 
 export class Tiles {
   /**
@@ -36,15 +37,25 @@ export class Tiles {
     this.canvases.forEach((canvas, index) => paintImage(canvas, images, index, rows, known));
   }
 
+  /** One stop of the tab key for all of them; arrows lead from one to the next. */
   key(index) {
-    return button(this.canvases[index], () => this.onpick(index));
+    const pick = () => this.onpick(index);
+    const keydown = (event) => this.go(index + (STEPS[event.key] ?? 0), event);
+    return button(this.canvases[index], pick, { keydown, tabindex: index ? -1 : 0 });
+  }
+
+  go(index, event) {
+    if (!(event.key in STEPS) || !this.canvases[index]) return;
+    event.preventDefault();
+    this.canvases[index].parentElement.focus();
   }
 
   /** Mark one image as the chosen one. */
   mark(index) {
-    this.canvases.forEach((canvas, i) =>
-      canvas.parentElement.setAttribute("aria-pressed", String(i === index)),
-    );
+    this.canvases.forEach((canvas, i) => {
+      canvas.parentElement.setAttribute("aria-pressed", String(i === index));
+      canvas.parentElement.tabIndex = i === index ? 0 : -1;
+    });
   }
 
   /** Words below each image; of many, where they are pointed at. */
