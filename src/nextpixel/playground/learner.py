@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from nextpixel.data import Dataset, Split
 from nextpixel.likelihood import evaluation_mode, log_probs
 from nextpixel.models import PixelModel
 from nextpixel.order import Step
-from nextpixel.playground.schemas import TrainIn
+from nextpixel.playground.schemas import LIMITS, TrainIn
 from nextpixel.playground.serialization import encode, pack
 from nextpixel.runtime.distributed import Processes
 from nextpixel.runtime.threads import one_core
@@ -51,8 +52,9 @@ CONFIG: dict[str, Any] = {
 }
 
 
+@cache
 def digits() -> Dataset:
-    """MNIST at half its size: a pixel of the mean of four, white or black."""
+    """MNIST at half its size: a pixel of the mean of four, white or black; kept once made."""
     whole = npx.load_data("mnist")
     assert isinstance(whole.train, Split)
     parts = [_small(whole.train, TRAINED_ON), _small(whole.validation, HELD_OUT)]
@@ -85,7 +87,7 @@ def build(asked: TrainIn) -> PixelModel:
 def describe(asked: TrainIn, model: PixelModel) -> dict[str, Any]:
     """What does not change while a net learns, and its samples before it does."""
     with one_core():
-        field, samples = field_of(model, MIDDLE).any(0), draw(asked, model)
+        field, samples = field_seen(gated=asked.gated, side=asked.side), draw(asked, model)
     return {
         "samples": pack(samples.numpy(), LEVELS),
         "labels": _labels().tolist() if asked.classes else None,
@@ -96,6 +98,17 @@ def describe(asked: TrainIn, model: PixelModel) -> dict[str, Any]:
         "column": MIDDLE.column,
         "receptive_field": encode(field.numpy().astype(np.uint8)),
     }
+
+
+@cache
+def field_seen(*, gated: bool, side: int) -> Tensor:
+    """What the middle pixel of such a net can depend on, boolean, (H, W).
+
+    That does not depend on the number of features, but derivatives find it surely where there are
+    many: of a few, all may be off at a border pixel.
+    """
+    wide = TrainIn(visitor="the server", gated=gated, side=side, features=LIMITS.train_features)
+    return field_of(build(wide), MIDDLE, probes=4)[0]
 
 
 def draw(asked: TrainIn, model: PixelModel) -> Tensor:

@@ -146,9 +146,10 @@ class Trainings:
         if len(others) < self.limits.train_places:
             return
         wait = max(2, round(min(each.seconds_left for each in others)))
+        who = "1 other visitor trains" if len(others) == 1 else f"{len(others)} others train"
         text = (
-            f"{len(others)} other visitors train a net now, as many as this server allows; "
-            f"a place is free in about {wait} s of work"
+            f"{who} a net now, as many as this server allows at a time; a place is free after "
+            f"{wait} s of its work at most"
         )
         raise Refusal(text, status=503, headers={"Retry-After": str(wait)})
 

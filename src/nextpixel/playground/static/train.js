@@ -73,9 +73,9 @@ export class TrainView {
     const panels = el(
       "div",
       { class: "train-panels" },
-      panel("Drawn from the same random numbers each time", "samples", this.wall.node),
+      panel("Samples of fixed noise", "samples", this.wall.node),
       panel("Surprise, in nats an image", "surprise", this.curve.node),
-      panel("What the middle pixel sees", "middle", this.influence.node),
+      panel("What one pixel sees", "middle", this.influence.node),
     );
     return el("div", { class: "train-view" }, bar, words, panels);
   }
