@@ -1,4 +1,4 @@
-"""The view Train in a real browser: what moves, what can be changed, and what the server refuses."""
+"""The view Train in a real browser: what moves, what can be changed, what the server refuses."""
 
 import json
 from contextlib import contextmanager
@@ -145,10 +145,10 @@ def test_it_is_paused_and_goes_on_where_it_was(page, address):
 def test_another_net_is_trained_at_once_and_the_curve_of_the_last_stays(page, address):
     place = show(page, address)
     wait_for_updates(place)
-    place.get_by_text("It can see them all.").wait_for()
+    place.get_by_text("It has no blind spot, 21 are out of its reach.").wait_for()
     choose(place, "Net", "plain")
     place.get_by_text("before: gated, kernel 5, 16 features").wait_for()
-    place.get_by_text("27 it can never see.").wait_for()
+    place.get_by_text("lie in its blind spot").wait_for()
     wait_for_updates(place)
     assert place.locator("polyline.earlier").count() == 1
     choose(place, "Kernel", "3")
@@ -183,7 +183,7 @@ def test_nothing_starts_by_itself_where_less_motion_is_preferred(page, address):
     place.get_by_text("Not trained yet: every pixel is a coin flip.").wait_for()
     assert 0.3 < (drawn(place) == 0).mean() < 0.7
     choose(place, "Kernel", "3")
-    place.get_by_text("Sees 17 of 105").wait_for()
+    place.get_by_text("Sees 21 of 105").wait_for()
     assert place.get_by_role("button", name="Start", exact=True).is_enabled()
 
 
@@ -250,7 +250,7 @@ def test_all_can_be_done_by_keyboard(page, address):
     page.keyboard.press("Tab")
     page.keyboard.press("Tab")
     page.keyboard.press("ArrowLeft")
-    place.get_by_text("It can see them all.").wait_for()
+    place.get_by_text("It has no blind spot").wait_for()
     assert place.get_by_label("gated", exact=True).is_checked()
 
 

@@ -2,7 +2,7 @@
 
 import { decode, decodeFloats } from "./bytes.js";
 import { el } from "./dom.js";
-import { number, sum } from "./format.js";
+import { number } from "./format.js";
 import { FIELD, paintCells } from "./paint.js";
 
 const PALE = [226, 236, 246];
@@ -11,7 +11,8 @@ const KINDS = [
   ["here", FIELD.here, "this pixel"],
   ["weak", PALE, "seen"],
   ["strong", DEEP, "seen, and counts"],
-  ["unseen", FIELD.blind, "earlier, but never seen"],
+  ["blind", FIELD.blind, "blind spot"],
+  ["far", FIELD.far, "out of reach"],
   ["later", FIELD.later, "later"],
 ];
 
@@ -26,17 +27,26 @@ export class Influence {
   /** Show the field of a net; without one, all is later. */
   setNet({ height, width }, { row, column, receptive_field: field }) {
     this.size = [height, width];
-    this.here = row * width + column;
-    this.field = field && decode(field);
-    this.words.textContent = field ? this.counted() : "";
+    const here = row * width + column;
+    const seen = field && decode(field);
+    const near = seen && reach(seen, width, here);
+    const kind = (cell) => {
+      if (cell === here) return "here";
+      if (cell > here || !seen) return "later";
+      if (seen[cell]) return "seen";
+      return near(cell) ? "blind" : "far";
+    };
+    this.kinds = Array.from({ length: height * width }, (_, cell) => kind(cell));
+    this.words.textContent = seen ? this.counted() : "";
     this.paint(new Float32Array(height * width));
   }
 
   counted() {
-    const seen = sum([...this.field]);
-    const rest = this.here - seen;
-    const blind = rest ? `${number(rest)} it can never see.` : "It can see them all.";
-    return `Sees ${number(seen)} of ${number(this.here)} earlier pixels. ${blind}`;
+    const count = (name) => this.kinds.filter((kind) => kind === name).length;
+    const [seen, blind, far] = ["seen", "blind", "far"].map(count);
+    const hidden = blind ? `${number(blind)} lie in its blind spot` : "It has no blind spot";
+    const beyond = far ? `, ${number(far)} are out of its reach.` : ".";
+    return `Sees ${number(seen)} of ${number(seen + blind + far)} earlier pixels. ${hidden}${beyond}`;
   }
 
   /** @param {string} influence base64 of float32, (H, W) */
@@ -48,13 +58,21 @@ export class Influence {
     const [height, width] = this.size;
     const most = Math.max(1, ...sizes);
     const color = (cell) => {
-      if (cell === this.here) return FIELD.here;
-      if (cell > this.here || !this.field) return FIELD.later;
-      return this.field[cell] ? mixed(Math.sqrt(sizes[cell] / most)) : FIELD.blind;
+      const kind = this.kinds[cell];
+      return kind === "seen" ? mixed(Math.sqrt(sizes[cell] / most)) : FIELD[kind];
     };
     paintCells(this.canvas, height, width, (row, column) => color(row * width + column));
     this.canvas.setAttribute("aria-label", this.words.textContent || "Not known yet.");
   }
+}
+
+/** Whether a cell lies in the box around this pixel and all that it sees. */
+function reach(seen, width, here) {
+  const cells = [here, ...seen.keys()].filter((cell) => cell === here || seen[cell]);
+  const columns = cells.map((cell) => cell % width);
+  const [left, right] = [Math.min(...columns), Math.max(...columns)];
+  const top = Math.min(...cells.map((cell) => Math.floor(cell / width)));
+  return (cell) => cell >= top * width && cell % width >= left && cell % width <= right;
 }
 
 function mixed(share) {

@@ -100,9 +100,10 @@ export class TrainView {
   /** Train at once where the server has time for it and motion is welcome. */
   async arrive() {
     this.go("asking");
-    const queue = await get("api/queue").catch(() => ({ waiting: 1 }));
-    if (still.matches || queue.waiting) this.showUntrained();
-    else this.start({ patient: false });
+    const { waiting } = await get("api/queue").catch(() => ({ waiting: Infinity }));
+    if (still.matches) this.showUntrained();
+    else if (waiting <= this.limits.train_places) this.start({ patient: false });
+    else this.showUntrained().then(() => this.say("The server is busy; Start asks it for a place."));
   }
 
   press() {
