@@ -142,7 +142,7 @@ def test_it_is_paused_and_goes_on_where_it_was(page, address):
     assert seconds[1] >= seconds[0]
 
 
-def test_another_net_is_trained_at_once_and_the_curve_of_the_last_stays(page, address):
+def test_another_net_begins_when_it_is_chosen_and_the_curve_of_the_last_stays(page, address):
     place = show(page, address)
     wait_for_updates(place)
     place.get_by_text("It has no blind spot, 21 are out of its reach.").wait_for()
@@ -157,12 +157,12 @@ def test_another_net_is_trained_at_once_and_the_curve_of_the_last_stays(page, ad
     assert page.url.endswith("#train?net=plain&kernel=3&features=4&class=no")
 
 
-def test_a_net_that_is_told_the_class_draws_each_in_turn(page, address):
+def test_a_net_conditioned_on_the_class_draws_each_in_turn(page, address):
     place = show(page, address, "?net=plain&features=4&class=yes")
     wait_for_updates(place)
     captions = place.locator(".wall figcaption").all_inner_texts()
     assert captions == [str(number % 10) for number in range(20)]
-    choose(place, "Told the class", "no")
+    choose(place, "Class given", "no")
     browsers.until(lambda: not any(place.locator(".wall figcaption").all_inner_texts()))
 
 
@@ -198,7 +198,7 @@ def test_a_busy_server_says_so_and_a_reader_who_waits_gets_the_next_place(page, 
     assert place.get_by_role("button", name="Pause", exact=True).is_enabled()
 
 
-def test_waiting_can_be_given_up(page, address):
+def test_a_reader_need_not_wait(page, address):
     with training(address, "visitor-one", "visitor-two"):
         place = show(page, address, "?net=plain")
         place.get_by_text("2 others train a net now").wait_for()

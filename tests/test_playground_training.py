@@ -49,10 +49,6 @@ def train(client, **asked):
     return events(client.post("/api/train", json={"visitor": ANN, **QUICK, **asked}))
 
 
-def without_time(sent):
-    return {key: value for key, value in sent.items() if key != "seconds"}
-
-
 # What learns
 
 
@@ -61,9 +57,9 @@ def test_a_training_sends_the_net_then_reports_and_its_surprise_falls(client):
     kinds = [event["event"] for event in sent]
     assert kinds == ["start", *["report"] * (len(sent) - 2), "done"]
     reports = sent[1:-1]
-    steps, heard = ([event[key] for event in reports] for key in ("step", "seconds"))
+    steps, times = ([event[key] for event in reports] for key in ("step", "seconds"))
     assert (steps[0], steps[-1]) == (0, 60)
-    assert (steps, heard) == (sorted(set(steps)), sorted(set(heard)))
+    assert (steps, times) == (sorted(set(steps)), sorted(set(times)))
     assert reports[0]["train_nats"] is None
     assert reports[0]["held_out_nats"] == pytest.approx(FLAT, rel=1e-5)
     assert reports[-1]["held_out_nats"] < 0.7 * FLAT
@@ -86,8 +82,8 @@ def test_what_is_reported_is_what_the_library_makes_of_the_same_seed(client, cla
         updates.make(0.0)
         nats.append(updates.means()[0])
     held_out = data.validation
-    given = held_out.labels if classes else None
-    expected = -log_probs(model, held_out, given).mean().item()
+    own = held_out.labels if classes else None
+    expected = -log_probs(model, held_out, own).mean().item()
     drawn = npx.sample(model, 20, rng=torch.Generator().manual_seed(7), condition=labels)
     assert sent[-2]["held_out_nats"] == pytest.approx(expected, rel=1e-9)
     assert np.array_equal(array(sent[-2]["samples"]), drawn.numpy())
@@ -235,7 +231,7 @@ class Visitors:
         return found["running"], found["paused"]
 
     def block(self):
-        """Occupy the engine until the function that is given back is called."""
+        """Occupy the engine until the function that it returns is called."""
         go = asyncio.Event()
         loop = asyncio.get_running_loop()
 

@@ -23,7 +23,7 @@ from nextpixel.data import Dataset, Split
 from nextpixel.likelihood import evaluation_mode, log_probs
 from nextpixel.models import PixelModel
 from nextpixel.order import Step
-from nextpixel.playground.schemas import LIMITS, TrainIn
+from nextpixel.playground.schemas import LIMITS, KernelSide, TrainIn
 from nextpixel.playground.serialization import encode, pack
 from nextpixel.runtime.distributed import Processes
 from nextpixel.runtime.threads import one_core
@@ -101,7 +101,7 @@ def describe(asked: TrainIn, model: PixelModel) -> dict[str, Any]:
 
 
 @cache
-def field_seen(*, gated: bool, side: int) -> Tensor:
+def field_seen(*, gated: bool, side: KernelSide) -> Tensor:
     """What the middle pixel of such a net can depend on, boolean, (H, W).
 
     That does not depend on the number of features, but derivatives find it surely where there are
@@ -191,10 +191,10 @@ class Learner:
         """Mean size of the derivative of the middle pixel's log-odds by each pixel, (H, W)."""
         levels, labels = self.held_out.levels[:SAMPLES], self.held_out.labels
         condition = self.updates.condition_of(levels, None if labels is None else labels[:SAMPLES])
-        given = levels.float().requires_grad_()
-        predicted = self.model.predict(given, self.model.condition(condition, len(given)))
+        x = levels.float().requires_grad_()
+        predicted = self.model.predict(x, self.model.condition(condition, len(x)))
         log_p = predicted.logits[:, 0, MIDDLE.row, MIDDLE.column]
-        (found,) = torch.autograd.grad((log_p[:, 1] - log_p[:, 0]).sum(), given)
+        (found,) = torch.autograd.grad((log_p[:, 1] - log_p[:, 0]).sum(), x)
         return found[:, 0].abs().mean(0)
 
     @contextmanager

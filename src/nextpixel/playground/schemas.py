@@ -84,6 +84,7 @@ Side = Annotated[int, Field(ge=1, le=LIMITS.side)]
 Seed = Annotated[int, Field(ge=0, le=LIMITS.seed)]
 Count = Annotated[int, Field(ge=1, le=LIMITS.count)]
 Label = Annotated[int, Field(ge=-1, le=100_000)]
+KernelSide = Literal[3, 5, 7]
 
 
 class Strict(BaseModel):
@@ -188,7 +189,7 @@ class TrainIn(VisitorIn):
     """A request to train a net of 14x14 pixels; 0 updates show it as it is before."""
 
     gated: bool = True
-    side: Literal[3, 5, 7] = 5
+    side: KernelSide = 5
     features: Annotated[int, Field(ge=2, le=LIMITS.train_features)] = 16
     classes: bool = False
     seed: Seed = 0

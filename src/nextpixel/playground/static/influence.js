@@ -46,7 +46,8 @@ export class Influence {
     const [seen, blind, far] = ["seen", "blind", "far"].map(count);
     const hidden = blind ? `${number(blind)} lie in its blind spot` : "It has no blind spot";
     const beyond = far ? `, ${number(far)} are out of its reach.` : ".";
-    return `Sees ${number(seen)} of ${number(seen + blind + far)} earlier pixels. ${hidden}${beyond}`;
+    const all = `${number(seen)} of ${number(seen + blind + far)} earlier pixels`;
+    return `Sees ${all}. ${hidden}${beyond}`;
   }
 
   /** @param {string} influence base64 of float32, (H, W) */

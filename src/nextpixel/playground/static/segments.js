@@ -6,13 +6,12 @@ export class Segments {
   /**
    * @param {string} title what is chosen
    * @param {Array<[string, string]>} choices values and their words
-   * @param {string} chosen a value
    * @param {function()} onchange
    */
-  constructor(title, choices, chosen, onchange) {
+  constructor(title, choices, onchange) {
     const name = freshId("segments");
     this.inputs = choices.map(([value]) =>
-      el("input", { type: "radio", name, value, checked: value === chosen, change: onchange }),
+      el("input", { type: "radio", name, value, change: onchange }),
     );
     const labels = choices.map(([, words], i) => el("label", {}, this.inputs[i], words));
     const strip = el("div", { class: "strip-of" }, labels);
@@ -20,11 +19,12 @@ export class Segments {
   }
 
   get value() {
-    return this.inputs.find((input) => input.checked).value;
+    return this.inputs.find((input) => input.checked)?.value;
   }
 
-  /** The words of what is chosen. */
-  get words() {
-    return this.inputs.find((input) => input.checked).parentElement.textContent;
+  /** Choose a value; one that is not offered changes nothing. */
+  set value(value) {
+    const input = this.inputs.find((one) => one.value === value);
+    if (input) input.checked = true;
   }
 }

@@ -1,4 +1,4 @@
-/** The view Train: a small net that learns on the server, its samples and its curve as it goes. */
+/** The view Train: a small net that learns on the server, its samples and its curve. */
 
 import { read, write } from "./address.js";
 import { events, get, Refusal, wordsOf } from "./api.js";
@@ -50,22 +50,33 @@ export class TrainView {
   }
 
   makeChoices() {
-    const asked = read("train");
-    const make = (title, name, choices, usual) => {
-      const known = choices.some(([value]) => value === asked.get(name));
-      const chosen = known ? asked.get(name) : usual;
-      return new Segments(title, choices, chosen, () => this.choose());
-    };
+    const make = (title, key, choices, usual) =>
+      Object.assign(new Segments(title, choices, () => this.choose()), { key, usual });
     const numbers = (...values) => values.map((value) => [String(value), String(value)]);
     this.net = make("Net", "net", [["gated", "gated"], ["plain", "plain"]], "gated");
     this.kernel = make("Kernel", "kernel", numbers(3, 5, 7), "5");
     this.features = make("Features", "features", numbers(4, 8, 16, 32), "16");
-    this.told = make("Told the class", "class", [["no", "no"], ["yes", "yes"]], "no");
+    this.classes = make("Class given", "class", [["no", "no"], ["yes", "yes"]], "no");
+    this.choices = [this.net, this.kernel, this.features, this.classes];
+    this.read();
+  }
+
+  /** Choose what the address says; whether that is another net than before. */
+  read() {
+    const asked = read("train");
+    const before = this.choices.map(({ value }) => value).join();
+    for (const choice of this.choices) choice.value = asked.get(choice.key) ?? choice.usual;
+    return this.choices.map(({ value }) => value).join() !== before;
+  }
+
+  /** The address has changed. */
+  restore() {
+    if (this.read()) this.choose();
   }
 
   layout() {
     const run = el("div", { class: "run" }, this.main, this.reset);
-    const choices = [this.net, this.kernel, this.features, this.told].map(({ node }) => node);
+    const choices = this.choices.map(({ node }) => node);
     const bar = el("div", { class: "train-bar" }, run, choices);
     const words = el("div", { class: "train-words" }, this.figures, this.status, this.error);
     const panel = (title, kind, node) =>
@@ -87,14 +98,15 @@ export class TrainView {
       gated: this.net.value === "gated",
       side: Number(this.kernel.value),
       features: Number(this.features.value),
-      classes: this.told.value === "yes",
+      classes: this.classes.value === "yes",
     };
   }
 
   /** The net in few words, to tell curves apart. */
   name() {
-    const told = this.told.value === "yes" ? ", told the class" : "";
-    return `${this.net.value}, kernel ${this.kernel.value}, ${this.features.value} features${told}`;
+    const [net, kernel, features] = this.choices.map(({ value }) => value);
+    const more = this.classes.value === "yes" ? ", class given" : "";
+    return `${net}, kernel ${kernel}, ${features} features${more}`;
   }
 
   /** Train at once where the server has time for it and motion is welcome. */
@@ -103,7 +115,7 @@ export class TrainView {
     const { waiting } = await get("api/queue").catch(() => ({ waiting: Infinity }));
     if (still.matches) this.showUntrained();
     else if (waiting <= this.limits.train_places) this.start({ patient: false });
-    else this.showUntrained().then(() => this.say("The server is busy; Start asks it for a place."));
+    else this.showUntrained().then(() => this.say("The server is busy; Start asks for a place."));
   }
 
   press() {
@@ -116,9 +128,7 @@ export class TrainView {
 
   /** Another net was chosen: train it, unless none was trained before. */
   choose() {
-    const values = { net: this.net, kernel: this.kernel, features: this.features, class: this.told };
-    const named = Object.entries(values).map(([name, { value }]) => [name, value]);
-    write("train", Object.fromEntries(named));
+    write("train", Object.fromEntries(this.choices.map(({ key, value }) => [key, value])));
     const goOn = ["running", "asking", "waiting", "over"].includes(this.state) && !still.matches;
     this.leave();
     clearTimeout(this.settling);

@@ -15,7 +15,7 @@ export class Wall {
     this.node = this.tiles.node;
   }
 
-  /** @param {number[]|null} labels a class for each image, if it was told */
+  /** @param {number[]|null} labels a class for each image, if it has one */
   caption(labels) {
     this.tiles.caption(Array.from({ length: this.images.count }, (_, i) => labels?.[i] ?? ""));
   }
