@@ -27,6 +27,7 @@ from nextpixel.playground.schemas import LIMITS, KernelSide, TrainIn
 from nextpixel.playground.serialization import encode, pack
 from nextpixel.runtime.distributed import Processes
 from nextpixel.runtime.threads import one_core
+from nextpixel.training.optimizers import make_optimizers
 from nextpixel.training.update import Updates
 
 SIDE, LEVELS, CLASSES = 14, 2, 10
@@ -67,6 +68,11 @@ def _small(split: Split, count: int) -> tuple[Tensor, Tensor]:
     part = split.take(count)
     assert part.labels is not None
     return (F.avg_pool2d(part.levels.float(), 2) >= INK).byte(), part.labels
+
+
+def import_optimizers() -> None:
+    """Make an optimizer: the first one imports half of torch, which takes a second or two."""
+    make_optimizers(build(TrainIn(visitor="the server")), npx.TrainConfig(**CONFIG))
 
 
 def build(asked: TrainIn) -> PixelModel:
