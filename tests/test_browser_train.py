@@ -220,6 +220,19 @@ def test_a_view_that_nobody_sees_learns_nothing(page, address):
     browsers.until(lambda: place.locator(".figures").text_content() != words)
 
 
+def test_a_page_in_front_again_goes_on_with_its_own_net(page, address, browser):
+    place = show(page, address, "?net=plain")
+    wait_for_updates(place)
+    page.locator("#tab-sample").click()
+    other = browser.new_page()
+    wait_for_updates(show(other, address, "?net=gated"))
+    other.close()
+    words = place.locator(".figures").text_content()
+    page.locator("#tab-train").click()
+    browsers.until(lambda: place.locator(".figures").text_content() != words)
+    assert words.split("; ")[1] in place.locator(".figures").text_content()  # as many weights
+
+
 def test_a_stream_that_breaks_off_is_said_in_words(page, address):
     lines = "".join(json.dumps(event) + "\n" for event in (START, REPORT))
     page.route("**/api/train", lambda route: route.fulfill(body=lines))

@@ -56,7 +56,7 @@ export async function* events(path, body, signal) {
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   for (;;) {
-    const { done, value } = await reader.read();
+    const { done, value } = await reader.read().catch(explain);
     if (done) return;
     const lines = (rest + value).split("\n");
     rest = lines.pop();

@@ -113,7 +113,8 @@ export class TrainView {
   async arrive() {
     this.go("asking");
     const { waiting } = await get("api/queue").catch(() => ({ waiting: Infinity }));
-    if (still.matches) this.showUntrained();
+    this.away = document.hidden && !still.matches;
+    if (still.matches || this.away) this.showUntrained();
     else if (waiting <= this.limits.train_places) this.start({ patient: false });
     else this.showUntrained().then(() => this.say("The server is busy; Start asks for a place."));
   }
@@ -136,11 +137,13 @@ export class TrainView {
   }
 
   start({ patient = true } = {}) {
+    this.trains = true;
     this.begin();
     return this.listen("api/train", this.body(), patient);
   }
 
   showUntrained() {
+    this.trains = false;
     this.begin();
     return this.listen("api/train", { ...this.body(), updates: 0 });
   }
@@ -157,15 +160,17 @@ export class TrainView {
     this.control?.abort();
   }
 
+  /** Stop; what has learned can go on. */
   pause(words) {
     this.leave();
-    this.go("paused", words);
+    this.go(this.now.points.length ? "paused" : "idle", words);
   }
 
   /** Follow a training to its end, or until it is left. */
   async listen(path, body, patient = true) {
     const control = new AbortController();
     this.control = control;
+    this.measured = null;
     this.go("asking", "Asking the server…");
     try {
       for await (const event of events(path, body, control.signal)) this.take(event, body);
@@ -239,7 +244,6 @@ export class TrainView {
   }
 
   end({ seconds }, once) {
-    this.measured = null;
     if (once) this.go("idle", "Not trained yet: every pixel is a coin flip.");
     else {
       const { heldOut } = this.now.points.at(-1);
@@ -251,12 +255,12 @@ export class TrainView {
   watchAway(panel) {
     const look = () => {
       const away = document.hidden || panel.hidden;
-      if (away && (this.state === "running" || this.state === "asking")) {
+      if (away && this.trains && ["running", "asking", "waiting"].includes(this.state)) {
         this.pause("Paused while you were away.");
         this.away = true;
       } else if (!away && this.away) {
         this.away = false;
-        if (this.now.points.length) this.press();
+        if (this.state === "paused") this.press();
         else this.start();
       }
     };
@@ -276,15 +280,10 @@ export class TrainView {
   }
 }
 
-/** A word that stands for this browser, so that it trains one net at a time. */
+/** A word that only this page knows: its training is found by it again. */
 function visitor() {
-  const fresh = Array.from(crypto.getRandomValues(new Uint32Array(4)), (part) => part.toString(36));
-  try {
-    localStorage.visitor ??= fresh.join("-");
-    return localStorage.visitor;
-  } catch {
-    return fresh.join("-");
-  }
+  const parts = crypto.getRandomValues(new Uint32Array(4));
+  return Array.from(parts, (part) => part.toString(36)).join("-");
 }
 
 function percent(share) {
