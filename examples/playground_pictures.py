@@ -3,10 +3,12 @@
     python examples/playground_pictures.py --out docs/images
 
 It needs the packages of the playground, playwright, and a chromium that is installed; it starts
-`nextpixel serve` on a free port and ends it. The same seeds give the same pictures. A minute.
+`nextpixel serve` on a free port and ends it. The same seeds give the same pictures, but for the net
+in training, which follows the clock. Two minutes.
 """
 
 import argparse
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -40,6 +42,7 @@ def page_of(scheme: str) -> Iterator["Page"]:
 def complete(page: "Page") -> None:
     """Half of a digit erased and completed; another stroke over what is known."""
     view = page.locator("#complete")
+    view.locator(".strip [aria-pressed=true]").wait_for()
     view.locator(".strip button").nth(1).click()
     view.get_by_label("How many", exact=True).fill("8")
     view.locator("button.main").click()
@@ -49,18 +52,33 @@ def complete(page: "Page") -> None:
 def inspect(page: "Page") -> None:
     """A pixel below a stroke that the net of one stack cannot see from there."""
     view = page.locator("#inspect")
+    view.locator(".strip [aria-pressed=true]").wait_for()
     view.get_by_text("Five things to find").click()
     view.get_by_text("bits in all").nth(1).wait_for()
     view.get_by_text("of 514 earlier pixels").nth(1).wait_for()
 
 
+def train(page: "Page") -> None:
+    """A plain net for a while, then a gated one."""
+    view = page.locator("#train")
+    view.get_by_text(re.compile(r"^2\d\.\d s of")).wait_for()
+    view.get_by_text("gated", exact=True).click()
+    view.get_by_text(re.compile(r"^[3-6]\d\.\d s of")).wait_for()
+    view.get_by_role("button", name="Pause").click()
+    page.wait_for_timeout(1000)  # until the samples are drawn
+
+
 VIEWS: dict[str, tuple[str, Callable[["Page"], None], str]] = {
     "complete": ("light", complete, "half of a digit, and eight ways to go on"),
+    "train": ("light", train, "a net in training: samples, curve and receptive field"),
     "inspect": ("dark", inspect, "what two models predict, from where, at what cost"),
 }
 
 
-QUERIES = {"inspect": "?model=mnist-fast&second=mnist-transformer&image=1&row=19&column=11"}
+QUERIES = {
+    "train": "?net=plain",
+    "inspect": "?model=mnist-fast&second=mnist-transformer&image=1&row=19&column=11",
+}
 """What addresses say of views, where it is not what they begin with."""
 
 
@@ -69,7 +87,6 @@ def shoot(address: str, name: str) -> Image.Image:
     scheme, prepare, _ = VIEWS[name]
     with page_of(scheme) as page:
         page.goto(f"{address}/#{name}{QUERIES.get(name, '')}")
-        page.locator(f"#{name} .strip [aria-pressed=true]").wait_for()
         prepare(page)
         shot = page.screenshot(full_page=True)
     return Image.open(BytesIO(shot)).convert("RGB").quantize(256)

@@ -16,7 +16,7 @@ EXAMPLES = 20
 def home(tmp_path_factory):
     """The address of a playground of small models."""
     folders = playgrounds.make_models(tmp_path_factory.mktemp("models"))
-    with playgrounds.served(folders.values()) as (home, _):
+    with playgrounds.served(folders.values(), train_seconds=0.1) as (home, _):
         yield home
 
 

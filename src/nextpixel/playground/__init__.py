@@ -7,6 +7,8 @@
     uploads        pictures and arrays of strangers -> levels
     job_queue      one queue, one worker; streams and outcomes for its clients
     jobs           what the worker does
+    learner        a small net in training
+    training       whose trainings run, and what their pages are sent
     routes         the addresses
     app            the application and the state that requests share
     server         the socket, the address on the terminal, Ctrl-C

@@ -28,10 +28,13 @@ from nextpixel.playground.schemas import (
     ScoreIn,
     ScoreOut,
     TestImagesOut,
+    TrainIn,
     UploadOut,
+    VisitorIn,
     streamed,
 )
 from nextpixel.playground.serialization import MEDIA_TYPES, Bytes, decode, export, pack
+from nextpixel.playground.training import TrainingStream
 from nextpixel.playground.uploads import read_files, read_upload
 
 if TYPE_CHECKING:
@@ -220,6 +223,24 @@ def compression(state: "AppState") -> APIRouter:
     return router
 
 
+def training(state: "AppState") -> APIRouter:
+    """A small net that learns while its page listens."""
+    router = APIRouter(prefix="/api", responses=_BUSY)
+    events = streamed("start, report, and at the end report, then done or error")
+
+    @router.post("/train", response_class=Response, responses={200: events})
+    async def train(request: TrainIn) -> Response:
+        """Train a net; when the answer is closed it is paused."""
+        return TrainingStream(state, state.trainings.begin(request))
+
+    @router.post("/train/resume", response_class=Response, responses={200: events})
+    async def resume(request: VisitorIn) -> Response:
+        """Go on with the paused training of a visitor."""
+        return TrainingStream(state, state.trainings.find(request.visitor))
+
+    return router
+
+
 def files(state: "AppState") -> APIRouter:
     """Files in and out, which need no model."""
     router = APIRouter(prefix="/api", responses={400: _BUSY[400], **_MISSING})
@@ -253,8 +274,8 @@ def files(state: "AppState") -> APIRouter:
     return router
 
 
-ALL = (page, information, generation, inspection, compression, files)
-"""Of these, generation, inspection and compression use the one queue."""
+ALL = (page, information, generation, inspection, compression, training, files)
+"""Of these, generation, inspection, compression and training use the one queue."""
 
 
 def _check_usable(card: Card) -> None:

@@ -34,6 +34,13 @@ class Limits:
         field_pixels: Of an image whose receptive fields are given all at once.
         send_seconds: How long a client may take to receive a part of an answer.
         read_seconds: How long a client may take to send a part of a request.
+        train_seconds: Work of one training.
+        train_updates: Of one training.
+        train_features: Of a net to train.
+        train_places: Trainings that may run at a time.
+        train_paused: Trainings that are kept while they are paused.
+        train_pause_seconds: How long a training is kept so.
+        train_open_seconds: How long the answer of a training may be open.
     """
 
     count: int = 100
@@ -53,6 +60,13 @@ class Limits:
     field_pixels: int = 4096
     send_seconds: float = 30.0
     read_seconds: float = 30.0
+    train_seconds: float = 60.0
+    train_updates: int = 10_000
+    train_features: int = 32
+    train_places: int = 2
+    train_paused: int = 16
+    train_pause_seconds: float = 300.0
+    train_open_seconds: float = 300.0
 
     def as_dict(self) -> dict[str, float]:
         """The bounds as plain values, for JSON."""
@@ -70,6 +84,7 @@ Side = Annotated[int, Field(ge=1, le=LIMITS.side)]
 Seed = Annotated[int, Field(ge=0, le=LIMITS.seed)]
 Count = Annotated[int, Field(ge=1, le=LIMITS.count)]
 Label = Annotated[int, Field(ge=-1, le=100_000)]
+KernelSide = Literal[3, 5, 7]
 
 
 class Strict(BaseModel):
@@ -162,6 +177,23 @@ class InspectIn(Strict):
     row: Annotated[int, Field(ge=0, lt=LIMITS.side)] | None = None
     column: Annotated[int, Field(ge=0, lt=LIMITS.side)] | None = None
     label: Label | None = None
+
+
+class VisitorIn(Strict):
+    """A request about a visitor's own training; `visitor` is any words that only they know."""
+
+    visitor: Annotated[str, Field(min_length=8, max_length=64)]
+
+
+class TrainIn(VisitorIn):
+    """A request to train a net of 14x14 pixels; 0 updates show it as it is before."""
+
+    gated: bool = True
+    side: KernelSide = 5
+    features: Annotated[int, Field(ge=2, le=LIMITS.train_features)] = 16
+    classes: bool = False
+    seed: Seed = 0
+    updates: Annotated[int, Field(ge=0, le=LIMITS.train_updates)] = LIMITS.train_updates
 
 
 class ExportIn(Strict):
@@ -290,10 +322,9 @@ class DecompressOut(BaseModel):
     images: ImageOut
 
 
-def streamed() -> dict[str, Any]:
+def streamed(events: str = "queued, start, row, then done or error") -> dict[str, Any]:
     """OpenAPI's description of a stream of lines of JSON."""
-    text = "Lines of JSON: queued, start, row, then done or error."
     return {
-        "description": text,
+        "description": f"Lines of JSON: {events}.",
         "content": {"application/x-ndjson": {"schema": {"type": "string"}}},
     }

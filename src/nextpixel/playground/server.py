@@ -25,6 +25,7 @@ from nextpixel.playground.answers import Answers
 from nextpixel.playground.catalog import Catalog, ModelCache
 from nextpixel.playground.job_queue import ClientLeft, JobQueue, Streams
 from nextpixel.playground.schemas import LIMITS, Limits
+from nextpixel.playground.training import Trainings
 
 Result = TypeVar("Result")
 FILE_THREADS = 2
@@ -63,6 +64,7 @@ class AppState:
         queue: The jobs of the engine.
         answers: Those of the engine that many may ask for.
         streams: The streams that are open.
+        trainings: Nets of visitors that learn, or are paused.
         file_threads: Bounds the work outside the engine.
         files: The page's files and their types, by name: what is not here is not served.
     """
@@ -74,6 +76,7 @@ class AppState:
     queue: JobQueue = field(init=False)
     answers: Answers = field(init=False)
     streams: Streams = field(init=False)
+    trainings: Trainings = field(init=False)
     file_threads: CapacityLimiter = field(init=False)
     files: dict[str, tuple[bytes, str]] = field(init=False)
 
@@ -82,6 +85,7 @@ class AppState:
         self.queue = JobQueue(self.limits.waiting, self.cache.warm_up if self.warm_up else None)
         self.answers = Answers(self.queue)
         self.streams = Streams(self.limits.streams)
+        self.trainings = Trainings(self.limits)
         self.files = _read_static()
 
     async def in_thread(self, work: Callable[[], Result]) -> Result:

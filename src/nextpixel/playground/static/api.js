@@ -6,10 +6,11 @@ export class Refusal extends Error {
    * @param {string} message a sentence for the reader
    * @param {string|null} field the name of the input it is about
    * @param {number} status of the answer; 0: there was none
+   * @param {number} wait seconds until to ask again; 0: the server does not say
    */
-  constructor(message, field = null, status = 0) {
+  constructor(message, field = null, status = 0, wait = 0) {
     super(message);
-    Object.assign(this, { field, status });
+    Object.assign(this, { field, status, wait });
   }
 }
 
@@ -55,7 +56,7 @@ export async function* events(path, body, signal) {
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   for (;;) {
-    const { done, value } = await reader.read();
+    const { done, value } = await reader.read().catch(explain);
     if (done) return;
     const lines = (rest + value).split("\n");
     rest = lines.pop();
@@ -87,5 +88,6 @@ async function refusal(response) {
   const body = await response.json().catch(() => ({}));
   const known = typeof body.detail === "string";
   const words = known ? body.detail : `The server answered ${response.status}.`;
-  return new Refusal(words, body.field, response.status);
+  const wait = Number(response.headers.get("Retry-After"));
+  return new Refusal(words, body.field, response.status, wait);
 }

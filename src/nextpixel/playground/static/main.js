@@ -7,11 +7,13 @@ import { CompressView } from "./compress.js";
 import { IdeasView } from "./ideas.js";
 import { InspectView } from "./inspect.js";
 import { SampleView } from "./sample.js";
+import { TrainView } from "./train.js";
 
 const VIEWS = {
   sample: SampleView,
   complete: CompleteView,
   inspect: InspectView,
+  train: TrainView,
   compress: CompressView,
   ideas: IdeasView,
 };
@@ -43,7 +45,7 @@ function showView(name, models, limits) {
   }
   const place = document.querySelector(`#${name} .view`);
   const able = ({ usable, condition }) => usable && (name !== "compress" || condition !== "other");
-  const shown = name === "ideas" || models.some(able);
+  const shown = ["train", "ideas"].includes(name) || models.some(able);
   made.set(name, shown ? new VIEWS[name](place, models, limits) : null);
   if (!shown) place.textContent = NONE[name];
 }
