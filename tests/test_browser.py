@@ -216,6 +216,7 @@ def test_erased_pixels_are_drawn_again_and_known_ones_kept(page, address):
     page.mouse.move(*cell(board, 6, 22), steps=2)
     page.mouse.up()
     place.get_by_text("63 pixels erased.").wait_for()
+    unfold(place)
     field(place, "Temperature").fill("5")
     made = np.stack(draw(place, 6, 1))
     known = np.ones((28, 28), bool)

@@ -151,6 +151,7 @@ export class CompleteView {
     const { rows } = this;
     const done = [];
     for (const row of [...rows].reverse()) {
+      if (!row.takes(asked)) continue;
       const on = row.painter(source, known);
       const last = await this.job.run("api/complete", { ...asked, way: row.way }, on);
       if (!last || rows !== this.rows) return [null];

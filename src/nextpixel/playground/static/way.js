@@ -44,6 +44,14 @@ export class Way {
     this.mean.textContent = "";
   }
 
+  /** Whether it can do what is asked; if not, it says so. */
+  takes({ temperature, top_k: topK, top_p: topP }) {
+    const plain = temperature === 1 && topK === null && topP === null;
+    if (plain || this.way !== "particles") return true;
+    this.mean.textContent = "Left out: particles weigh by the model's own chances.";
+    return false;
+  }
+
   /** Show rows as they come; what is known is there from the start. */
   painter(source, known) {
     const onstart = (images) => {
