@@ -167,7 +167,7 @@ class Guard:
         if refused is not None:
             await answer(*refused)(scope, receive, sender)
             return
-        reader = _Reader(receive, self._max_bytes(scope["path"]), self.limits.read_seconds)
+        reader = _Reader(receive, self._max_bytes(scope["path"]), self.limits)
         with suppress(_TooSlow):
             await self.app(scope, reader, sender)
 
@@ -208,17 +208,18 @@ class _TooSlow(Exception):
 
 
 class _Reader:
-    """Receives a request, no more of it than allowed, within a time limit."""
+    """Receives a request, no more of it than allowed, within a time limit for all of it."""
 
-    def __init__(self, receive: Receive, max_bytes: int, seconds: float) -> None:
-        self.receive, self.max_bytes, self.seconds = receive, max_bytes, seconds
+    def __init__(self, receive: Receive, max_bytes: int, limits: "Limits") -> None:
+        self.receive, self.max_bytes, self.rate = receive, max_bytes, limits.read_rate
         self.read, self.whole = 0, False
+        self.end = asyncio.get_running_loop().time() + limits.read_seconds
 
     async def __call__(self) -> Message:
         if self.whole:  # what comes now is the client's leaving, which may take as long as it likes
             return await self.receive()
         try:
-            async with asyncio.timeout(self.seconds):
+            async with asyncio.timeout_at(self.end + self.read / self.rate):
                 message = await self.receive()
         except TimeoutError as error:
             raise HTTPException(408, "the request did not come whole in time") from error

@@ -33,7 +33,11 @@ class Limits:
         distributions: Probabilities of an inspected image: pixels times colors times levels.
         field_pixels: Of an image whose receptive fields are given all at once.
         send_seconds: How long a client may take to receive a part of an answer.
-        read_seconds: How long a client may take to send a part of a request.
+        head_seconds: How long a client may take to send the head of a request.
+        read_seconds: How long a client may take to send a request, and a second more for every
+            `read_rate` bytes of it.
+        read_rate: Bytes a second.
+        connections: Clients connected at a time, fewer where the system allows fewer.
     """
 
     count: int = 100
@@ -52,7 +56,10 @@ class Limits:
     distributions: int = 2**20
     field_pixels: int = 4096
     send_seconds: float = 30.0
+    head_seconds: float = 15.0
     read_seconds: float = 30.0
+    read_rate: int = 2**14
+    connections: int = 512
 
     def as_dict(self) -> dict[str, float]:
         """The bounds as plain values, for JSON."""

@@ -1,5 +1,6 @@
 """The application and its socket: the state that requests share, the addresses, a clean end."""
 
+import asyncio
 import os
 import signal
 import socket
@@ -23,6 +24,7 @@ from nextpixel.errors import NextPixelError
 from nextpixel.playground import refusals, routes
 from nextpixel.playground.answers import Answers
 from nextpixel.playground.catalog import Catalog, ModelCache
+from nextpixel.playground.connections import BACKLOG, Crowd, room
 from nextpixel.playground.job_queue import ClientLeft, JobQueue, Streams
 from nextpixel.playground.schemas import LIMITS, Limits
 
@@ -208,9 +210,14 @@ def serve(
     """
     listening = bind(host, port)
     app = create_app(catalog, host=host, limits=limits, warm_up=True)
+    crowd = Crowd(room(limits.connections), limits.head_seconds)
     config = uvicorn.Config(
         app,
-        log_level="warning",
+        http=crowd.protocol(),
+        backlog=crowd.accepted_at_once,
+        callback_notify=crowd.sweep,
+        timeout_notify=0,  # at every tick of the server's clock, which is a second
+        log_level="error",
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=GRACE,
@@ -218,7 +225,7 @@ def serve(
         ws="none",
         lifespan="on",
     )
-    server = _Server(config, app.state.shared, address(host, listening), browse=browse)
+    server = _Server(config, app.state.shared, crowd, address(host, listening), browse=browse)
     try:
         server.run(sockets=[listening])
     finally:
@@ -231,14 +238,19 @@ def serve(
 class _Server(uvicorn.Server):
     """A server that prints its address, and ends its streams when it is asked to stop."""
 
-    def __init__(self, config: uvicorn.Config, state: AppState, url: str, *, browse: bool) -> None:
+    def __init__(
+        self, config: uvicorn.Config, state: AppState, crowd: Crowd, url: str, *, browse: bool
+    ) -> None:
         super().__init__(config)
-        self.jobs, self.url, self.browse = state.queue, url, browse
+        self.jobs, self.crowd, self.url, self.browse = state.queue, crowd, url, browse
         self.interrupted = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, then print the address."""
+        asyncio.get_running_loop().set_exception_handler(self.crowd.complain)
         await super().startup(sockets)
+        for listening in sockets or ():  # the server asks for as many as it accepts at once
+            listening.listen(BACKLOG)
         if self.started:
             print(f"nextpixel playground on {self.url} (Ctrl-C ends it)", flush=True)
             if self.browse:
@@ -271,7 +283,7 @@ def bind(host: str, port: int) -> socket.socket:
         if os.name == "posix":  # elsewhere it would let two servers share a port
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(where)
-        listening.listen(2048)
+        listening.listen(BACKLOG)
     except OSError as error:
         listening.close()
         reason = (error.strerror or str(error)).lower()
