@@ -7,9 +7,10 @@
     uploads        pictures and arrays of strangers -> levels
     job_queue      one queue, one worker; streams and outcomes for its clients
     jobs           what the worker does
+    page_files     the files of the page, packed
     routes         the addresses
-    app            the application and the state that requests share
-    server         the socket, the address on the terminal, Ctrl-C
+    connections    clients that connect and do not ask
+    server         the application, its socket, the address on the terminal, Ctrl-C
 
 FastAPI and uvicorn come with the extra `[web]`. Nothing here imports torch before a model is
 needed, so that the page is there at once.

@@ -2,8 +2,8 @@
 
 What holds for every request is checked by the guard around the application: known hosts, bounded
 bodies, time limits, safe headers. A page of another site can make a browser ask this server, under
-a name of its own that it points at 127.0.0.1: so the Host header must be one of ours, and an Origin
-of another host may not post.
+a name of its own that it points at 127.0.0.1: so the Host header must be one of ours, and only a
+page of that very origin (scheme, host and port) may post.
 """
 
 import asyncio
@@ -38,6 +38,7 @@ HEADERS = {
 }
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 ALL_INTERFACES = ("0.0.0.0", "::")
+DEFAULT_PORTS = {"http": 80, "https": 443}
 FILE_ROUTES = ("/api/upload", "/api/compress", "/api/decompress")
 """Routes that take files; the others take JSON."""
 
@@ -162,14 +163,14 @@ class Guard:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        sender = _Sender(send, self.limits.send_seconds)
+        sender = _Sender(send, self.limits.send_seconds, bare=scope["method"] == "HEAD")
         refused = self._refuse(scope, Headers(scope=scope))
         if refused is not None:
             await answer(*refused)(scope, receive, sender)
             return
         reader = _Reader(receive, self._max_bytes(scope["path"]), self.limits)
         with suppress(_TooSlow):
-            await self.app(scope, reader, sender)
+            await self.app(_as_get(scope), reader, sender)
 
     def _refuse(self, scope: Scope, headers: Mapping[str, str]) -> tuple[int, str] | None:
         """Status and reason, if a request is refused unread."""
@@ -177,7 +178,7 @@ class Guard:
             return 421, "the Host of a request must be this server's own address"
         origin = headers.get("origin")
         if origin is not None and scope["method"] not in ("GET", "HEAD"):
-            if not self.is_own(urlsplit(origin).netloc if "//" in origin else ""):
+            if not same_origin(origin, f"{scope.get('scheme', 'http')}://{headers['host']}"):
                 return 403, "a page of another site may not use this server"
         length = headers.get("content-length", "0")
         if length.isdecimal() and int(length) > self._max_bytes(scope["path"]):
@@ -201,6 +202,34 @@ class Guard:
 
     def _max_bytes(self, path: str) -> int:
         return self.limits.upload_bytes if path in FILE_ROUTES else self.limits.json_bytes
+
+
+def same_origin(one: str, other: str) -> bool:
+    """Whether scheme, host and port of two addresses are the same.
+
+    Example:
+        >>> same_origin("http://localhost", "http://LOCALHOST:80")
+        True
+        >>> same_origin("http://localhost:8000", "http://localhost:8001")
+        False
+    """
+    parts = _origin(one)
+    return parts is not None and parts == _origin(other)
+
+
+def _origin(address: str) -> tuple[str, str, int] | None:
+    """Scheme, host and port; None if the address has none."""
+    try:
+        parts = urlsplit(address)
+        port = DEFAULT_PORTS.get(parts.scheme) if parts.port is None else parts.port
+    except ValueError:
+        return None
+    return None if parts.hostname is None or port is None else (parts.scheme, parts.hostname, port)
+
+
+def _as_get(scope: Scope) -> Scope:
+    """HEAD is answered as GET is, without the content."""
+    return {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
 
 
 class _TooSlow(Exception):
@@ -231,16 +260,18 @@ class _Reader:
 
 
 class _Sender:
-    """Sends an answer with our headers, to clients that take it."""
+    """Sends an answer with our headers, to clients that take it; a bare one has no content."""
 
-    def __init__(self, send: Send, seconds: float) -> None:
-        self.send, self.seconds = send, seconds
+    def __init__(self, send: Send, seconds: float, *, bare: bool) -> None:
+        self.send, self.seconds, self.bare = send, seconds, bare
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
             for name, value in HEADERS.items():
                 headers[name] = value
+        elif self.bare:
+            message = {**message, "body": b""}
         try:
             async with asyncio.timeout(self.seconds):
                 await self.send(message)

@@ -51,19 +51,18 @@ def page(state: "AppState") -> APIRouter:
     """The files of the page."""
     router = APIRouter(include_in_schema=False)
 
-    def send(name: str) -> Response:
+    def send(name: str, http: Request) -> Response:
         if name not in state.files:
             raise Refusal("there is no such page", status=404)
-        content, kind = state.files[name]
-        return Response(content, media_type=kind, headers={"Cache-Control": "no-cache"})
+        return state.files[name].answer(http.headers)
 
     @router.get("/")
-    async def index() -> Response:
-        return send("index.html")
+    async def index(http: Request) -> Response:
+        return send("index.html", http)
 
     @router.get("/static/{name}")
-    async def static(name: str) -> Response:
-        return send(name)
+    async def static(name: str, http: Request) -> Response:
+        return send(name, http)
 
     return router
 

@@ -9,7 +9,6 @@ import webbrowser
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from importlib import resources
 from types import FrameType
 from typing import Any, TypeVar
 
@@ -21,27 +20,17 @@ from starlette.types import ASGIApp
 
 from nextpixel import __version__
 from nextpixel.errors import NextPixelError
-from nextpixel.playground import refusals, routes
+from nextpixel.playground import page_files, refusals, routes
 from nextpixel.playground.answers import Answers
 from nextpixel.playground.catalog import Catalog, ModelCache
 from nextpixel.playground.connections import BACKLOG, Crowd, room
 from nextpixel.playground.job_queue import ClientLeft, JobQueue, Streams
+from nextpixel.playground.page_files import PageFile
 from nextpixel.playground.schemas import LIMITS, Limits
 
 Result = TypeVar("Result")
 FILE_THREADS = 2
 """Files that are read or written at a time, while the engine works."""
-STATIC_TYPES = {
-    ".css": "text/css; charset=utf-8",
-    ".html": "text/html; charset=utf-8",
-    ".ico": "image/x-icon",
-    ".js": "text/javascript; charset=utf-8",
-    ".png": "image/png",
-    ".svg": "image/svg+xml",
-    ".webmanifest": "application/manifest+json",
-    ".woff2": "font/woff2",
-}
-"""Endings of the page's files, and their types."""
 MODEL_FIELDS = ("model", "name")
 """Fields and parameters that hold the name of a model."""
 COMMON_ERRORS = (
@@ -66,7 +55,7 @@ class AppState:
         answers: Those of the engine that many may ask for.
         streams: The streams that are open.
         file_threads: Bounds the work outside the engine.
-        files: The page's files and their types, by name: what is not here is not served.
+        files: The page's files by name: what is not here is not served.
     """
 
     catalog: Catalog
@@ -77,14 +66,14 @@ class AppState:
     answers: Answers = field(init=False)
     streams: Streams = field(init=False)
     file_threads: CapacityLimiter = field(init=False)
-    files: dict[str, tuple[bytes, str]] = field(init=False)
+    files: dict[str, PageFile] = field(init=False)
 
     def __post_init__(self) -> None:
         self.cache = ModelCache(self.catalog)
         self.queue = JobQueue(self.limits.waiting, self.cache.warm_up if self.warm_up else None)
         self.answers = Answers(self.queue)
         self.streams = Streams(self.limits.streams)
-        self.files = _read_static()
+        self.files = page_files.read_all()
 
     async def in_thread(self, work: Callable[[], Result]) -> Result:
         """Do work that needs no model, in a thread of its own."""
@@ -149,16 +138,6 @@ class _GuardedApp(FastAPI):
 async def _no_client(_: Request, __: Exception) -> Response:
     """Nobody is there to read this."""
     return Response(status_code=499)
-
-
-def _read_static() -> dict[str, tuple[bytes, str]]:
-    folder = resources.files("nextpixel.playground") / "static"
-    found = {}
-    for file in folder.iterdir() if folder.is_dir() else ():
-        ending = "." + file.name.rpartition(".")[2]
-        if file.is_file() and ending in STATIC_TYPES:
-            found[file.name] = (file.read_bytes(), STATIC_TYPES[ending])
-    return found
 
 
 def _describe_models(app: FastAPI, names: Sequence[str]) -> None:
