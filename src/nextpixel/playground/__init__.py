@@ -10,7 +10,8 @@
     page_files     the files of the page, packed
     routes         the addresses
     connections    clients that connect and do not ask
-    server         the application, its socket, the address on the terminal, Ctrl-C
+    listening      the socket, its address, and who can reach it
+    server         the application, the address on the terminal, Ctrl-C
 
 FastAPI and uvicorn come with the extra `[web]`. Nothing here imports torch before a model is
 needed, so that the page is there at once.

@@ -15,8 +15,6 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 RESERVED = 64
 """Files that the server itself may have open: sockets that listen, models that are loaded."""
-BACKLOG = 2048
-"""Connections that the system holds until they are accepted."""
 QUIET = 60.0
 """Seconds between two lines on the terminal that say the same."""
 ACCEPT_FAILED = "socket.accept() out of system resource"

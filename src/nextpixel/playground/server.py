@@ -1,9 +1,9 @@
 """The application and its socket: the state that requests share, the addresses, a clean end."""
 
 import asyncio
-import os
 import signal
 import socket
+import sys
 import threading
 import webbrowser
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -19,12 +19,12 @@ from fastapi.responses import Response
 from starlette.types import ASGIApp
 
 from nextpixel import __version__
-from nextpixel.errors import NextPixelError
 from nextpixel.playground import page_files, refusals, routes
 from nextpixel.playground.answers import Answers
 from nextpixel.playground.catalog import Catalog, ModelCache
-from nextpixel.playground.connections import BACKLOG, Crowd, room
+from nextpixel.playground.connections import Crowd, room
 from nextpixel.playground.job_queue import ClientLeft, JobQueue, Streams
+from nextpixel.playground.listening import BACKLOG, address, bind, bound, notice
 from nextpixel.playground.page_files import PageFile
 from nextpixel.playground.schemas import LIMITS, Limits
 
@@ -188,6 +188,8 @@ def serve(
         KeyboardInterrupt: After Ctrl-C, once all has ended.
     """
     listening = bind(host, port)
+    if bound(listening).is_unspecified:
+        host = str(bound(listening))
     app = create_app(catalog, host=host, limits=limits, warm_up=True)
     crowd = Crowd(room(limits.connections), limits.head_seconds)
     config = uvicorn.Config(
@@ -204,7 +206,9 @@ def serve(
         ws="none",
         lifespan="on",
     )
-    server = _Server(config, app.state.shared, crowd, address(host, listening), browse=browse)
+    server = _Server(config, app.state.shared.queue, crowd)
+    server.url, server.browse = address(host, listening), browse
+    server.notice = notice(host, listening)
     try:
         server.run(sockets=[listening])
     finally:
@@ -215,13 +219,19 @@ def serve(
 
 
 class _Server(uvicorn.Server):
-    """A server that prints its address, and ends its streams when it is asked to stop."""
+    """A server that prints its address, and ends its streams when it is asked to stop.
 
-    def __init__(
-        self, config: uvicorn.Config, state: AppState, crowd: Crowd, url: str, *, browse: bool
-    ) -> None:
+    Attributes:
+        url: Its address.
+        browse: Whether to open that in a browser.
+        notice: Who else can reach it, if others can.
+    """
+
+    def __init__(self, config: uvicorn.Config, jobs: JobQueue, crowd: Crowd) -> None:
         super().__init__(config)
-        self.jobs, self.crowd, self.url, self.browse = state.queue, crowd, url, browse
+        self.jobs, self.crowd = jobs, crowd
+        self.url, self.browse = "", False
+        self.notice: str | None = None
         self.interrupted = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -232,6 +242,8 @@ class _Server(uvicorn.Server):
             listening.listen(BACKLOG)
         if self.started:
             print(f"nextpixel playground on {self.url} (Ctrl-C ends it)", flush=True)
+            if self.notice:
+                print(f"nextpixel: {self.notice}", file=sys.stderr, flush=True)
             if self.browse:
                 threading.Thread(target=webbrowser.open, args=[self.url], daemon=True).start()
 
@@ -240,41 +252,3 @@ class _Server(uvicorn.Server):
         self.interrupted = self.interrupted or sig == signal.SIGINT
         self.jobs.close()
         super().handle_exit(sig, frame)
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """A socket that listens.
-
-    Raises:
-        ValueError: If `port` is no port.
-        NextPixelError: If the host is not of this machine, or the port is taken.
-    """
-    if not 0 <= port <= 65535:
-        raise ValueError(f"port must be 0 to 65535, got {port}")
-    try:
-        family, kind, _, _, where = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listening = socket.socket(family, kind)
-    except OSError as error:
-        raise NextPixelError(f"cannot listen on {host!r}: {error.strerror or error}") from error
-    try:
-        if os.name == "posix":  # elsewhere it would let two servers share a port
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(where)
-        listening.listen(BACKLOG)
-    except OSError as error:
-        listening.close()
-        reason = (error.strerror or str(error)).lower()
-        raise NextPixelError(
-            f"cannot listen on {host} port {port}: {reason}; choose another with --port, "
-            "or --port 0 for a free one"
-        ) from error
-    return listening
-
-
-def address(host: str, listening: socket.socket) -> str:
-    """What to type into a browser."""
-    port = listening.getsockname()[1]
-    shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    return f"http://[{shown}]:{port}/" if ":" in shown else f"http://{shown}:{port}/"
