@@ -1,6 +1,7 @@
 """The playground: a small server, and the one page that it serves.
 
     refusals       which requests are refused, and in which words
+    wording        what is wrong with a request, in plain words
     serialization  levels as JSON and as files
     schemas        what may be asked and answered, and the limits
     catalog        which models there are, and those loaded

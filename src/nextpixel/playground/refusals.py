@@ -8,9 +8,9 @@ page of that very origin (scheme, host and port) may post.
 
 import asyncio
 import ipaddress
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI, Request
@@ -20,6 +20,8 @@ from pydantic import BaseModel
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from nextpixel.playground.wording import field_name, sentence
 
 if TYPE_CHECKING:
     from nextpixel.playground.schemas import Limits
@@ -107,41 +109,8 @@ def _unforeseen(_: Request, error: Exception) -> JSONResponse:
 def _invalid(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
-    field = field_name(first["loc"])
+    field = field_name(first)
     return answer(422, sentence(first, field), field)
-
-
-def field_name(place: Sequence[str | int]) -> str | None:
-    """Where in a request an error is.
-
-    Example:
-        >>> field_name(("body", "image", "shape", 0))
-        'image.shape.0'
-    """
-    parts = place[1:] if place and place[0] in ("body", "query", "path", "header") else place
-    return ".".join(map(str, parts)) or None
-
-
-def sentence(error: Mapping[str, Any], field: str | None) -> str:
-    """An error of pydantic in our own form.
-
-    Example:
-        >>> sentence({"type": "missing", "msg": "Field required"}, "seed")
-        'seed must be given'
-        >>> sentence({"type": "less_than_equal", "msg": "Input should be at most 9"}, "count")
-        'count must be at most 9'
-    """
-    name = field or "the request"
-    if error["type"] == "missing":
-        return f"{name} must be given"
-    if error["type"] == "extra_forbidden":
-        return f"{name} is not known here; leave it out"
-    if error["type"] == "json_invalid":
-        return "the request must be whole JSON"
-    text = str(error["msg"]).removeprefix("Value error, ")
-    if text.startswith("Input should be"):
-        return f"{name} must be{text.removeprefix('Input should be')}"
-    return text if text.startswith(name) else f"{name}: {text}"
 
 
 class Guard:

@@ -273,8 +273,8 @@ def _check_compresses(card: Card, label: int | None) -> None:
         condition = card.conditioned_on or "more than a class"
         text = f"{card.name} cannot compress here: it is conditioned on {condition}"
         raise Refusal(text, "model")
-    if label == -1:
-        raise Refusal(f"label must be 0..{(card.classes or 1) - 1} in an archive, got -1", "label")
+    if label == -1 and card.classes is not None:
+        raise Refusal(f"label must be 0..{card.classes - 1} in an archive, got -1", "label")
     _check_label(card, label)
 
 

@@ -1,6 +1,7 @@
 """The application and its socket: the state that requests share, the addresses, a clean end."""
 
 import asyncio
+import logging
 import signal
 import socket
 import sys
@@ -191,6 +192,7 @@ def serve(
     if bound(listening).is_unspecified:
         host = str(bound(listening))
     app = create_app(catalog, host=host, limits=limits, warm_up=True)
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # forms of strangers
     crowd = Crowd(room(limits.connections), limits.head_seconds)
     config = uvicorn.Config(
         app,
