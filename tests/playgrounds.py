@@ -56,9 +56,9 @@ def make_models(folder):
 
 
 @contextmanager
-def playground(folders, **changes):
+def playground(folders, host="127.0.0.1", **changes):
     """A client of a playground of these models, with other limits where they are given."""
-    app = create_app(Catalog(list(folders)), limits=replace(LIMITS, **changes))
+    app = create_app(Catalog(list(folders)), host=host, limits=replace(LIMITS, **changes))
     with TestClient(app, base_url=HOME, raise_server_exceptions=False) as client:
         yield client
 

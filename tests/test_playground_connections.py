@@ -112,7 +112,7 @@ def drip(client, piece=b"x"):
         found += part
 
 
-def test_more_idle_connections_than_files_lock_nobody_out_and_are_told_in_a_line(tmp_path):
+def test_more_idle_connections_than_files_lock_nobody_out_and_are_named_in_a_line(tmp_path):
     with serving(tmp_path, 256, "connections=512") as server:
         idle = [server.connect() for _ in range(600)]
         for _ in range(3):

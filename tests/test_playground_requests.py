@@ -337,6 +337,22 @@ def test_a_shipped_model_differs_from_a_folder_of_that_name(folders, tmp_path):
     }
 
 
+def test_a_model_is_called_as_it_was_typed_and_only_this_machine_sees_its_folder(
+    folders, tmp_path, monkeypatch
+):
+    import nextpixel as npx
+    from nextpixel.playground.catalog import Catalog
+
+    npx.save(npx.load(folders["plain"]), tmp_path / "a model's")
+    monkeypatch.chdir(tmp_path)
+    models = ["./a model's", "mnist2-gated"]
+    for host, typed in (("127.0.0.1", "'./a model'\"'\"'s'"), ("0.0.0.0", None)):
+        with playgrounds.playground(models, host=host) as client:
+            listed = client.get("/api/models").json()["models"]
+        assert [one["argument"] for one in listed] == [typed, "mnist2-gated"]
+    assert [card.name for card in Catalog(models).cards.values()] == ["a model's", "mnist2-gated"]
+
+
 def test_the_data_of_a_model_is_named_without_its_folder(folders, tmp_path):
     import nextpixel as npx
     from nextpixel.playground.catalog import Catalog

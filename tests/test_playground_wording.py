@@ -83,7 +83,7 @@ def test_whatever_is_wrong_is_said_without_words_of_python(client, path):
         ({"warm": 1}, "warm is not known here; leave it out"),
     ],
 )
-def test_a_value_that_cannot_be_is_told_with_what_it_must_be(client, change, words):
+def test_a_value_that_cannot_be_is_refused_with_what_it_must_be(client, change, words):
     answer = post(client, "sample", {"model": "plain", **change})
     refused(answer, 422, next(iter(change)))
     assert answer.json()["detail"] == words
@@ -100,7 +100,7 @@ def test_a_value_that_cannot_be_is_told_with_what_it_must_be(client, change, wor
         ("export", {"format": "tiff"}, "format", "must be 'png', 'npy' or 'gif'"),
     ],
 )
-def test_a_part_of_a_wrong_kind_is_told_with_its_place(client, path, change, field, words):
+def test_a_part_of_a_wrong_kind_is_refused_with_its_place(client, path, change, field, words):
     refused(post(client, path, {**BODIES[path], **change}), 422, field, f"{field} {words}")
 
 

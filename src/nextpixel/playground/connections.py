@@ -49,7 +49,7 @@ class Crowd:
         self._said = -QUIET
 
     @property
-    def accepted_at_once(self) -> int:
+    def accepted_together(self) -> int:
         """Connections to accept before those already accepted are counted."""
         return max(1, min(64, self.most // 6))
 

@@ -74,7 +74,7 @@ def information(state: "AppState") -> APIRouter:
     @router.get("/models", response_model=ModelsOut)
     async def models() -> dict[str, Any]:
         """The models there are, and how much may be asked of them."""
-        cards = [card.as_dict() for card in state.catalog.cards.values()]
+        cards = [_listed(card, state) for card in state.catalog.cards.values()]
         return {"models": cards, "limits": state.limits.as_dict()}
 
     @router.get("/models/{name}/images", response_model=TestImagesOut, responses=_MISSING)
@@ -254,6 +254,12 @@ def files(state: "AppState") -> APIRouter:
 
 ALL = (page, information, generation, inspection, compression, files)
 """Of these, generation, inspection and compression use the one queue."""
+
+
+def _listed(card: Card, state: "AppState") -> dict[str, Any]:
+    """A card as it is shown: others than this machine's users see no folder."""
+    shown = card.shipped or state.is_private
+    return {**card.as_dict(), **({} if shown else {"argument": None})}
 
 
 def _check_usable(card: Card) -> None:

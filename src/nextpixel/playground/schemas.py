@@ -187,9 +187,13 @@ class ImageOut(BaseModel):
 
 
 class ModelOut(BaseModel):
-    """A model, as its own folder describes it."""
+    """A model, as its own folder describes it.
+
+    `argument` is what a shell takes for it; null for a folder on a machine of others.
+    """
 
     name: str
+    argument: str | None
     title: str
     kind: str
     shipped: bool

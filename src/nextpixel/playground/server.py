@@ -51,6 +51,7 @@ class AppState:
         catalog: The models there are.
         limits: How much a request may ask for.
         warm_up: Whether the engine is warmed up before the first request.
+        is_private: Whether only this machine can reach the server.
         cache: Models and images, loaded.
         queue: The jobs of the engine.
         answers: Those of the engine that many may ask for.
@@ -62,6 +63,7 @@ class AppState:
     catalog: Catalog
     limits: Limits = LIMITS
     warm_up: bool = False
+    is_private: bool = True
     cache: ModelCache = field(init=False)
     queue: JobQueue = field(init=False)
     answers: Answers = field(init=False)
@@ -92,7 +94,7 @@ def create_app(
         limits: How much a request may ask for.
         warm_up: Whether the engine is warmed up before the first request.
     """
-    state = AppState(catalog, limits, warm_up)
+    state = AppState(catalog, limits, warm_up, is_private=host in refusals.LOOPBACK)
     app = _GuardedApp(
         host,
         limits,
@@ -197,7 +199,7 @@ def serve(
     config = uvicorn.Config(
         app,
         http=crowd.protocol(),
-        backlog=crowd.accepted_at_once,
+        backlog=crowd.accepted_together,
         callback_notify=crowd.sweep,
         timeout_notify=0,  # at every tick of the server's clock, which is a second
         log_level="error",
