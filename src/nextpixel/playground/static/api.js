@@ -1,5 +1,7 @@
 /** Requests to the server of this page. It knows the form of answers, not what they mean. */
 
+const TRIES = 5; // of a request that finds the server busy
+
 /** What the server would not do, in its own plain words. */
 export class Refusal extends Error {
   /**
@@ -73,9 +75,34 @@ function json(body) {
 }
 
 async function ask(path, options) {
-  const response = await fetch(path, options).catch(explain);
-  if (!response.ok) throw await refusal(response);
-  return response;
+  for (let tries = 1; ; tries += 1) {
+    const response = await fetch(path, options).catch(explain);
+    if (response.ok) return response;
+    const seconds = Number(response.headers.get("Retry-After"));
+    const busy = response.status === 503 && seconds > 0; // a server that stops names no time
+    if (!busy || tries === TRIES) throw await refusal(response);
+    await pause(seconds * (1 + Math.random()), options.signal); // not all at the same moment
+  }
+}
+
+let waiting = 0;
+
+/** Wait before asking again; the window's event `busy` says how many requests wait so. */
+async function pause(seconds, signal) {
+  const tell = (change) => {
+    waiting += change;
+    window.dispatchEvent(new CustomEvent("busy", { detail: waiting }));
+  };
+  tell(1);
+  try {
+    await new Promise((resolve, reject) => {
+      setTimeout(resolve, 1000 * seconds);
+      signal?.addEventListener("abort", () => reject(signal.reason));
+    });
+    signal?.throwIfAborted();
+  } finally {
+    tell(-1);
+  }
 }
 
 function explain(error) {
