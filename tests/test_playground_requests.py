@@ -50,7 +50,7 @@ def test_models_are_listed_with_their_shape_and_their_condition(client):
     assert (by_name["labelled"]["classes"], by_name["labelled"]["takes_unknown"]) == (3, False)
     assert (by_name["forgetful"]["classes"], by_name["forgetful"]["takes_unknown"]) == (10, True)
     assert [name for name, model in by_name.items() if not model["usable"]] == ["mapped"]
-    assert found["limits"]["count"] == 64
+    assert found["limits"]["count"] == playgrounds.LIMITS.count
 
 
 def test_test_images_are_those_of_the_models_data(client):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests import playgrounds
-from tests.playgrounds import image, refused, text
+from tests.playgrounds import LIMITS, image, refused, text
 
 PYTHON = re.compile(
     r"<|class\b|dict|UploadFile|unicode|None|True|validation|parse|integer\b|float|int64|raw data"
@@ -18,7 +18,7 @@ BODIES = {
     "sample": {"model": "plain"},
     "complete": {"model": "plain", "image": BLANK, "known": text(np.ones((6, 5)))},
     "score": {"model": "plain", "image": BLANK},
-    "inspect": {"models": ["plain"], "image": BLANK, "row": 0, "column": 0},
+    "inspect": {"model": "plain", "image": BLANK, "row": 0, "column": 0},
     "export": {"images": {**BLANK, "shape": [1, 1, 6, 5]}, "format": "png"},
 }
 ODD = [None, True, "", "x", "x" * 200, "\ud800", 1.5, -1, 10**30, [], {}, [None], [1] * 5]
@@ -73,7 +73,7 @@ def test_whatever_is_wrong_is_said_without_words_of_python(client, path):
         ({"seed": "1"}, "seed must be a whole number"),
         ({"seed": 1.5}, "seed must be a whole number"),
         ({"seed": -1}, "seed must be at least 0"),
-        ({"count": 65}, "count must be at most 64"),
+        ({"count": LIMITS.count + 1}, f"count must be at most {LIMITS.count}"),
         ({"temperature": "hot"}, "temperature must be a number"),
         ({"temperature": 101}, "temperature must be at most 100"),
         ({"top_p": 0}, "top_p must be more than 0"),
@@ -95,7 +95,12 @@ def test_a_value_that_cannot_be_is_refused_with_what_it_must_be(client, change, 
         ("score", {"image": 1}, "image", "must be a JSON object"),
         ("score", {"image": {**BLANK, "shape": []}}, "image.shape", "must have 3 or more items"),
         ("score", {"image": {**BLANK, "shape": "x"}}, "image.shape", "must be a list"),
-        ("inspect", {"models": ["plain"] * 3}, "models", "must have at most 2 items, got 3"),
+        (
+            "score",
+            {"image": {**BLANK, "shape": [1] * 9}},
+            "image.shape",
+            "must have at most 3 items",
+        ),
         ("inspect", {"row": 512}, "row", "must be less than 512"),
         ("export", {"format": "tiff"}, "format", "must be 'png', 'npy' or 'gif'"),
     ],

@@ -1,6 +1,8 @@
 /** Requests to the server of this page. It knows the form of answers, not what they mean. */
 
-const TRIES = 5; // of a request that finds the server busy
+const BUSY = 503;
+const TRIES = 12; // of a request that finds the server busy
+const SECONDS = 1; // to wait where it does not say how long
 
 /** What the server would not do, in its own plain words. */
 export class Refusal extends Error {
@@ -78,9 +80,8 @@ async function ask(path, options) {
   for (let tries = 1; ; tries += 1) {
     const response = await fetch(path, options).catch(explain);
     if (response.ok) return response;
-    const seconds = Number(response.headers.get("Retry-After"));
-    const busy = response.status === 503 && seconds > 0; // a server that stops names no time
-    if (!busy || tries === TRIES) throw await refusal(response);
+    if (response.status !== BUSY || tries === TRIES) throw await refusal(response);
+    const seconds = Number(response.headers.get("Retry-After")) || SECONDS;
     await pause(seconds * (1 + Math.random()), options.signal); // not all at the same moment
   }
 }
@@ -91,7 +92,7 @@ let waiting = 0;
 async function pause(seconds, signal) {
   const tell = (change) => {
     waiting += change;
-    window.dispatchEvent(new CustomEvent("busy", { detail: waiting }));
+    window.dispatchEvent(new CustomEvent("busy", { detail: waiting, cancelable: true }));
   };
   tell(1);
   try {

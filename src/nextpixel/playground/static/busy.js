@@ -4,7 +4,11 @@ import { el } from "./dom.js";
 
 const line = el("p", { class: "busy", role: "status" });
 
-window.addEventListener("busy", ({ detail }) => {
-  line.textContent = detail ? "The server is busy; trying again…" : "";
+window.addEventListener("busy", (event) => {
+  const say = () => {
+    const shown = event.detail && !event.defaultPrevented; // else the view says it
+    line.textContent = shown ? "The server is busy; trying again…" : "";
+  };
+  queueMicrotask(say);
 });
 document.body.append(line);
