@@ -17,8 +17,9 @@ pytest.importorskip("fastapi", reason="the playground comes with the extra [web]
 from fastapi.testclient import TestClient
 
 from nextpixel.playground.catalog import Catalog
+from nextpixel.playground.listening import address, bind
 from nextpixel.playground.schemas import LIMITS
-from nextpixel.playground.server import address, bind, create_app
+from nextpixel.playground.server import create_app
 
 HOME = "http://127.0.0.1:8000"
 SMALL = {"features": 6, "layers": 1, "first_side": 3, "side": 3, "head_features": 6}
@@ -55,9 +56,9 @@ def make_models(folder):
 
 
 @contextmanager
-def playground(folders, **changes):
+def playground(folders, host="127.0.0.1", **changes):
     """A client of a playground of these models, with other limits where they are given."""
-    app = create_app(Catalog(list(folders)), limits=replace(LIMITS, **changes))
+    app = create_app(Catalog(list(folders)), host=host, limits=replace(LIMITS, **changes))
     with TestClient(app, base_url=HOME, raise_server_exceptions=False) as client:
         yield client
 

@@ -10,7 +10,8 @@ from torch import nn
 
 import nextpixel as npx
 from nextpixel.data import Split
-from nextpixel.evaluation import Evaluation
+from nextpixel.evaluation import Difference, Evaluation, Region
+from nextpixel.health import Health
 from nextpixel.likelihood import evaluation_mode, log_probs
 from tests.laws.cases import CASES
 
@@ -226,6 +227,17 @@ def test_an_evaluation_is_one_line_for_people():
         "81.23 +- 0.12 nats per image, 0.1495 bits/dim "
         "(10,000 images of mnist/test, protocol threshold)"
     )
+
+
+def test_nothing_is_not_less_than_nothing():
+    for figure in (-1e-9, -0.0):
+        lines = [
+            str(replace(EXAMPLE, nats=figure, bits_per_dim=figure)),
+            str(Region(figure, 0.0, figure, 3)),
+            str(Difference(figure, 0.0, figure, 3)),
+            str(Health(right=figure, shuffled=figure, none=figure, n=3)),
+        ]
+        assert not [line for line in lines if "-0.0" in line]
 
 
 def test_an_evaluation_is_plain_values_for_programs():

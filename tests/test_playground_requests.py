@@ -1,5 +1,6 @@
 """What holds for every request: known hosts, bounded sizes, safe headers, own files only."""
 
+import gzip
 import json
 
 import pytest
@@ -49,7 +50,7 @@ def test_models_are_listed_with_their_shape_and_their_condition(client):
     assert (by_name["labelled"]["classes"], by_name["labelled"]["takes_unknown"]) == (3, False)
     assert (by_name["forgetful"]["classes"], by_name["forgetful"]["takes_unknown"]) == (10, True)
     assert [name for name, model in by_name.items() if not model["usable"]] == ["mapped"]
-    assert found["limits"]["count"] == 64
+    assert found["limits"]["count"] == playgrounds.LIMITS.count
 
 
 def test_test_images_are_those_of_the_models_data(client):
@@ -127,6 +128,55 @@ def test_no_path_of_a_request_reaches_the_files(client, address):
     assert set(response.json()) == {"detail", "field"}
 
 
+@pytest.mark.parametrize(
+    "address", ["/", "/static/main.js", "/api/models", "/openapi.json", "/none"]
+)
+def test_the_head_of_an_answer_is_that_of_the_whole_without_its_content(client, address):
+    whole, head = client.get(address), client.head(address)
+    assert head.status_code == whole.status_code
+    assert head.headers == whole.headers
+    assert whole.content
+    assert head.content == b""
+
+
+def test_the_head_of_what_must_be_posted_is_refused(client):
+    assert client.head("/api/sample").status_code == 405
+
+
+def raw(client, address, **headers):
+    """An answer, and its content as it was sent."""
+    named = {name.replace("_", "-"): text for name, text in headers.items()}
+    with client.stream("GET", address, headers=named) as answer:
+        return answer, b"".join(answer.iter_raw())
+
+
+def test_files_of_the_page_are_sent_packed_to_those_who_can_unpack_them(client):
+    whole, content = raw(client, "/static/main.js", accept_encoding="identity")
+    packed, fewer = raw(client, "/static/main.js", accept_encoding="br;q=1, gzip;q=0.5")
+    assert gzip.decompress(fewer) == content
+    assert len(fewer) < len(content) / 2
+    assert packed.headers["content-encoding"] == "gzip"
+    assert "content-encoding" not in whole.headers
+    assert packed.headers["etag"] != whole.headers["etag"]
+    for answer, sent in ((whole, content), (packed, fewer)):
+        assert answer.headers["content-length"] == str(len(sent))
+        assert answer.headers["vary"] == "Accept-Encoding"
+
+
+@pytest.mark.parametrize("coding", ["gzip", "identity"])
+@pytest.mark.parametrize("address", ["/", "/static/style.css"])
+def test_a_file_of_the_page_is_not_sent_again_while_it_is_the_same(client, address, coding):
+    tag = raw(client, address, accept_encoding=coding)[0].headers["etag"]
+    for known in (tag, f'"other", W/{tag}', "*"):
+        again, content = raw(client, address, accept_encoding=coding, if_none_match=known)
+        assert (again.status_code, content) == (304, b"")
+        assert again.headers["etag"] == tag
+        assert again.headers["content-security-policy"]
+    other, content = raw(client, address, accept_encoding=coding, if_none_match='"other"')
+    assert other.status_code == 200
+    assert content
+
+
 # Headers and hosts
 
 
@@ -187,7 +237,13 @@ def test_only_our_own_hosts_are_answered(client, host, status):
     ("origin", "status"),
     [
         (HOME, 200),
-        ("http://localhost:8000", 200),
+        (HOME.upper(), 200),
+        ("http://127.0.0.1:8001", 403),
+        ("http://127.0.0.1", 403),
+        ("https://127.0.0.1:8000", 403),
+        ("http://localhost:8000", 403),
+        ("http://127.0.0.1:x", 403),
+        ("http://[::1", 403),
         ("http://evil.example", 403),
         ("null", 403),
         ("127.0.0.1", 403),
@@ -198,6 +254,13 @@ def test_a_page_of_another_site_cannot_post(client, origin, status):
     answer = client.post("/api/sample", json=asked, headers={"Origin": origin})
     assert answer.status_code == status
     assert client.get("/api/queue", headers={"Origin": origin}).status_code == 200
+
+
+def test_a_host_without_a_port_has_that_of_its_scheme(client):
+    for origin, status in (("http://localhost", 200), ("http://localhost:8000", 403)):
+        headers = {"Host": "localhost", "Origin": origin}
+        asked = {"model": "plain", "count": 1}
+        assert client.post("/api/sample", json=asked, headers=headers).status_code == status
 
 
 def test_a_server_for_everyone_answers_to_numbers_but_not_to_names():
@@ -272,6 +335,22 @@ def test_a_shipped_model_differs_from_a_folder_of_that_name(folders, tmp_path):
         "mnist2-gated": True,
         "mnist2-gated-2": False,
     }
+
+
+def test_a_model_is_called_as_it_was_typed_and_only_this_machine_sees_its_folder(
+    folders, tmp_path, monkeypatch
+):
+    import nextpixel as npx
+    from nextpixel.playground.catalog import Catalog
+
+    npx.save(npx.load(folders["plain"]), tmp_path / "a model's")
+    monkeypatch.chdir(tmp_path)
+    models = ["./a model's", "mnist2-gated"]
+    for host, typed in (("127.0.0.1", "'./a model'\"'\"'s'"), ("0.0.0.0", None)):
+        with playgrounds.playground(models, host=host) as client:
+            listed = client.get("/api/models").json()["models"]
+        assert [one["argument"] for one in listed] == [typed, "mnist2-gated"]
+    assert [card.name for card in Catalog(models).cards.values()] == ["a model's", "mnist2-gated"]
 
 
 def test_the_data_of_a_model_is_named_without_its_folder(folders, tmp_path):

@@ -27,8 +27,8 @@ class Region:
     def __str__(self) -> str:
         """One line for people."""
         return (
-            f"the region given its past: {self.nats:.2f} +- {self.standard_error:.2f} nats per "
-            f"image, {self.bits_per_dim:.4f} bits/dim ({self.sub_pixels:,} sub-pixels)"
+            f"the region given its past: {self.nats:z.2f} +- {self.standard_error:.2f} nats per "
+            f"image, {self.bits_per_dim:z.4f} bits/dim ({self.sub_pixels:,} sub-pixels)"
         )
 
 
@@ -51,8 +51,8 @@ class Difference:
     def __str__(self) -> str:
         """One line for people."""
         return (
-            f"difference {self.nats:+.2f} +- {self.standard_error:.2f} nats per image, "
-            f"{self.bits_per_dim:+.4f} bits/dim ({self.n:,} images)"
+            f"difference {self.nats:+z.2f} +- {self.standard_error:.2f} nats per image, "
+            f"{self.bits_per_dim:+z.4f} bits/dim ({self.n:,} images)"
         )
 
 
@@ -95,8 +95,8 @@ class Evaluation:
     def __str__(self) -> str:
         """One line for people."""
         return (
-            f"{self.nats:.2f} +- {self.standard_error:.2f} nats per image, "
-            f"{self.bits_per_dim:.4f} bits/dim "
+            f"{self.nats:z.2f} +- {self.standard_error:.2f} nats per image, "
+            f"{self.bits_per_dim:z.4f} bits/dim "
             f"({self.n:,} images of {self.data}, protocol {self.protocol}"
             + (f", mixture of {self.orders} orders" if self.orders > 1 else "")
             + (f", given {self.conditioned_on})" if self.conditioned_on != "nothing" else ")")

@@ -47,11 +47,11 @@ class Health:
 
     def __str__(self) -> str:
         """One line for people."""
-        none = "" if self.none is None else f", {self.none:.2f} with none"
+        none = "" if self.none is None else f", {self.none:z.2f} with none"
         verdict = "" if self.listens else ": the model IGNORES its condition"
         return (
-            f"{self.right:.2f} nats per image with the right condition, "
-            f"{self.shuffled:.2f} with another image's{none}{verdict}"
+            f"{self.right:z.2f} nats per image with the right condition, "
+            f"{self.shuffled:z.2f} with another image's{none}{verdict}"
         )
 
 

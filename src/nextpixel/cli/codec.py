@@ -151,14 +151,14 @@ def warn_of_png(model: str, times: float) -> None:
 def explain(report: archives.Report, model: PixelModel, images: Source, png: int) -> list[str]:
     """Where the bytes go: the model's bits twice computed, the coder's, the header, and PNG's."""
     lines = [
-        f"model's bits along the scan   {report.ideal_bits:,.1f} "
-        f"({report.ideal_bits / 8:,.1f} bytes)",
+        f"model's bits along the scan   {report.ideal_bits:z,.1f} "
+        f"({report.ideal_bits / 8:z,.1f} bytes)",
         f"coded                         {8 * report.payload_bytes:,} "
         f"({report.payload_bytes:,} bytes)",
         f"header and index              {report.header_bytes:,} bytes",
     ]
     if images.sizes == [model.shape[1:]]:
-        lines.insert(1, f"model's bits in one pass      {_in_one_pass(model, images):,.1f}")
+        lines.insert(1, f"model's bits in one pass      {_in_one_pass(model, images):z,.1f}")
     return [
         *lines,
         f"PNG, each image by itself     {png:,} bytes, {8 * png / report.values:.4f} bits/dim",

@@ -36,7 +36,7 @@ def recipes(name: str | None = None, /) -> None:
 
 def _recipe_row(recipe: "Recipe", results: "Results") -> tuple[str, ...]:
     found = results.measured.get(recipe.name)
-    figure = f"{found.nats:.2f} nats, {found.bits_per_dim:.4f} bits/dim" if found else "-"
+    figure = f"{found.nats:z.2f} nats, {found.bits_per_dim:z.4f} bits/dim" if found else "-"
     if found and "not counted" in found.conditioned_on:
         figure += ", its own code not counted"
     return (
@@ -98,8 +98,8 @@ def _shipped_row(found: "Shipped") -> tuple[str, ...]:
         str(found.levels),
         "-" if found.parameters is None else f"{found.parameters:,}",
         str(round(found.bytes / 1024)),
-        f"{found.nats:.2f} ± {found.standard_error:.2f}",
-        f"{found.bits_per_dim:.4f}",
+        f"{found.nats:z.2f} ± {found.standard_error:.2f}",
+        f"{found.bits_per_dim:z.4f}",
     )
 
 
@@ -215,8 +215,8 @@ def _row(name: str, run: "Summary") -> tuple[str, ...]:
         name,
         _say(run.step, "{:,}"),
         _say(run.best_step, "{:,}"),
-        _say(run.validation_nats, "{:.2f}" + end),
-        _say(run.test_nats, mark + "{:.2f}" + end),
+        _say(run.validation_nats, "{:z.2f}" + end),
+        _say(run.test_nats, mark + "{:z.2f}" + end),
         _say(run.parameters, "{:,}"),
         "-" if run.seconds is None else _clock(run.seconds),
     )

@@ -149,7 +149,7 @@ class Reports:
         exact = all(part.is_exact for part in parts)
         values = {"nats": float(nats.mean()), "standard_error": error, "exact": exact}
         how = "exact" if exact else "by particles"
-        line = f"the region given {self.given}: {values['nats']:.2f} +- {error:.2f} nats ({how})"
+        line = f"the region given {self.given}: {values['nats']:z.2f} +- {error:.2f} nats ({how})"
         return {"given": (values, line)}
 
     def _against(
@@ -237,7 +237,7 @@ def _details(figures: Evaluation) -> dict[str, tuple[Any, str]]:
     """Lines for people by color and by region; JSON has them in the evaluation."""
     lines: dict[str, tuple[Any, str]] = {}
     if len(figures.by_color) > 1:
-        shares = ", ".join(f"{bits:.4f}" for bits in figures.by_color)
+        shares = ", ".join(f"{bits:z.4f}" for bits in figures.by_color)
         lines["colors"] = (None, f"by color, each given those before it: {shares} bits/dim")
     if figures.region is not None:
         lines["part"] = (None, str(figures.region))

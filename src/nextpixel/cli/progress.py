@@ -49,7 +49,7 @@ def describe(progress: "Progress") -> str:
     left_out = f"{progress.skipped:,} updates left out, " if progress.skipped else ""
     return (
         f"step {progress.step:,}, {progress.images_per_second:,.0f} images/s, "
-        f"{progress.nats:.2f} nats per image, {left_out}{minutes}:{seconds:02d} left"
+        f"{progress.nats:z.2f} nats per image, {left_out}{minutes}:{seconds:02d} left"
     )
 
 

@@ -4,6 +4,7 @@ The catalog needs no torch, so that the page is there at once; the cache imports
 """
 
 import json
+import shlex
 import sys
 import threading
 from collections.abc import Mapping, Sequence
@@ -35,6 +36,7 @@ class Card:
 
     Attributes:
         name: Its name in requests.
+        argument: What a shell takes for it: as it was typed, in the folder where that was.
         title: What it is, in one line.
         kind: Of model, such as "gated-pixelcnn".
         shipped: Whether it comes with the package, and that is its name there.
@@ -54,6 +56,7 @@ class Card:
     """
 
     name: str
+    argument: str
     title: str
     kind: str
     shipped: bool
@@ -95,7 +98,7 @@ class Catalog:
             folder = find(model)
             name = self._free(folder.resolve().name)
             self.folders[name] = folder
-            self.cards[name] = read_card(name, folder)
+            self.cards[name] = read_card(name, folder, shlex.quote(str(model)))
 
     def card(self, name: str) -> Card:
         """The card of a model.
@@ -135,15 +138,15 @@ def find(model: str) -> Path:
     return Path(model)
 
 
-def read_card(name: str, folder: Path) -> Card:
-    """What a folder says of its model.
+def read_card(name: str, folder: Path, argument: str) -> Card:
+    """What a folder says of its model, called `argument` in a shell.
 
     Raises:
         NextPixelError: If that is missing, or no description of a model.
     """
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        card = _card(name, config, shipped=folder == SHIPPED / name)
+        card = _card(name, argument, config, shipped=folder == SHIPPED / name)
     except OSError as error:
         raise NextPixelError(f"{folder} is no model folder: it has no {CONFIG}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -156,13 +159,14 @@ def read_card(name: str, folder: Path) -> Card:
     return card
 
 
-def _card(name: str, config: Mapping[str, Any], *, shipped: bool) -> Card:
+def _card(name: str, argument: str, config: Mapping[str, Any], *, shipped: bool) -> Card:
     model, data, measured = config["model"], config["data"], config["evaluation"]
     colors, height, width = map(int, model["shape"])
     conditions = model["options"].get("condition") or []
     kind = _kind(model["name"], conditions)
     return Card(
         name=name,
+        argument=argument,
         title=_title(name, model["name"]),
         kind=model["name"],
         shipped=shipped,

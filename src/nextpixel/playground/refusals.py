@@ -2,15 +2,15 @@
 
 What holds for every request is checked by the guard around the application: known hosts, bounded
 bodies, time limits, safe headers. A page of another site can make a browser ask this server, under
-a name of its own that it points at 127.0.0.1: so the Host header must be one of ours, and an Origin
-of another host may not post.
+a name of its own that it points at 127.0.0.1: so the Host header must be one of ours, and only a
+page of that very origin (scheme, host and port) may post.
 """
 
 import asyncio
 import ipaddress
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI, Request
@@ -20,6 +20,8 @@ from pydantic import BaseModel
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from nextpixel.playground.wording import field_name, sentence
 
 if TYPE_CHECKING:
     from nextpixel.playground.schemas import Limits
@@ -38,6 +40,7 @@ HEADERS = {
 }
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 ALL_INTERFACES = ("0.0.0.0", "::")
+DEFAULT_PORTS = {"http": 80, "https": 443}
 FILE_ROUTES = ("/api/upload", "/api/compress", "/api/decompress")
 """Routes that take files; the others take JSON."""
 
@@ -106,41 +109,8 @@ def _unforeseen(_: Request, error: Exception) -> JSONResponse:
 def _invalid(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
-    field = field_name(first["loc"])
+    field = field_name(first)
     return answer(422, sentence(first, field), field)
-
-
-def field_name(place: Sequence[str | int]) -> str | None:
-    """Where in a request an error is.
-
-    Example:
-        >>> field_name(("body", "image", "shape", 0))
-        'image.shape.0'
-    """
-    parts = place[1:] if place and place[0] in ("body", "query", "path", "header") else place
-    return ".".join(map(str, parts)) or None
-
-
-def sentence(error: Mapping[str, Any], field: str | None) -> str:
-    """An error of pydantic in our own form.
-
-    Example:
-        >>> sentence({"type": "missing", "msg": "Field required"}, "seed")
-        'seed must be given'
-        >>> sentence({"type": "less_than_equal", "msg": "Input should be at most 9"}, "count")
-        'count must be at most 9'
-    """
-    name = field or "the request"
-    if error["type"] == "missing":
-        return f"{name} must be given"
-    if error["type"] == "extra_forbidden":
-        return f"{name} is not known here; leave it out"
-    if error["type"] == "json_invalid":
-        return "the request must be whole JSON"
-    text = str(error["msg"]).removeprefix("Value error, ")
-    if text.startswith("Input should be"):
-        return f"{name} must be{text.removeprefix('Input should be')}"
-    return text if text.startswith(name) else f"{name}: {text}"
 
 
 class Guard:
@@ -162,14 +132,14 @@ class Guard:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        sender = _Sender(send, self.limits.send_seconds)
+        sender = _Sender(send, self.limits.send_seconds, bare=scope["method"] == "HEAD")
         refused = self._refuse(scope, Headers(scope=scope))
         if refused is not None:
             await answer(*refused)(scope, receive, sender)
             return
-        reader = _Reader(receive, self._max_bytes(scope["path"]), self.limits.read_seconds)
+        reader = _Reader(receive, self._max_bytes(scope["path"]), self.limits)
         with suppress(_TooSlow):
-            await self.app(scope, reader, sender)
+            await self.app(_as_get(scope), reader, sender)
 
     def _refuse(self, scope: Scope, headers: Mapping[str, str]) -> tuple[int, str] | None:
         """Status and reason, if a request is refused unread."""
@@ -177,7 +147,7 @@ class Guard:
             return 421, "the Host of a request must be this server's own address"
         origin = headers.get("origin")
         if origin is not None and scope["method"] not in ("GET", "HEAD"):
-            if not self.is_own(urlsplit(origin).netloc if "//" in origin else ""):
+            if not same_origin(origin, f"{scope.get('scheme', 'http')}://{headers['host']}"):
                 return 403, "a page of another site may not use this server"
         length = headers.get("content-length", "0")
         if length.isdecimal() and int(length) > self._max_bytes(scope["path"]):
@@ -203,22 +173,51 @@ class Guard:
         return self.limits.upload_bytes if path in FILE_ROUTES else self.limits.json_bytes
 
 
+def same_origin(one: str, other: str) -> bool:
+    """Whether scheme, host and port of two addresses are the same.
+
+    Example:
+        >>> same_origin("http://localhost", "http://LOCALHOST:80")
+        True
+        >>> same_origin("http://localhost:8000", "http://localhost:8001")
+        False
+    """
+    parts = _origin(one)
+    return parts is not None and parts == _origin(other)
+
+
+def _origin(address: str) -> tuple[str, str, int] | None:
+    """Scheme, host and port; None if the address has none."""
+    try:
+        parts = urlsplit(address)
+        port = DEFAULT_PORTS.get(parts.scheme) if parts.port is None else parts.port
+    except ValueError:
+        return None
+    return None if parts.hostname is None or port is None else (parts.scheme, parts.hostname, port)
+
+
+def _as_get(scope: Scope) -> Scope:
+    """HEAD is answered as GET is, without the content."""
+    return {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
+
+
 class _TooSlow(Exception):
     """The client does not take what it is sent."""
 
 
 class _Reader:
-    """Receives a request, no more of it than allowed, within a time limit."""
+    """Receives a request, no more of it than allowed, within a time limit for all of it."""
 
-    def __init__(self, receive: Receive, max_bytes: int, seconds: float) -> None:
-        self.receive, self.max_bytes, self.seconds = receive, max_bytes, seconds
+    def __init__(self, receive: Receive, max_bytes: int, limits: "Limits") -> None:
+        self.receive, self.max_bytes, self.rate = receive, max_bytes, limits.read_rate
         self.read, self.whole = 0, False
+        self.end = asyncio.get_running_loop().time() + limits.read_seconds
 
     async def __call__(self) -> Message:
         if self.whole:  # what comes now is the client's leaving, which may take as long as it likes
             return await self.receive()
         try:
-            async with asyncio.timeout(self.seconds):
+            async with asyncio.timeout_at(self.end + self.read / self.rate):
                 message = await self.receive()
         except TimeoutError as error:
             raise HTTPException(408, "the request did not come whole in time") from error
@@ -230,16 +229,18 @@ class _Reader:
 
 
 class _Sender:
-    """Sends an answer with our headers, to clients that take it."""
+    """Sends an answer with our headers, to clients that take it; a bare one has no content."""
 
-    def __init__(self, send: Send, seconds: float) -> None:
-        self.send, self.seconds = send, seconds
+    def __init__(self, send: Send, seconds: float, *, bare: bool) -> None:
+        self.send, self.seconds, self.bare = send, seconds, bare
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
             for name, value in HEADERS.items():
                 headers[name] = value
+        elif self.bare:
+            message = {**message, "body": b""}
         try:
             async with asyncio.timeout(self.seconds):
                 await self.send(message)

@@ -54,19 +54,18 @@ def page(state: "AppState") -> APIRouter:
     """The files of the page."""
     router = APIRouter(include_in_schema=False)
 
-    def send(name: str) -> Response:
+    def send(name: str, http: Request) -> Response:
         if name not in state.files:
             raise Refusal("there is no such page", status=404)
-        content, kind = state.files[name]
-        return Response(content, media_type=kind, headers={"Cache-Control": "no-cache"})
+        return state.files[name].answer(http.headers)
 
     @router.get("/")
-    async def index() -> Response:
-        return send("index.html")
+    async def index(http: Request) -> Response:
+        return send("index.html", http)
 
     @router.get("/static/{name}")
-    async def static(name: str) -> Response:
-        return send(name)
+    async def static(name: str, http: Request) -> Response:
+        return send(name, http)
 
     return router
 
@@ -78,7 +77,7 @@ def information(state: "AppState") -> APIRouter:
     @router.get("/models", response_model=ModelsOut)
     async def models() -> dict[str, Any]:
         """The models there are, and how much may be asked of them."""
-        cards = [card.as_dict() for card in state.catalog.cards.values()]
+        cards = [_listed(card, state) for card in state.catalog.cards.values()]
         return {"models": cards, "limits": state.limits.as_dict()}
 
     @router.get("/models/{name}/images", response_model=TestImagesOut, responses=_MISSING)
@@ -278,6 +277,12 @@ ALL = (page, information, generation, inspection, compression, training, files)
 """Of these, generation, inspection, compression and training use the one queue."""
 
 
+def _listed(card: Card, state: "AppState") -> dict[str, Any]:
+    """A card as it is shown: others than this machine's users see no folder."""
+    shown = card.shipped or state.is_private
+    return {**card.as_dict(), **({} if shown else {"argument": None})}
+
+
 def _check_usable(card: Card) -> None:
     """Refuse a model whose condition the playground cannot make."""
     if not card.usable:
@@ -295,8 +300,8 @@ def _check_compresses(card: Card, label: int | None) -> None:
         condition = card.conditioned_on or "more than a class"
         text = f"{card.name} cannot compress here: it is conditioned on {condition}"
         raise Refusal(text, "model")
-    if label == -1:
-        raise Refusal(f"label must be 0..{(card.classes or 1) - 1} in an archive, got -1", "label")
+    if label == -1 and card.classes is not None:
+        raise Refusal(f"label must be 0..{card.classes - 1} in an archive, got -1", "label")
     _check_label(card, label)
 
 

@@ -33,7 +33,6 @@ class Limits:
         distributions: Probabilities of an inspected image: pixels times colors times levels.
         field_pixels: Of an image whose receptive fields are given all at once.
         send_seconds: How long a client may take to receive a part of an answer.
-        read_seconds: How long a client may take to send a part of a request.
         train_seconds: Work of one training.
         train_updates: Of one training.
         train_features: Of a net to train.
@@ -41,6 +40,11 @@ class Limits:
         train_paused: Trainings that are kept while they are paused.
         train_pause_seconds: How long a training is kept so.
         train_open_seconds: How long the answer of a training may be open.
+        head_seconds: How long a client may take to send the head of a request.
+        read_seconds: How long a client may take to send a request, and a second more for every
+            `read_rate` bytes of it.
+        read_rate: Bytes a second.
+        connections: Clients connected at a time, fewer where the system allows fewer.
     """
 
     count: int = 100
@@ -59,6 +63,7 @@ class Limits:
     distributions: int = 2**20
     field_pixels: int = 4096
     send_seconds: float = 30.0
+    head_seconds: float = 15.0
     read_seconds: float = 30.0
     train_seconds: float = 60.0
     train_updates: int = 10_000
@@ -67,6 +72,8 @@ class Limits:
     train_paused: int = 16
     train_pause_seconds: float = 300.0
     train_open_seconds: float = 300.0
+    read_rate: int = 2**14
+    connections: int = 512
 
     def as_dict(self) -> dict[str, float]:
         """The bounds as plain values, for JSON."""
@@ -212,9 +219,13 @@ class ImageOut(BaseModel):
 
 
 class ModelOut(BaseModel):
-    """A model, as its own folder describes it."""
+    """A model, as its own folder describes it.
+
+    `argument` is what a shell takes for it; null for a folder on a machine of others.
+    """
 
     name: str
+    argument: str | None
     title: str
     kind: str
     shipped: bool

@@ -1,14 +1,15 @@
 """The application and its socket: the state that requests share, the addresses, a clean end."""
 
-import os
+import asyncio
+import logging
 import signal
 import socket
+import sys
 import threading
 import webbrowser
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from importlib import resources
 from types import FrameType
 from typing import Any, TypeVar
 
@@ -19,28 +20,19 @@ from fastapi.responses import Response
 from starlette.types import ASGIApp
 
 from nextpixel import __version__
-from nextpixel.errors import NextPixelError
-from nextpixel.playground import refusals, routes
+from nextpixel.playground import page_files, refusals, routes
 from nextpixel.playground.answers import Answers
 from nextpixel.playground.catalog import Catalog, ModelCache
+from nextpixel.playground.connections import Crowd, room
 from nextpixel.playground.job_queue import ClientLeft, JobQueue, Streams
+from nextpixel.playground.listening import BACKLOG, address, bind, bound, notice
+from nextpixel.playground.page_files import PageFile
 from nextpixel.playground.schemas import LIMITS, Limits
 from nextpixel.playground.training import Trainings
 
 Result = TypeVar("Result")
 FILE_THREADS = 2
 """Files that are read or written at a time, while the engine works."""
-STATIC_TYPES = {
-    ".css": "text/css; charset=utf-8",
-    ".html": "text/html; charset=utf-8",
-    ".ico": "image/x-icon",
-    ".js": "text/javascript; charset=utf-8",
-    ".png": "image/png",
-    ".svg": "image/svg+xml",
-    ".webmanifest": "application/manifest+json",
-    ".woff2": "font/woff2",
-}
-"""Endings of the page's files, and their types."""
 MODEL_FIELDS = ("model", "name")
 """Fields and parameters that hold the name of a model."""
 COMMON_ERRORS = (
@@ -60,25 +52,27 @@ class AppState:
         catalog: The models there are.
         limits: How much a request may ask for.
         warm_up: Whether the engine is warmed up before the first request.
+        is_private: Whether only this machine can reach the server.
         cache: Models and images, loaded.
         queue: The jobs of the engine.
         answers: Those of the engine that many may ask for.
         streams: The streams that are open.
         trainings: Nets of visitors that learn, or are paused.
         file_threads: Bounds the work outside the engine.
-        files: The page's files and their types, by name: what is not here is not served.
+        files: The page's files by name: what is not here is not served.
     """
 
     catalog: Catalog
     limits: Limits = LIMITS
     warm_up: bool = False
+    is_private: bool = True
     cache: ModelCache = field(init=False)
     queue: JobQueue = field(init=False)
     answers: Answers = field(init=False)
     streams: Streams = field(init=False)
     trainings: Trainings = field(init=False)
     file_threads: CapacityLimiter = field(init=False)
-    files: dict[str, tuple[bytes, str]] = field(init=False)
+    files: dict[str, PageFile] = field(init=False)
 
     def __post_init__(self) -> None:
         self.cache = ModelCache(self.catalog)
@@ -86,7 +80,7 @@ class AppState:
         self.answers = Answers(self.queue)
         self.streams = Streams(self.limits.streams)
         self.trainings = Trainings(self.limits)
-        self.files = _read_static()
+        self.files = page_files.read_all()
 
     async def in_thread(self, work: Callable[[], Result]) -> Result:
         """Do work that needs no model, in a thread of its own."""
@@ -104,7 +98,7 @@ def create_app(
         limits: How much a request may ask for.
         warm_up: Whether the engine is warmed up before the first request.
     """
-    state = AppState(catalog, limits, warm_up)
+    state = AppState(catalog, limits, warm_up, is_private=host in refusals.LOOPBACK)
     app = _GuardedApp(
         host,
         limits,
@@ -151,16 +145,6 @@ class _GuardedApp(FastAPI):
 async def _no_client(_: Request, __: Exception) -> Response:
     """Nobody is there to read this."""
     return Response(status_code=499)
-
-
-def _read_static() -> dict[str, tuple[bytes, str]]:
-    folder = resources.files("nextpixel.playground") / "static"
-    found = {}
-    for file in folder.iterdir() if folder.is_dir() else ():
-        ending = "." + file.name.rpartition(".")[2]
-        if file.is_file() and ending in STATIC_TYPES:
-            found[file.name] = (file.read_bytes(), STATIC_TYPES[ending])
-    return found
 
 
 def _describe_models(app: FastAPI, names: Sequence[str]) -> None:
@@ -211,10 +195,18 @@ def serve(
         KeyboardInterrupt: After Ctrl-C, once all has ended.
     """
     listening = bind(host, port)
+    if bound(listening).is_unspecified:
+        host = str(bound(listening))
     app = create_app(catalog, host=host, limits=limits, warm_up=True)
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # forms of strangers
+    crowd = Crowd(room(limits.connections), limits.head_seconds)
     config = uvicorn.Config(
         app,
-        log_level="warning",
+        http=crowd.protocol(),
+        backlog=crowd.accepted_together,
+        callback_notify=crowd.sweep,
+        timeout_notify=0,  # at every tick of the server's clock, which is a second
+        log_level="error",
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=GRACE,
@@ -222,7 +214,9 @@ def serve(
         ws="none",
         lifespan="on",
     )
-    server = _Server(config, app.state.shared, address(host, listening), browse=browse)
+    server = _Server(config, app.state.shared.queue, crowd)
+    server.url, server.browse = address(host, listening), browse
+    server.notice = notice(host, listening)
     try:
         server.run(sockets=[listening])
     finally:
@@ -233,18 +227,31 @@ def serve(
 
 
 class _Server(uvicorn.Server):
-    """A server that prints its address, and ends its streams when it is asked to stop."""
+    """A server that prints its address, and ends its streams when it is asked to stop.
 
-    def __init__(self, config: uvicorn.Config, state: AppState, url: str, *, browse: bool) -> None:
+    Attributes:
+        url: Its address.
+        browse: Whether to open that in a browser.
+        notice: Who else can reach it, if others can.
+    """
+
+    def __init__(self, config: uvicorn.Config, jobs: JobQueue, crowd: Crowd) -> None:
         super().__init__(config)
-        self.jobs, self.url, self.browse = state.queue, url, browse
+        self.jobs, self.crowd = jobs, crowd
+        self.url, self.browse = "", False
+        self.notice: str | None = None
         self.interrupted = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, then print the address."""
+        asyncio.get_running_loop().set_exception_handler(self.crowd.complain)
         await super().startup(sockets)
+        for listening in sockets or ():  # the server asks for as many as it accepts at once
+            listening.listen(BACKLOG)
         if self.started:
             print(f"nextpixel playground on {self.url} (Ctrl-C ends it)", flush=True)
+            if self.notice:
+                print(f"nextpixel: {self.notice}", file=sys.stderr, flush=True)
             if self.browse:
                 threading.Thread(target=webbrowser.open, args=[self.url], daemon=True).start()
 
@@ -253,41 +260,3 @@ class _Server(uvicorn.Server):
         self.interrupted = self.interrupted or sig == signal.SIGINT
         self.jobs.close()
         super().handle_exit(sig, frame)
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """A socket that listens.
-
-    Raises:
-        ValueError: If `port` is no port.
-        NextPixelError: If the host is not of this machine, or the port is taken.
-    """
-    if not 0 <= port <= 65535:
-        raise ValueError(f"port must be 0 to 65535, got {port}")
-    try:
-        family, kind, _, _, where = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listening = socket.socket(family, kind)
-    except OSError as error:
-        raise NextPixelError(f"cannot listen on {host!r}: {error.strerror or error}") from error
-    try:
-        if os.name == "posix":  # elsewhere it would let two servers share a port
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(where)
-        listening.listen(2048)
-    except OSError as error:
-        listening.close()
-        reason = (error.strerror or str(error)).lower()
-        raise NextPixelError(
-            f"cannot listen on {host} port {port}: {reason}; choose another with --port, "
-            "or --port 0 for a free one"
-        ) from error
-    return listening
-
-
-def address(host: str, listening: socket.socket) -> str:
-    """What to type into a browser."""
-    port = listening.getsockname()[1]
-    shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    return f"http://[{shown}]:{port}/" if ":" in shown else f"http://{shown}:{port}/"

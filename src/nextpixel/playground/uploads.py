@@ -62,12 +62,19 @@ def read_array(content: bytes, max_values: int) -> NDArray[Any]:
             "file must be a whole .npy of numbers, this one is damaged", "file"
         ) from error
     if array.dtype.kind not in "biu" or not array.size:
-        raise Refusal(f"file must hold integers 0..255, got {array.dtype} {array.shape}", "file")
+        raise Refusal(f"file must hold integers 0..255, this .npy holds {_held(array)}", "file")
     if int(array.min()) < 0 or int(array.max()) > 255:
         raise Refusal(
             f"file must hold numbers 0..255, got {int(array.min())}..{int(array.max())}", "file"
         )
     return array
+
+
+def _held(array: NDArray[Any]) -> str:
+    """What an array holds that are no integers."""
+    if not array.size:
+        return "none"
+    return {"f": "fractions", "U": "text", "S": "text"}.get(array.dtype.kind, "something else")
 
 
 def _checked(content: bytes, max_values: int) -> bytes:
@@ -78,7 +85,7 @@ def _checked(content: bytes, max_values: int) -> bytes:
     read = formats.read_array_header_1_0 if version == (1, 0) else formats.read_array_header_2_0
     shape, _, dtype = read(stream, max_header_size=MAX_HEADER)
     if dtype.hasobject:
-        raise Refusal("file must hold numbers, this .npy holds Python objects", "file")
+        raise Refusal("file must hold numbers, this .npy holds objects", "file")
     count = math.prod(map(int, shape))
     if count > max_values:
         raise Refusal(f"file must have at most {max_values:,} numbers, got {count:,}", "file")

@@ -1,5 +1,9 @@
 /** Requests to the server of this page. It knows the form of answers, not what they mean. */
 
+const BUSY = 503;
+const TRIES = 12; // of a request that finds the server busy
+const SECONDS = 1; // to wait where it does not say how long
+
 /** What the server would not do, in its own plain words. */
 export class Refusal extends Error {
   /**
@@ -74,9 +78,33 @@ function json(body) {
 }
 
 async function ask(path, options) {
-  const response = await fetch(path, options).catch(explain);
-  if (!response.ok) throw await refusal(response);
-  return response;
+  for (let tries = 1; ; tries += 1) {
+    const response = await fetch(path, options).catch(explain);
+    if (response.ok) return response;
+    if (response.status !== BUSY || tries === TRIES) throw await refusal(response);
+    const seconds = Number(response.headers.get("Retry-After")) || SECONDS;
+    await pause(seconds * (1 + Math.random()), options.signal); // not all at the same moment
+  }
+}
+
+let waiting = 0;
+
+/** Wait before asking again; the window's event `busy` says how many requests wait so. */
+async function pause(seconds, signal) {
+  const tell = (change) => {
+    waiting += change;
+    window.dispatchEvent(new CustomEvent("busy", { detail: waiting, cancelable: true }));
+  };
+  tell(1);
+  try {
+    await new Promise((resolve, reject) => {
+      setTimeout(resolve, 1000 * seconds);
+      signal?.addEventListener("abort", () => reject(signal.reason));
+    });
+    signal?.throwIfAborted();
+  } finally {
+    tell(-1);
+  }
 }
 
 function explain(error) {

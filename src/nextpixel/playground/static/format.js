@@ -1,8 +1,9 @@
 /** Numbers in words: one way for all views. */
 
-/** A number with so many digits after the point, and thousands set apart. */
+/** A number with so many digits after the point, and thousands set apart; none is -0. */
 export function number(value, digits = 0) {
-  return value.toLocaleString("en", {
+  const rounded = Number(value.toFixed(digits)) + 0;
+  return rounded.toLocaleString("en", {
     minimumFractionDigits: digits,
     maximumFractionDigits: digits,
   });

@@ -1,5 +1,6 @@
 /** The page: its tabs, each view made when first shown, with the models that the server has. */
 
+import "./busy.js";
 import { viewOf } from "./address.js";
 import { get, wordsOf } from "./api.js";
 import { CompleteView } from "./complete.js";

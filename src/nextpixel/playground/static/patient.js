@@ -1,31 +1,19 @@
-/** Asking again while the server is busy, with a word to the reader. */
-
-import { Refusal } from "./api.js";
-
-const BUSY = 503;
-const TRIES = 12;
-const SECONDS = 1.5; // to wait, and up to as long again: a class does not come back all at once
+/** Words in a view while its question waits for a server that is busy. */
 
 /**
- * Ask until the server is not busy any more.
+ * Ask, and say while that waits: requests ask again by themselves, see `api.js`.
  * @param {function(): Promise} ask
  * @param {function(string)} say called with words while it waits, and with "" once it asks again
- * @param {AbortSignal} signal
  */
-export async function patiently(ask, say, signal) {
-  for (let tried = 1; ; tried += 1) {
-    try {
-      return await ask();
-    } catch (error) {
-      if (!(error instanceof Refusal) || error.status !== BUSY || tried === TRIES) throw error;
-      say("The server is busy with others; asking again.");
-      await pause(1000 * SECONDS * (1 + Math.random()));
-      signal?.throwIfAborted();
-      say("");
-    }
+export async function patiently(ask, say) {
+  const listen = (event) => {
+    event.preventDefault(); // said here, it need not be said at the foot of the page
+    say(event.detail ? "The server is busy with others; asking again." : "");
+  };
+  window.addEventListener("busy", listen);
+  try {
+    return await ask();
+  } finally {
+    window.removeEventListener("busy", listen);
   }
-}
-
-function pause(milliseconds) {
-  return new Promise((done) => setTimeout(done, milliseconds));
 }

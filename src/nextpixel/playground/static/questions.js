@@ -24,7 +24,7 @@ export class Questions {
   async insight(model, images, label, at, say, signal) {
     const whole = images.data.length * model.levels <= this.limits.distributions;
     const body = { model: model.name, image: images.packOne(), label, ...(whole ? {} : at) };
-    const answer = await patiently(() => post("api/inspect", body, signal), say, signal);
+    const answer = await patiently(() => post("api/inspect", body, signal), say);
     return new Insight(answer, images);
   }
 

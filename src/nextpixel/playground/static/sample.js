@@ -35,6 +35,7 @@ export class SampleView {
     this.status = el("p", { class: "status", role: "status" });
     this.verdict = el("p", { class: "verdict" });
     this.command = el("code");
+    this.folder = el("span");
     const stop = button("Stop", () => {});
     this.results = el("div", { class: "results", hidden: true });
     place.append(this.pictures(), this.form(stop), this.below());
@@ -63,7 +64,7 @@ export class SampleView {
     this.results.append(
       this.verdict,
       saveButtons("samples", ["png", "npy", "gif"], () => this.images),
-      el("p", { class: "hint" }, "The same from the command line: ", this.command),
+      el("p", { class: "hint" }, "The same from the command line: ", this.command, this.folder),
     );
     return this.results;
   }
@@ -116,6 +117,7 @@ export class SampleView {
       `${number(mean(done.bits_per_dim), 3)} bits a value. Fewer nats: a picture that it ` +
       `expected more.${codeNote(drawn.model)}`;
     this.command.textContent = commandLine(drawn.body, drawn.model);
+    this.folder.textContent = folderNote(drawn.model);
     this.results.hidden = false;
     await this.pick(index < this.images.count ? Math.max(0, index) : 0);
   }
@@ -173,13 +175,21 @@ function narrowed({ temperature, top_k: topK, top_p: topP }) {
 }
 
 /** What to type for the same images. */
-function commandLine(body, { name, shipped }) {
+function commandLine(body, { argument }) {
   const { count, label, temperature, top_k: topK, top_p: topP, seed } = body;
   const options = { label, count, temperature, "top-k": topK, "top-p": topP, seed };
   if (temperature === 1) options.temperature = null;
   const chosen = Object.entries(options).filter(([, value]) => value !== null);
   const words = chosen.map(([option, value]) => ` --${option} ${value}`);
-  return `nextpixel sample ${shipped ? "" : "path/to/"}${name}${words.join("")} --out samples.png`;
+  return `nextpixel sample ${argument ?? "FOLDER"}${words.join("")} --out samples.png`;
+}
+
+/** Where the command finds the model. */
+function folderNote({ argument, shipped }) {
+  if (shipped) return "";
+  return argument === null
+    ? ", with the model's folder for FOLDER"
+    : ", in the folder where the server was started";
 }
 
 /** A sentence on the code that images are sampled from, for models that take one. */
