@@ -42,7 +42,7 @@ GROUPS = {
 }
 """Pages of the reference: name -> title and public parts of the package, or files of them."""
 
-INNER = ("cli", "engine", "playground", "runtime")
+INNER = ("cli", "engine", "exhibit", "playground", "runtime")
 """Parts that are no interface: the reference leaves them out, but for the files named above."""
 
 ROOT_PAGES = {

@@ -7,7 +7,6 @@ no step for is refused here, by name.
 import base64
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 
@@ -26,6 +25,8 @@ HEADS = ("bernoulli", "categorical")
 """Heads that `static/choosing.js` reads."""
 MOST_LEVELS = 256
 """Of shades of gray that a page shows."""
+MOST_SIDE = 64
+"""Rows and columns that a page draws while one looks on."""
 
 
 def tables_of(model: PixelModel) -> dict[str, Any]:
@@ -74,6 +75,8 @@ def lack(model: PixelModel) -> str | None:
     conditions = model.conditioner.conditions
     if model.shape[0] != 1 or model.levels > MOST_LEVELS:
         return f"the page shows images of one color and up to {MOST_LEVELS} levels"
+    if max(model.shape) > MOST_SIDE:
+        return f"the page draws images of up to {MOST_SIDE}x{MOST_SIDE} pixels"
     if model.conditioner.order is not None:
         return "the page knows the raster order only"
     if len(conditions) > 1 or any(not isinstance(one, ClassCondition) for one in conditions):
@@ -82,8 +85,13 @@ def lack(model: PixelModel) -> str | None:
         return "it has no program"
     if model.head.name not in HEADS:
         return f"the page has no step for the head {model.head.name}"
-    unknown = [op.name for op in model.lower().pruned().ops if op.name not in STEPS]
-    return f"the page has no step for the operation {unknown[0]}" if unknown else None
+    program = model.lower().pruned()
+    unknown = [op.name for op in program.ops if op.name not in STEPS]
+    if unknown:
+        return f"the page has no step for the operation {unknown[0]}"
+    if any(made.stride != 1 or made.backward for made in program.maps):
+        return "the page knows feature maps of the images' own size and order only"
+    return None
 
 
 def classes_of(model: PixelModel) -> int:

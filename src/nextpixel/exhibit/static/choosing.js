@@ -1,4 +1,4 @@
-/** How a level is chosen, as in engine/cpu/choosing.py: by the inverse of the summed probabilities. */
+/** How a level is chosen: by summed probabilities, as in engine/cpu/choosing.py. */
 
 import { exp64, log64 } from "./numbers.js";
 
@@ -46,20 +46,22 @@ export class Chooser {
     this.probabilities = new Float64Array(levels);
   }
 
-  /** Read `p`: the probabilities at temperature 1, and what all of them sum to. */
+  /** Read `p`: the probabilities at temperature 1, and what their weights sum to. */
   read() {
     this.largest = this.p.reduce((most, one) => (one > most ? one : most));
-    this.total = weigh(this.p, this.largest, 1, this.weights);
-    for (let k = 0; k < this.p.length; k += 1) {
-      this.probabilities[k] = this.weights[k] / this.total;
-    }
+    this.total = this.heated(1);
   }
 
-  /** The level for a uniform in [0, 1), after `read`. */
+  /** The level for a uniform in [0, 1), after `read`; `probabilities` are those it is drawn by. */
   draw(uniform, temperature) {
-    let { total } = this;
-    if (temperature !== 1) total = weigh(this.p, this.largest, temperature, this.weights);
+    const total = temperature === 1 ? this.total : this.heated(temperature);
     return pick(this.weights, uniform * total);
+  }
+
+  heated(temperature) {
+    const total = weigh(this.p, this.largest, temperature, this.weights);
+    for (let k = 0; k < this.p.length; k += 1) this.probabilities[k] = this.weights[k] / total;
+    return total;
   }
 
   /** Log-probability of a level at temperature 1, nats, after `read`. */
