@@ -153,13 +153,14 @@ def pages() -> dict[str, str]:
 
 
 def fill(folder: Path = OUT) -> None:
-    """Write all pages and pictures, in place of what was there."""
+    """Write all pages, pictures and the exhibit, in place of what was there."""
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(ROOT / "docs" / "images", folder / "images")
     for name, text in pages().items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, "utf-8")
+    assert main(["exhibit", "--out", str(folder / "exhibit")]) == 0
 
 
 if __name__ == "__main__":
