@@ -17,7 +17,12 @@ from PIL import Image
 from nextpixel.cli.app import main as command
 
 SIZE = {"width": 1100, "height": 860}
-HALF = """() => document.querySelector("#draw h3").textContent.startsWith("Row 15")"""
+UNSURE = """() => {
+  const row = Number(document.querySelector("#draw h3").textContent.match(/[0-9]+/)[0]);
+  const chance = document.querySelector("#draw .bars rect").getAttribute("height");
+  return row > 14 && chance > 0.25 && chance < 0.75;
+}"""
+"""Whether half of the digit is drawn, and the net does not know how to go on."""
 
 
 def shoot(folder: Path) -> Image.Image:
@@ -29,8 +34,8 @@ def shoot(folder: Path) -> Image.Image:
         page = browser.new_page()
         page.goto((folder / "index.html").as_uri())
         page.locator(".wall button:enabled").nth(19).wait_for()
-        page.get_by_role("button", name="Again", exact=True).click()
-        page.wait_for_function(HALF)
+        page.get_by_label("Speed").fill("0.8")
+        page.wait_for_function(UNSURE)
         page.get_by_role("button", name="Pause", exact=True).click()
         shot = page.screenshot()
     return Image.open(BytesIO(shot)).convert("RGB").quantize(256)
