@@ -143,6 +143,7 @@ def page(browser):
 
 
 def test_a_thousand_images_have_the_levels_of_pythons_engine(page, address, shipped):
+    page.emulate_media(reduced_motion="reduce")  # so that the page draws little of its own
     page.goto(address)
     batch = batch_of(shipped, IMAGES)
     levels, log_p = by_python(shipped, batch)

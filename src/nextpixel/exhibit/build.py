@@ -26,7 +26,7 @@ FILES = ("index.html", "exhibit.css", "exhibit.js", "model.js", "icon.svg")
 """What an exhibit consists of."""
 MARK = '<meta name="generator" content="nextpixel exhibit" />'
 """By this the page of an exhibit is known."""
-STYLES = ("style.css", "inputs.css", "pictures.css", "ideas*.css", "exhibit.css")
+STYLES = ("style.css", "inputs.css", "pictures.css", "cells.css", "ideas.css", "exhibit.css")
 IDEAS = "ideas.js"
 """The playground's view of ideas, which is computed in the page."""
 OWN = "own-"

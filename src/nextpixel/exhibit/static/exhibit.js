@@ -17,6 +17,13 @@ function watch(name, View, engine) {
     view?.setSeen?.(entry.isIntersecting);
   };
   new IntersectionObserver(see, { rootMargin: "80px" }).observe(section);
+  window.addEventListener("hashchange", () => view?.restore?.());
+}
+
+/** Go to the section that the address names, also where it says more than that. */
+function follow() {
+  const [name, more] = location.hash.slice(1).split("?");
+  if (more) document.getElementById(name)?.scrollIntoView();
 }
 
 function begin() {
@@ -31,6 +38,7 @@ function begin() {
     for (const node of document.querySelectorAll("#ideas, [href='#ideas']")) node.hidden = false;
     watch("ideas", Stations, []);
   }
+  follow();
   globalThis.nextpixel = { engine }; // for the curious, on the console
 }
 
