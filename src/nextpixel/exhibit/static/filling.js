@@ -53,7 +53,11 @@ export class FillView {
       el("p", { class: "hint", id: HELP }, hint),
     );
     this.more = button("Fill it again", () => this.again(), { class: "main" });
-    const ways = el("div", { class: "ways" }, this.tiles.map(({ node }) => node));
+    const ways = el(
+      "div",
+      { class: "ways" },
+      this.tiles.map(({ node }) => node),
+    );
     const right = el("div", { class: "panel" }, this.status, ways, el("div", {}, this.more));
     return el("div", { class: "sides" }, left, right);
   }
