@@ -242,6 +242,23 @@ def test_the_field_of_a_pixel_is_that_of_the_derivatives(page, tmp_path, name):
         assert page.evaluate(FIELD, [row, column]) == field.tolist()
 
 
+def test_a_page_without_its_model_says_so(browser, tmp_path):
+    address = write(tmp_path, made("plain"))
+    (tmp_path / "model.js").write_text("globalThis.nextp")
+    page = browser.new_page()
+    page.goto(address)
+    page.get_by_role("alert").get_by_text("model.js is missing").wait_for()
+    page.close()
+
+
+def test_a_worker_that_fails_is_said_in_words(browser, address):
+    page = browser.new_page()
+    page.goto(address)
+    page.evaluate("() => { nextpixel.engine.ask('no such question', {}); }")
+    page.get_by_role("alert").get_by_text("The worker of this page has failed.").wait_for()
+    page.close()
+
+
 def cells(canvas, side=28):
     """What is painted, uint8, (side, side, 3)."""
     small = canvas.evaluate_handle(scripts.SMALL)

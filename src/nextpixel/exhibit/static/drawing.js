@@ -77,7 +77,7 @@ export class DrawView {
       Object.assign(made, part);
       if (first && asked === this.asked) this.show(made);
     });
-    if (isStill() && asked === this.asked) this.show(made);
+    if (isStill() && !this.playing && asked === this.asked) this.show(made);
     this.wall.begin();
   }
 
@@ -151,6 +151,7 @@ export class DrawView {
       this.credit -= this.cost();
       this.at += 1;
     }
+    if (this.at + 1 >= this.ready) this.credit = 0; // the engine has yet to draw the next
     this.refresh();
   }
 

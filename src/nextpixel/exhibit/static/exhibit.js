@@ -26,12 +26,18 @@ function follow() {
   if (more) document.getElementById(name)?.scrollIntoView();
 }
 
+function fail(words) {
+  Object.assign(document.getElementById("notice"), { hidden: false, textContent: words });
+}
+
 function begin() {
   const model = globalThis.nextpixelModel;
-  const engine = new Engine(model, (words) => {
-    const notice = document.getElementById("notice");
-    Object.assign(notice, { hidden: false, textContent: words });
-  });
+  if (model) open(new Engine(model, fail));
+  else fail("The file model.js is missing next to this page, or damaged.");
+}
+
+function open(engine) {
+  const { model } = engine;
   document.getElementById("model").textContent = `${model.name} (${model.title})`;
   for (const [name, View] of Object.entries(VIEWS)) watch(name, View, engine);
   if (Stations) {
