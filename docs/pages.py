@@ -42,7 +42,7 @@ GROUPS = {
 }
 """Pages of the reference: name -> title and public parts of the package, or files of them."""
 
-INNER = ("cli", "engine", "playground", "runtime")
+INNER = ("cli", "engine", "exhibit", "playground", "runtime")
 """Parts that are no interface: the reference leaves them out, but for the files named above."""
 
 ROOT_PAGES = {
@@ -153,13 +153,14 @@ def pages() -> dict[str, str]:
 
 
 def fill(folder: Path = OUT) -> None:
-    """Write all pages and pictures, in place of what was there."""
+    """Write all pages, pictures and the exhibit, in place of what was there."""
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(ROOT / "docs" / "images", folder / "images")
     for name, text in pages().items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, "utf-8")
+    assert main(["exhibit", "--out", str(folder / "exhibit")]) == 0
 
 
 if __name__ == "__main__":

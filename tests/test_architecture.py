@@ -32,6 +32,7 @@ PARTS = [
     "codec",
     "recipes",
     "gallery",
+    "exhibit",
     "playground",
     "cli",
 ]

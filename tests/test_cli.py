@@ -270,6 +270,7 @@ COMMANDS = {
     "data": "",
     "runs": "curves: a.png",
     "serve": "port: 8001",
+    "exhibit": "model: mnist2-gated",
 }
 
 

@@ -77,6 +77,12 @@ _COMMANDS = {
     ),
     "data": ("listing:data", "List the data sets."),
     "serve": ("serve:serve", "Open the playground: these models in a browser."),
+    "exhibit": (
+        "exhibit:exhibit",
+        "Write a page that draws, completes and looks inside without a server.\n\n"
+        "Plain files that open from the disk and can be hosted anywhere. The model is carried out "
+        "in the page, and draws the very levels that Python's engine draws by the same uniforms.",
+    ),
     "runs": ("listing:runs", "List the runs below a folder with their best figures."),
 }
 

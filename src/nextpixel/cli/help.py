@@ -51,6 +51,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "models": ("nextpixel models", "nextpixel models mnist2-gated"),
     "data": ("nextpixel data",),
     "serve": ("nextpixel serve --open", "nextpixel serve mnist2-gated --port 8001"),
+    "exhibit": (
+        "nextpixel exhibit --out exhibit",
+        "nextpixel exhibit --model mnist4-gated --out four",
+    ),
     "runs": ("nextpixel runs", "nextpixel runs results --curves curves.png"),
 }
 """Command -> what could be typed as it stands, where files of those names are there."""

@@ -145,7 +145,7 @@ def open_blocks(
     require(made.memory(len(levels)), what, "make batch_size or the images smaller")
     blocks = []
     for part in shares(len(levels), threads):
-        terms = _terms(made.program, made.layout, embedding.part(part))
+        terms = terms_of(made.program, made.layout, embedding.part(part))
         listed = made.lists_levels if lists_levels is None else lists_levels
         room = len(made.plan.shown) if listed else 0
         blocks.append(_block(made, terms, levels[part], known[part], uniforms[part], room))
@@ -377,7 +377,7 @@ def _own(size: int, dtype: type[Number]) -> NDArray[Number]:
     return np.zeros(size + 32, dtype)[16 : 16 + size]
 
 
-def _terms(program: Program, layout: Layout, embedding: Embedding) -> tuple[Floats, Table]:
+def terms_of(program: Program, layout: Layout, embedding: Embedding) -> tuple[Floats, Table]:
     """What is added from outside the image, in the order of the tables, and its strides."""
     parts: list[Floats] = []
     places, at = [[0, 0, 0, 0]], 0
