@@ -223,7 +223,7 @@ export class InspectView {
       if (one) this.inspectors[i].showCosts(one.insight, this.editor.images, most);
     });
     if (this.fresh) this.arriveAtImage(there);
-    else this.show();
+    else this.pointed();
     this.guide.setScene(this.scene(), TOO_LARGE);
   }
 
@@ -259,14 +259,17 @@ export class InspectView {
   }
 
   pointed() {
-    const { row, column } = this.editor;
-    const missing = this.insights.some(
-      (one) => one && !(one.insight.covers(row, column) && one.fields.covers(this.here)),
-    );
     clearTimeout(this.later);
-    if (missing) this.later = setTimeout(() => this.refresh(), PAUSE);
-    else this.show();
+    if (this.covered) this.show();
+    else this.later = setTimeout(() => this.refresh(), PAUSE);
     this.save();
+  }
+
+  /** Whether what is there is about the pixel pointed at. */
+  get covered() {
+    const { row, column } = this.editor;
+    const covers = ({ insight, fields }) => insight.covers(row, column) && fields.covers(this.here);
+    return this.insights.every((one) => !one || covers(one));
   }
 
   /** Row and column of a pixel by its number. */
