@@ -485,6 +485,6 @@ def test_images_too_large_to_ask_for_whole_are_asked_for_pixel_by_pixel(calm, ad
         chance = float(model(image).logits[0, 0, 33, 1, 0].exp())
     place.locator(".inspector").get_by_text(f"given {100 * chance:.1f} %").wait_for()
     seen = int(field_of(model, Step(33, 1, 0)).sum())
-    place.get_by_text(f"Sees {seen} of {33 * 65 + 1} earlier pixels").wait_for()
+    place.get_by_text(f"Sees {seen} of {33 * 65 + 1:,} earlier pixels").wait_for()
     tasks(place)
     place.get_by_text("These need numbers of all pixels at once").wait_for()
