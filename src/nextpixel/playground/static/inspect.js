@@ -8,7 +8,7 @@ import { ChoiceField } from "./fields.js";
 import { Guide } from "./guide.js";
 import { byInterest } from "./insight.js";
 import { Inspector } from "./inspector.js";
-import { ClassField, ModelField } from "./modelfield.js";
+import { ClassField, ModelField, titled } from "./modelfield.js";
 import { hatch, Overlay, tinted } from "./overlay.js";
 import { alike, firstPair, partners } from "./pairs.js";
 import { Picker } from "./picker.js";
@@ -117,7 +117,7 @@ export class InspectView {
 
   offerSecond(name) {
     const { model } = this.model;
-    const face = (other) => (alike(other, model) ? other.name : `${other.name} (other levels)`);
+    const face = (other) => titled(other) + (alike(other, model) ? "" : " (other levels)");
     const others = partners(this.models, model).map((other) => [other.name, face(other)]);
     this.second.offer([...others, ["", "no other"]]);
     this.second.value = name;
