@@ -76,7 +76,7 @@ export class InspectView {
   /** Begin with two models, at a test image and a pixel of it where they are given. */
   begin([first, second], { image = 0, at = null, label = null } = {}) {
     this.at = at;
-    this.told = label;
+    this.wanted = label;
     this.model.choose(first.name);
     this.offerSecond(second?.name ?? "");
     this.editor.setModel(first);
@@ -145,16 +145,16 @@ export class InspectView {
     this.own = label;
     this.original = images.one(0);
     this.editor.setImage(images);
-    this.told = this.told ?? label;
+    this.wanted = this.wanted ?? label;
     this.tellClass();
-    this.told = null;
+    this.wanted = null;
     this.fresh = true;
     this.refresh();
   }
 
-  /** The class told to models is the image's own, until the reader chooses another. */
+  /** Models get the class that is the image's own, until the reader chooses another. */
   tellClass() {
-    const label = this.told ?? this.own ?? (this.original ? UNKNOWN : null);
+    const label = this.wanted ?? this.own ?? (this.original ? UNKNOWN : null);
     const offered = [...this.classField.control.options].map(({ value }) => Number(value));
     if (offered.includes(label)) this.classField.value = label;
     this.hintClass();
@@ -334,14 +334,14 @@ export class InspectView {
 
   said() {
     const { number } = this.picker;
-    const told = this.classField.chosen;
+    const { chosen } = this.classField;
     return {
       model: this.model.value,
       second: this.second.value || null,
       image: number === null ? null : number + 1,
       row: this.editor.row + 1,
       column: this.editor.column + 1,
-      label: this.shown.some(takesClass) && told !== this.own ? told : null,
+      label: this.shown.some(takesClass) && chosen !== this.own ? chosen : null,
     };
   }
 }
