@@ -93,7 +93,7 @@ def test_one_pixel_is_a_part_of_the_whole(client, folders):
 def fields_of(client, name, **place):
     found = client.get(f"/api/models/{name}/fields", params=place).json()
     bits = raw(found["fields"], (found["pixels"], -1))
-    return np.unpackbits(bits, axis=1), found["ranks"]
+    return np.unpackbits(bits, axis=1), found["indices"]
 
 
 @pytest.mark.parametrize("name", ["plain", "color", "autoencoder", "ordered"])
@@ -101,7 +101,7 @@ def test_the_fields_of_all_pixels_are_what_the_audit_finds_pixel_by_pixel(client
     model = npx.load(folders[name])
     colors, height, width = model.shape
     size = height * width
-    fields, ranks = fields_of(client, name)
+    fields, indices = fields_of(client, name)
     assert fields.shape == (size, -(-size // 8) * 8)
     for pixel in range(size):
         step = Step(*divmod(pixel, width), colors - 1)
@@ -111,9 +111,9 @@ def test_the_fields_of_all_pixels_are_what_the_audit_finds_pixel_by_pixel(client
     np.testing.assert_array_equal(one[0], fields[width + 2])
     if name == "ordered":
         order = model.read_order(None).numpy()
-        np.testing.assert_array_equal(raw(ranks, order.shape, "<u4"), order)
+        np.testing.assert_array_equal(raw(indices, order.shape, "<u4"), order)
     else:
-        assert ranks is None
+        assert indices is None
 
 
 def test_a_model_without_a_program_is_asked_by_derivatives(folders, monkeypatch):
@@ -169,7 +169,7 @@ def test_large_images_are_asked_for_pixel_by_pixel(folders):
 # A class that looks at one image
 
 
-def test_a_class_that_looks_at_one_image_costs_one_computation(folders, monkeypatch):
+def test_a_class_that_sees_one_image_costs_one_computation(folders, monkeypatch):
     made, held, begun = [], threading.Event(), threading.Event()
     inner = jobs.inspect
 
@@ -210,7 +210,7 @@ def post(home, body):
 
 
 class Reader:
-    """A client that leaves when it is told to."""
+    """A client that leaves when the test says so."""
 
     def __init__(self):
         self.leaves = asyncio.Event()
@@ -279,7 +279,7 @@ def test_when_all_have_left_the_job_ends_and_may_be_asked_for_anew():
     run(steps)
 
 
-def test_a_refusal_is_told_to_all_and_not_kept():
+def test_a_refusal_is_for_all_and_not_kept():
     tries = []
 
     def work(_: Job):

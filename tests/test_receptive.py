@@ -7,7 +7,7 @@ import torch
 import nextpixel as npx
 from nextpixel.audit import audit, field_of
 from nextpixel.order import Step
-from nextpixel.receptive import receptive_fields, scan_ranks
+from nextpixel.receptive import receptive_fields, scan_indices
 
 PROBES = 8
 """So few features are often all off in a corner."""
@@ -92,8 +92,8 @@ def test_a_mixture_of_classes_sees_all_before_and_of_nets_what_they_see():
     np.testing.assert_array_equal(receptive_fields(npx.mixture([classes])), np.tri(42, k=-1) > 0)
 
 
-def test_an_order_has_ranks_unless_it_is_the_raster_order():
-    assert scan_ranks(build("gated")) is None
-    ranks = scan_ranks(build("any order")).reshape(7, 7)
-    assert ranks[0].tolist() == [0, 1, 2, 3, 4, 5, 6]
-    assert ranks[1].tolist() == [13, 12, 11, 10, 9, 8, 7]
+def test_an_order_has_indices_unless_it_is_the_raster_order():
+    assert scan_indices(build("gated")) is None
+    indices = scan_indices(build("any order")).reshape(7, 7)
+    assert indices[0].tolist() == [0, 1, 2, 3, 4, 5, 6]
+    assert indices[1].tolist() == [13, 12, 11, 10, 9, 8, 7]

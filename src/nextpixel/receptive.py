@@ -92,7 +92,7 @@ def receptive_fields(model: PixelModel, color: int | None = None) -> NDArray[np.
     return fields
 
 
-def scan_ranks(model: PixelModel) -> NDArray[np.int64] | None:
+def scan_indices(model: PixelModel) -> NDArray[np.int64] | None:
     """When each pixel is visited, (H * W,), in the model's own order; None: the raster order."""
     order = model.read_order(None)
     return None if order is None or not order.ndim else order.flatten().numpy()
@@ -117,7 +117,7 @@ def _outputs_of(color: int, model: PixelModel) -> slice:
 def _carry(model: PixelModel, program: Program) -> Kinds:
     """The sets of the program's output; as `Program.run` does with numbers."""
     kinds = {program.image.number: _image(model)}
-    ranks = _ranks(model)
+    indices = _indices(model)
     for body in program.bodies():
         loops = any(x.number not in kinds for op in body for x in op.inputs)
         for op in body if loops else ():
@@ -126,7 +126,7 @@ def _carry(model: PixelModel, program: Program) -> Kinds:
             before = [kinds[op.output.number] for op in body if loops]
             for op in body:
                 inputs = [kinds[x.number] for x in op.inputs]
-                kinds[op.output.number] = _made(op, inputs, ranks)
+                kinds[op.output.number] = _made(op, inputs, indices)
             after = [kinds[op.output.number] for op in body]
             if not loops or all(map(_same, before, after)):
                 break
@@ -148,13 +148,13 @@ def _nothing(made: Map, model: PixelModel) -> Kinds:
     return Kinds(np.zeros(made.features, np.int64), [np.zeros((height, width, size), np.uint8)])
 
 
-def _ranks(model: PixelModel) -> NDArray[np.int64]:
+def _indices(model: PixelModel) -> NDArray[np.int64]:
     """When each place is visited, for operations that ask, (H, W)."""
-    ranks, (height, width) = scan_ranks(model), model.shape[1:]
-    return (np.arange(height * width) if ranks is None else ranks).reshape(height, width)
+    indices, (height, width) = scan_indices(model), model.shape[1:]
+    return (np.arange(height * width) if indices is None else indices).reshape(height, width)
 
 
-def _made(op: Op, inputs: list[Kinds], ranks: NDArray[np.int64]) -> Kinds:
+def _made(op: Op, inputs: list[Kinds], indices: NDArray[np.int64]) -> Kinds:
     """What an operation gives its output."""
     if isinstance(op, Inject):
         return inputs[0]
@@ -162,7 +162,7 @@ def _made(op: Op, inputs: list[Kinds], ranks: NDArray[np.int64]) -> Kinds:
         return _attended(op, inputs)
     readers: list[tuple[int, Links, Mover]]
     if isinstance(op, Conv):
-        readers = [(0, links, reader) for links, reader in _taps(op, ranks)]
+        readers = [(0, links, reader) for links, reader in _taps(op, indices)]
     elif isinstance(op, Cell):
         readers = _cell(op)
     else:
@@ -209,17 +209,17 @@ def _through(op: Op, number: int) -> Links:
     return found
 
 
-def _taps(op: Conv, ranks: NDArray[np.int64]) -> Iterator[tuple[Links, Mover]]:
+def _taps(op: Conv, indices: NDArray[np.int64]) -> Iterator[tuple[Links, Mover]]:
     """For each tap of a convolution which features are read there, and how sets are moved."""
     for number, tap in enumerate(op.taps):
-        yield (op.weight[number] != 0).numpy(), _mover(op, number, tap, ranks)
+        yield (op.weight[number] != 0).numpy(), _mover(op, number, tap, indices)
 
 
-def _mover(op: Conv, number: int, tap: Tap, ranks: NDArray[np.int64]) -> Mover:
+def _mover(op: Conv, number: int, tap: Tap, indices: NDArray[np.int64]) -> Mover:
     if isinstance(op, Up):
         return lambda sets: _spread(sets, tap, op.parities[number])
     if isinstance(op, LocalConv):
-        return lambda sets: _seen(sets, tap) * _before(ranks, tap, op.sees_self)[:, :, None]
+        return lambda sets: _seen(sets, tap) * _before(indices, tap, op.sees_self)[:, :, None]
     return lambda sets: _seen(sets, tap)[:: op.stride, :: op.stride]
 
 
@@ -238,10 +238,10 @@ def _within(step: int, side: int) -> slice:
     return slice(max(0, step), side - max(0, -step))
 
 
-def _before(ranks: NDArray[np.int64], tap: Tap, sees_self: bool) -> NDArray[np.bool_]:  # noqa: FBT001
+def _before(indices: NDArray[np.int64], tap: Tap, sees_self: bool) -> NDArray[np.bool_]:  # noqa: FBT001
     """Whether the order has visited, at each place, what a tap lies on."""
-    seen = _seen(ranks + 1, tap)
-    found: NDArray[np.bool_] = (seen > 0) & (seen <= ranks + int(sees_self))
+    seen = _seen(indices + 1, tap)
+    found: NDArray[np.bool_] = (seen > 0) & (seen <= indices + int(sees_self))
     return found
 
 

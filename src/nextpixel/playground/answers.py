@@ -82,7 +82,7 @@ class _Awaited:
                 self.queue.cancel(self.job)
 
     async def _compute(self) -> bytes | Event | None:
-        """The answer, or how the job failed: whoever still waits is told."""
+        """The answer, or how the job failed: for whoever still waits."""
         last = await read_last(self.job)
         if last is None or last["event"] == "error":
             return last

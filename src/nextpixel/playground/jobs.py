@@ -107,17 +107,17 @@ def fields(cache: ModelCache, card: Card, row: int | None, column: int | None) -
     """The receptive fields of the last color at all pixels, or at one, as bits."""
 
     def work(job: Job) -> Event:
-        from nextpixel.receptive import scan_ranks
+        from nextpixel.receptive import scan_indices
 
         job.send({"event": "start"})
         model = cache.model(card.name)
         found = _fields(model) if row is None or column is None else _field(model, row, column)
-        ranks = scan_ranks(model)
+        indices = scan_indices(model)
         return {
             "event": "done",
             "pixels": len(found),
             "fields": encode(np.packbits(found, axis=1)),
-            "ranks": None if ranks is None else encode(ranks.astype("<u4")),
+            "indices": None if indices is None else encode(indices.astype("<u4")),
         }
 
     return work

@@ -10,7 +10,7 @@ export class Guide {
     this.current = 0;
     this.why = "";
     this.list = el("ol", { class: "tasks" });
-    this.words = el("p", { role: "status", class: "told" });
+    this.words = el("p", { role: "status", class: "verdict" });
     this.hint = button("Hint", () => this.say(TASKS[this.current].hint(this.scene)));
     this.next = button("Another image", onnext);
     this.count = el("span");

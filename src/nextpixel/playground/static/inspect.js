@@ -8,7 +8,7 @@ import { ChoiceField } from "./fields.js";
 import { Guide } from "./guide.js";
 import { byInterest } from "./insight.js";
 import { Inspector } from "./inspector.js";
-import { ClassField, ModelField } from "./modelfield.js";
+import { ClassField, ModelField, titled } from "./modelfield.js";
 import { hatch, Overlay, tinted } from "./overlay.js";
 import { alike, firstPair, partners } from "./pairs.js";
 import { Picker } from "./picker.js";
@@ -76,7 +76,7 @@ export class InspectView {
   /** Begin with two models, at a test image and a pixel of it where they are given. */
   begin([first, second], { image = 0, at = null, label = null } = {}) {
     this.at = at;
-    this.told = label;
+    this.wanted = label;
     this.model.choose(first.name);
     this.offerSecond(second?.name ?? "");
     this.editor.setModel(first);
@@ -117,7 +117,7 @@ export class InspectView {
 
   offerSecond(name) {
     const { model } = this.model;
-    const face = (other) => (alike(other, model) ? other.name : `${other.name} (other levels)`);
+    const face = (other) => titled(other) + (alike(other, model) ? "" : " (other levels)");
     const others = partners(this.models, model).map((other) => [other.name, face(other)]);
     this.second.offer([...others, ["", "no other"]]);
     this.second.value = name;
@@ -145,16 +145,16 @@ export class InspectView {
     this.own = label;
     this.original = images.one(0);
     this.editor.setImage(images);
-    this.told = this.told ?? label;
+    this.wanted = this.wanted ?? label;
     this.tellClass();
-    this.told = null;
+    this.wanted = null;
     this.fresh = true;
     this.refresh();
   }
 
-  /** The class told to models is the image's own, until the reader chooses another. */
+  /** Models get the class that is the image's own, until the reader chooses another. */
   tellClass() {
-    const label = this.told ?? this.own ?? (this.original ? UNKNOWN : null);
+    const label = this.wanted ?? this.own ?? (this.original ? UNKNOWN : null);
     const offered = [...this.classField.control.options].map(({ value }) => Number(value));
     if (offered.includes(label)) this.classField.value = label;
     this.hintClass();
@@ -223,7 +223,7 @@ export class InspectView {
       if (one) this.inspectors[i].showCosts(one.insight, this.editor.images, most);
     });
     if (this.fresh) this.arriveAtImage(there);
-    else this.show();
+    else this.pointed();
     this.guide.setScene(this.scene(), TOO_LARGE);
   }
 
@@ -259,14 +259,17 @@ export class InspectView {
   }
 
   pointed() {
-    const { row, column } = this.editor;
-    const missing = this.insights.some(
-      (one) => one && !(one.insight.covers(row, column) && one.fields.covers(this.here)),
-    );
     clearTimeout(this.later);
-    if (missing) this.later = setTimeout(() => this.refresh(), PAUSE);
-    else this.show();
+    if (this.covered) this.show();
+    else this.later = setTimeout(() => this.refresh(), PAUSE);
     this.save();
+  }
+
+  /** Whether what is there is about the pixel pointed at. */
+  get covered() {
+    const { row, column } = this.editor;
+    const covers = ({ insight, fields }) => insight.covers(row, column) && fields.covers(this.here);
+    return this.insights.every((one) => !one || covers(one));
   }
 
   /** Row and column of a pixel by its number. */
@@ -331,14 +334,14 @@ export class InspectView {
 
   said() {
     const { number } = this.picker;
-    const told = this.classField.chosen;
+    const { chosen } = this.classField;
     return {
       model: this.model.value,
       second: this.second.value || null,
       image: number === null ? null : number + 1,
       row: this.editor.row + 1,
       column: this.editor.column + 1,
-      label: this.shown.some(takesClass) && told !== this.own ? told : null,
+      label: this.shown.some(takesClass) && chosen !== this.own ? chosen : null,
     };
   }
 }

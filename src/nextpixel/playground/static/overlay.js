@@ -48,7 +48,7 @@ export function tinted(color, kind) {
   return share ? color.map((value, i) => value + share * (FIELD[kind][i] - value)) : color;
 }
 
-/** Hatch the blind spot, so that it is told not by its color alone. */
+/** Hatch the blind spot, so that not its color alone says it. */
 export function hatch(context, scale, kinds, width) {
   if (scale < 6) return;
   context.strokeStyle = "#6b3600";

@@ -16,7 +16,7 @@ export class Questions {
    * What a model says of an image.
    * @param {Object} model
    * @param {Images} images
-   * @param {number|null} label told to it
+   * @param {number|null} label that it is conditioned on
    * @param {{row: number, column: number}} at the pixel, where not all can be asked about
    * @param {function(string)} say called with words while the server is busy
    * @param {AbortSignal} signal

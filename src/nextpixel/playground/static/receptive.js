@@ -8,12 +8,12 @@ export class Fields {
    * @param {number[]} shape (C, H, W)
    * @param {number|null} only the pixel that the answer is about; null: all
    */
-  constructor({ fields, pixels, ranks }, [, height, width], only = null) {
+  constructor({ fields, pixels, indices }, [, height, width], only = null) {
     Object.assign(this, { height, width, only });
     this.size = height * width;
     this.bits = decode(fields);
     this.bytes = this.bits.length / pixels;
-    this.ranks = ranks && new Uint32Array(decode(ranks).buffer);
+    this.indices = indices && new Uint32Array(decode(indices).buffer);
   }
 
   /** Whether it has the field of a pixel. */
@@ -28,8 +28,8 @@ export class Fields {
   }
 
   /** When a pixel is visited. */
-  rank(cell) {
-    return this.ranks ? this.ranks[cell] : cell;
+  index(cell) {
+    return this.indices ? this.indices[cell] : cell;
   }
 
   /**
@@ -43,7 +43,7 @@ export class Fields {
     return cells.map((cell) => {
       if (cell === here) return "here";
       if (seen[cell]) return "seen";
-      if (this.rank(cell) > this.rank(here)) return "later";
+      if (this.index(cell) > this.index(here)) return "later";
       return near(cell) ? "blind" : "far";
     });
   }

@@ -4,6 +4,7 @@ import { number, percent } from "./format.js";
 
 const SURE = 0.85;
 const UNSURE = 0.7;
+const BOUNDS = [`${100 * SURE} %`, `${100 * UNSURE} %`];
 const EVEN = 0.97; // of the largest uncertainty, to count as the largest
 const DEAR = 4; // bits
 
@@ -32,8 +33,8 @@ export const TASKS = [
   {
     ask: ({ names: [one, other] }) =>
       other
-        ? `Find a pixel where one of ${one} and ${other} is sure (${percent(SURE)} or more ` +
-          `for a level) and the other is not (${percent(UNSURE)} at most).`
+        ? `Find a pixel where one of ${one} and ${other} is sure (${BOUNDS[0]} or more ` +
+          `for a level) and the other is not (${BOUNDS[1]} at most).`
         : "Find a pixel where one of two models is sure and the other is not.",
     does: ({ insights: [one, other] }, cell) =>
       other !== undefined && disagree(sure(one, cell), sure(other, cell)),
