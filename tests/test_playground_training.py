@@ -63,7 +63,7 @@ def test_a_training_sends_the_net_then_reports_and_its_surprise_falls(client):
     assert reports[0]["train_nats"] is None
     assert reports[0]["held_out_nats"] == pytest.approx(FLAT, rel=1e-5)
     assert reports[-1]["held_out_nats"] < 0.7 * FLAT
-    assert reports[-1]["train_nats"] < 0.8 * FLAT
+    assert reports[-1]["train_nats"] < 0.95 * FLAT  # the mean of all, where it was but one report
     assert sent[-1]["step"] == 60
 
 
