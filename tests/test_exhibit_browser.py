@@ -384,6 +384,8 @@ def test_words_can_be_read_and_fit_a_phone(page, address, scheme):
     fill(page, address)
     page.locator("#look").scroll_into_view_if_needed()
     page.locator("#look").get_by_text("earlier pixels").first.wait_for()
+    page.locator("#ideas").scroll_into_view_if_needed()
+    page.locator("#ideas .station").first.wait_for()
     width, screen = page.evaluate(scripts.SPREAD)
     assert width <= screen
     assert [words for ratio, words in page.evaluate(scripts.CONTRAST) if ratio < 4.5] == []
@@ -397,3 +399,16 @@ def test_everything_that_can_be_pressed_has_a_name(page, address):
           || node.textContent.trim() || node.labels?.length)).map(node => node.outerHTML)"""
     )
     assert unnamed == []
+
+
+def test_an_idea_is_reached_by_its_address_and_from_another(page, address):
+    page.goto(f"{address}#ideas?station=gate")
+    place = page.locator("#ideas")
+    page.wait_for_function("document.activeElement.id === 'idea-gate-title'")
+    assert place.locator(".station").count() == 5
+    place.get_by_role("navigation").get_by_role("link").nth(1).click()
+    page.wait_for_function("document.activeElement.id === 'idea-blind-spot-title'")
+    fills = place.locator(".swatch").evaluate_all(
+        "nodes => nodes.map(node => getComputedStyle(node).backgroundColor)"
+    )
+    assert len(set(fills)) > 5  # the page has the style of the ideas
