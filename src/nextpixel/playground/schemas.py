@@ -299,8 +299,8 @@ class FieldsOut(BaseModel):
     """The receptive fields of a model's last color at all pixels, or at one.
 
     `fields` is base64 of a row of bits a pixel, the highest of each byte first: a bit for each
-    pixel of the image. `indices` is base64 of little-endian uint32, when each pixel is visited; null
-    stands for row by row.
+    pixel of the image. `indices` is base64 of little-endian uint32, when each pixel is visited;
+    null stands for row by row.
     """
 
     pixels: int
