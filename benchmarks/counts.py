@@ -175,6 +175,7 @@ WORDS = [
         but=(
             "src/nextpixel/sampling/region.py",
             "src/nextpixel/cli/measure.py",
+            "src/nextpixel/playground/completing.py",
             "tests/test_particles.py",
             "tests/test_mirror_orders.py",
             "tests/test_any_order.py",

@@ -30,7 +30,7 @@ GROUPS = {
     ),
     "likelihood": (
         "Likelihood and audit",
-        ("likelihood", "evaluation", "audit", "classify", "health"),
+        ("likelihood", "evaluation", "audit", "receptive", "classify", "health"),
     ),
     "training": (
         "Training",

@@ -121,7 +121,7 @@ def test_every_question_is_asked_again(page, address, view):
     browsers.until(lambda: page.wait_for_timeout(20) or all(busy.asked > 1 for busy in asked))
 
 
-def test_a_server_that_stays_busy_is_given_up_in_its_own_words(page, sample):
+def test_a_server_that_stays_busy_has_the_last_word(page, sample):
     busy = Busy(page, "**/api/sample", 99, **{"Retry-After": "0.1"})
     start(sample)
     sample.get_by_text(REFUSAL["detail"]).wait_for()
