@@ -23,7 +23,10 @@ from PIL import Image
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-MODELS = ("mnist2-gated", "mnist2-gated-class", "mnist-fast", "mnist-transformer")
+MODELS = (
+    "mnist2-gated", "mnist-fast-class", "mnist-fast", "mnist-transformer", "mnist-orders",
+    "mnist256-fast",
+)  # fmt: skip
 WAIT = 120_000  # milliseconds: the first image waits for the engine to be compiled
 
 
@@ -39,14 +42,22 @@ def page_of(scheme: str) -> Iterator["Page"]:
         yield browser.new_page()
 
 
-def complete(page: "Page") -> None:
-    """Half of a digit erased and completed; another stroke over what is known."""
-    view = page.locator("#complete")
-    view.locator(".strip [aria-pressed=true]").wait_for()
-    view.locator(".strip button").nth(1).click()
-    view.get_by_label("How many", exact=True).fill("8")
-    view.locator("button.main").click()
+def sample(page: "Page") -> None:
+    """An image on its way, with the wall of others done."""
+    view = page.locator("#sample")
     view.locator(".verdict").wait_for()
+    view.get_by_text(re.compile(r"^Row 1[5-9], column")).wait_for()
+    view.get_by_role("button", name="Pause").click()
+
+
+def complete(page: "Page") -> None:
+    """The upper half of a digit erased, and completed in three ways."""
+    page.locator("#complete .verdict").wait_for()
+
+
+def compress(page: "Page") -> None:
+    """A hundred digits, compressed."""
+    page.locator("#compress .sizes").wait_for()
 
 
 def inspect(page: "Page") -> None:
@@ -69,7 +80,9 @@ def train(page: "Page") -> None:
 
 
 VIEWS: dict[str, tuple[str, Callable[["Page"], None], str]] = {
-    "complete": ("light", complete, "half of a digit, and eight ways to go on"),
+    "sample": ("light", sample, "an image that draws itself, and a wall of others"),
+    "complete": ("light", complete, "half of a digit, completed in three ways"),
+    "compress": ("dark", compress, "a hundred digits and what they take"),
     "train": ("light", train, "a net in training: samples, curve and receptive field"),
     "inspect": ("dark", inspect, "what two models predict, from where, at what cost"),
 }
