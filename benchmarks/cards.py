@@ -179,7 +179,7 @@ def picture(name: str) -> Image.Image:
     if shipped.condition.startswith("own"):
         originals = npx.load_data(shipped.data, levels=shipped.levels).test.levels[:6]
         return _decodings(model, originals, rng)
-    columns = _columns(model)
+    columns = 4 if shipped.data == "photographs" else _columns(model)  # in color they are large
     labels = torch.arange(columns * LINES) % _classes(model) if _classes(model) else None
     levels = npx.sample(model, columns * LINES, condition=labels, rng=rng)
     return gallery.grid(levels, model.levels, columns=columns, scale=max(1, 56 // model.shape[1]))

@@ -113,9 +113,9 @@ export class SampleView {
     this.job.say(`${several(this.images.count, "image")} in ${number(done.seconds, 2)} s.`);
     const mean = (values) => sum(values) / values.length;
     this.verdict.textContent =
-      `The model gives these images ${nats(mean(done.nats))} each on average, ` +
-      `${number(mean(done.bits_per_dim), 3)} bits a value. Fewer nats: a picture that it ` +
-      `expected more.${codeNote(drawn.model)}`;
+      `The model gives these images ${nats(mean(done.nats))} each on average ` +
+      `(a nat is 1.44 bits), ${number(mean(done.bits_per_dim), 3)} bits a value. Fewer nats: ` +
+      `a picture that it expected more.${codeNote(drawn.model)}`;
     this.command.textContent = commandLine(drawn.body, drawn.model);
     this.folder.textContent = folderNote(drawn.model);
     this.results.hidden = false;
