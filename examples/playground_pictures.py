@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 MODELS = (
-    "mnist2-gated", "mnist-fast-class", "mnist-fast", "mnist-transformer", "mnist-orders",
+    "mnist2-gated", "mnist2-plain", "mnist-fast-class", "mnist-orders",
     "mnist256-fast",
 )  # fmt: skip
 WAIT = 120_000  # milliseconds: the first image waits for the engine to be compiled
@@ -90,7 +90,7 @@ VIEWS: dict[str, tuple[str, Callable[["Page"], None], str]] = {
 
 QUERIES = {
     "train": "?net=plain",
-    "inspect": "?model=mnist-fast&second=mnist-transformer&image=1&row=19&column=11",
+    "inspect": "?model=mnist2-plain&second=mnist2-gated&image=1&row=19&column=11",
 }
 """What addresses say of views, where it is not what they begin with."""
 

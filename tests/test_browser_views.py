@@ -53,7 +53,7 @@ def test_on_arrival_a_wall_is_drawn_and_one_image_draws_itself(page, address):
     place = show(page, address, "")
     place = page.locator("#sample")
     place.locator(".verdict").wait_for()
-    assert place.locator(".tiles.wall canvas").count() == 100
+    assert place.locator(".tiles.ten canvas").count() == 100
     first = browsers.until(lambda: page.wait_for_timeout(20) or max(0, at(place)))
     browsers.until(lambda: page.wait_for_timeout(20) or at(place) > first)
     assert place.locator(".bars").count() == 1
@@ -192,7 +192,7 @@ def test_a_swipe_over_the_picture_scrolls_and_a_stroke_aside_or_a_tap_erases(pag
 def test_an_example_is_compressed_at_once_and_named_by_its_model(page, address):
     place = show(page, address, "compress")
     place.locator(".sizes").wait_for()
-    assert place.locator(".tiles.wall canvas").count() == 100
+    assert place.locator(".tiles.ten canvas").count() == 100
     words = place.locator(".verdict").inner_text()
     assert words.startswith("Test images. 100 images in ")
     assert "by mnist256-fast" in words

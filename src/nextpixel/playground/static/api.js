@@ -55,8 +55,8 @@ export function formOf(parts) {
 }
 
 /** POST JSON, or a form -> the events of a stream, a line each; aborting it cancels the job. */
-export async function* events(path, body, signal) {
-  const response = await ask(path, { ...json(body), signal });
+export async function* events(path, body, signal, tries = TRIES) {
+  const response = await ask(path, { ...json(body), signal }, tries);
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   for (;;) {
@@ -77,11 +77,11 @@ function json(body) {
   return { method: "POST", headers, body: JSON.stringify(body) };
 }
 
-async function ask(path, options) {
-  for (let tries = 1; ; tries += 1) {
+async function ask(path, options, most = TRIES) {
+  for (let tried = 1; ; tried += 1) {
     const response = await fetch(path, options).catch(explain);
     if (response.ok) return response;
-    if (response.status !== BUSY || tries === TRIES) throw await refusal(response);
+    if (response.status !== BUSY || tried === most) throw await refusal(response);
     const seconds = Number(response.headers.get("Retry-After")) || SECONDS;
     await pause(seconds * (1 + Math.random()), options.signal); // not all at the same moment
   }

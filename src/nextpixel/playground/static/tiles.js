@@ -27,7 +27,7 @@ export class Tiles {
     this.captions = numbers.map(() => el("figcaption"));
     const faces = this.onpick ? numbers.map((i) => this.key(i)) : this.canvases;
     const figures = numbers.map((i) => el("figure", {}, faces[i], this.captions[i]));
-    this.node.classList.toggle("wall", images.count > MANY);
+    this.node.classList.toggle("ten", images.count > MANY);
     refill(this.node, figures);
     this.paint(images, rows, known);
   }

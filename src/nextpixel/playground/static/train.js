@@ -173,7 +173,7 @@ export class TrainView {
     this.measured = null;
     this.go("asking", "Asking the server…");
     try {
-      for await (const event of events(path, body, control.signal)) this.take(event, body);
+      for await (const event of events(path, body, control.signal, 1)) this.take(event, body);
       if (this.state === "running") throw new Refusal("The server ended before the net was done.");
     } catch (failure) {
       if (this.control === control && failure.name !== "AbortError") {
