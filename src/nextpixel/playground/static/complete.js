@@ -87,6 +87,7 @@ export class CompleteView {
 
   setModel(image = 0) {
     const { model } = this.model;
+    this.job.cancel();
     this.settings.setModel(model);
     this.editor.setModel(model);
     this.rows = model.ways.map((way) => new Way(way, model));
