@@ -177,6 +177,7 @@ WORDS = [
             "src/nextpixel/cli/measure.py",
             "src/nextpixel/playground/completing.py",
             "tests/test_particles.py",
+            "tests/test_playground_completing.py",
             "tests/test_mirror_orders.py",
             "tests/test_any_order.py",
             "benchmarks/completion.py",

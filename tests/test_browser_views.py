@@ -189,7 +189,7 @@ def test_a_swipe_over_the_picture_scrolls_and_a_stroke_aside_or_a_tap_erases(pag
     browsers.until(lambda: "9 pixels" not in place.locator(".editor .hint").all_inner_texts()[-1])
 
 
-def test_an_example_is_compressed_at_once_and_named_by_its_model(page, address):
+def test_an_example_is_compressed_on_arrival_and_named_by_its_model(page, address):
     place = show(page, address, "compress")
     place.locator(".sizes").wait_for()
     assert place.locator(".tiles.ten canvas").count() == 100

@@ -101,3 +101,17 @@ def test_no_cost_is_stated_where_completions_have_several_classes(client):
     assert several["nats_given"] is None
     one = completed(client, "labelled", lower_half(), "raster", label=2)
     assert len(one["nats_given"]) == 3
+
+
+def test_particles_draw_few_and_a_client_that_leaves_ends_them(client):
+    body = {"model": "single", "image": image(torch.ones(SHAPE, dtype=torch.long), 2)}
+    body |= {"known": text(lower_half()), "way": "particles"}
+    answer = client.post("/api/complete", json={**body, "count": 13})
+    refused(answer, 422, "count", "must be at most 12 by particles")
+    sent = events(client.post("/api/complete", json={**body, "count": 3}))
+    assert [event["done"] for event in sent if event["event"] == "part"] == [0, 1, 2]
+
+
+def test_many_completions_are_not_weighed(client):
+    done = completed(client, "single", lower_half(), "raster", count=13)
+    assert done["nats_given"] is None

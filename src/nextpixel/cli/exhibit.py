@@ -30,7 +30,8 @@ def exhibit(*, out: Path, model: str = MODEL) -> None:
     loaded = npx.load(model)
     check(loaded)
     name = Path(model).resolve().name
-    title = recipes.read(name).title if name in recipes.names() else loaded.name
+    own = Path(model).exists() or name not in recipes.names()
+    title = loaded.name if own else recipes.read(name).title
     size = build(out, loaded, Shown(name, title, *images_of(model, loaded)))
     print(f"{out / 'index.html'}: {name}, {size / 1e6:.1f} MB in all; open it in a browser")
 

@@ -12,10 +12,12 @@ from nextpixel.playground.jobs import (
     own_condition,
     to_tensor,
 )
-from nextpixel.playground.schemas import CompleteIn
+from nextpixel.playground.schemas import LIMITS, CompleteIn
 from nextpixel.playground.serialization import Bytes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from torch import Tensor
 
     from nextpixel.models import PixelModel
@@ -46,7 +48,13 @@ def complete(
         if condition is None:
             condition = drawing_condition(cache, card, model, request)
         options = drawing_options(job, card, request) | _by(card, request.way)
-        completed = npx.complete(model, levels, mask, condition=condition, **options)
+        each = 1 if request.way == PARTICLES else request.count  # so that a client may leave
+        completed = torch.cat(
+            [
+                npx.complete(model, part, mask, condition=own, **options)
+                for part, own in _parts(job, levels, condition, each)
+            ]
+        )
         nats = nats_of(model, completed, condition)
         return {
             "event": "done",
@@ -57,6 +65,21 @@ def complete(
         }
 
     return work
+
+
+def _parts(
+    job: Job, levels: "Tensor", condition: "Value | None", each: int
+) -> "Iterator[tuple[Tensor, Value | None]]":
+    """Some images at a time with their conditions; between them the job may end."""
+    import torch
+
+    from nextpixel.nn import take
+
+    for first in range(0, len(levels), each):
+        job.send({"event": "part", "done": first})
+        chosen = torch.arange(first, min(first + each, len(levels)))
+        own = None if condition is None else take(condition, chosen, torch.device("cpu"))
+        yield levels[chosen], own
 
 
 def _by(card: Card, way: str | None) -> dict[str, Any]:
@@ -78,12 +101,17 @@ def _given(
     import torch
 
     job.send({"event": "weighing"})
-    if not {BEST, PARTICLES} & {*card.ways} or not _is_one(own):
+    able = bool({BEST, PARTICLES} & {*card.ways}) and len(drawn) <= LIMITS.weighed
+    if not able or not _is_one(own):
         return {"nats_given": None, "nats_given_error": None}
     rng = torch.Generator().manual_seed(0)
     if BEST in card.ways:
-        log_p, error = _cost(model, drawn, ~known, given=known, condition=own, rng=rng)
-        return {"nats_given": (-log_p).tolist(), "nats_given_error": error}
+        found = [
+            _cost(model, part, ~known, given=known, condition=one, rng=rng)
+            for part, one in _parts(job, drawn, own, 1)
+        ]
+        costs = [-float(log_p) for log_p, _ in found]
+        return {"nats_given": costs, "nats_given_error": max(error for _, error in found)}
     first = own[:1] if isinstance(own, torch.Tensor) else None
     log_p, error = _cost(model, drawn[:1], known, condition=first, rng=rng)
     whole = nats_of(model, drawn, own).flatten(1).sum(1)

@@ -9,7 +9,7 @@ from fastapi import APIRouter, File, Form, Path, Query, Request, UploadFile
 from fastapi.responses import Response
 
 from nextpixel.playground import completing, jobs
-from nextpixel.playground.catalog import Card
+from nextpixel.playground.catalog import PARTICLES, Card
 from nextpixel.playground.job_queue import Stream, outcome
 from nextpixel.playground.refusals import Problem, Refusal
 from nextpixel.playground.schemas import (
@@ -128,6 +128,9 @@ def generation(state: "AppState") -> APIRouter:
         if request.way not in (None, *card.ways):
             ways = ", ".join(card.ways)
             raise Refusal(f"way must be one of {ways} for {card.name}, got {request.way}", "way")
+        if request.way == PARTICLES and request.count > state.limits.weighed:
+            text = f"count must be at most {state.limits.weighed} by particles, got {request.count}"
+            raise Refusal(text, "count")
         work = completing.complete(state.cache, card, request, image, known)
         return Stream(state.queue, work, state.streams)
 
@@ -188,7 +191,9 @@ def compression(state: "AppState") -> APIRouter:
     """Images to archives and back."""
     router = APIRouter(prefix="/api", responses=_BUSY)
 
-    @router.post("/compress", response_model=CompressOut)
+    streams = streamed()["content"]
+
+    @router.post("/compress", response_model=CompressOut, responses={200: {"content": streams}})
     async def compress(
         files: Annotated[list[UploadFile], File(max_length=LIMITS.compress_images)],
         model: Annotated[str, Form(max_length=100)],

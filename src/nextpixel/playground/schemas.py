@@ -18,6 +18,7 @@ class Limits:
 
     Attributes:
         count: Images to sample at a time.
+        weighed: Completions of a request that particles draw, or weigh: each takes dozens of scans.
         temperature_least: Lowest temperature.
         temperature_most: Highest temperature.
         seed: Highest seed; the lowest is 0.
@@ -48,6 +49,7 @@ class Limits:
     """
 
     count: int = 100
+    weighed: int = 12
     temperature_least: float = 0.01
     temperature_most: float = 100.0
     seed: int = 2**63 - 1

@@ -164,8 +164,6 @@ def _list_names(properties: Mapping[str, Any], names: Sequence[str]) -> None:
     for name, schema in properties.items():
         if name in MODEL_FIELDS:
             schema["enum"] = list(names)
-        elif name == "models":
-            schema["items"]["enum"] = list(names)
 
 
 GRACE = 1

@@ -43,7 +43,8 @@ export class FillView {
     const back = button("Put all back", () => this.eraseWhere(() => false));
     const hint =
       "Drag over the picture to erase. By keyboard: arrows move, the space bar erases. Filled " +
-      "pixels are tinted blue; below stand their nats: how unlikely the net holds them.";
+      "pixels are tinted blue; below stand their nats: how unlikely the net holds them, " +
+      "given those before them.";
     const left = el(
       "div",
       { class: "panel" },
@@ -107,7 +108,8 @@ export class FillView {
   /** Fill what is missing, one way after the other, until something else is asked for. */
   async complete() {
     const asked = (this.asked += 1);
-    const { known, cells: levels, label } = this;
+    const { cells: levels, label } = this;
+    const known = this.known.slice();
     const missing = known.reduce((count, one) => count + (one ? 0 : 1), 0);
     this.more.disabled = !missing;
     this.status.textContent = missing

@@ -26,17 +26,17 @@ export function wordsOf(error) {
 
 /** GET an address -> its JSON. */
 export async function get(path, signal) {
-  return (await ask(path, { signal })).json();
+  return (await ask(path, { signal })).json().catch(explain);
 }
 
 /** POST JSON -> JSON. */
 export async function post(path, body, signal) {
-  return (await ask(path, { ...json(body), signal })).json();
+  return (await ask(path, { ...json(body), signal })).json().catch(explain);
 }
 
 /** POST JSON -> a file, as a blob. */
 export async function fetchFile(path, body) {
-  return (await ask(path, json(body))).blob();
+  return (await ask(path, json(body))).blob().catch(explain);
 }
 
 /**
@@ -44,7 +44,7 @@ export async function fetchFile(path, body) {
  * @param {Array<[string, (string|File)]>} parts names and values, in order
  */
 export async function send(path, parts, signal) {
-  return (await ask(path, { ...json(formOf(parts)), signal })).json();
+  return (await ask(path, { ...json(formOf(parts)), signal })).json().catch(explain);
 }
 
 /** A form of pairs of name and value. */

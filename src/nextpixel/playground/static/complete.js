@@ -11,7 +11,7 @@ import { Images } from "./images.js";
 import { Job } from "./job.js";
 import { firstModel, ModelField, uncounted } from "./modelfield.js";
 import { Picker } from "./picker.js";
-import { Settings } from "./settings.js";
+import { kept, Settings } from "./settings.js";
 import { Way } from "./way.js";
 
 const PARTS = {
@@ -26,6 +26,7 @@ const FIRST = { one: "Bottom half", several: "Top half" }; // by how many ways a
 
 export class CompleteView {
   constructor(place, models, limits) {
+    this.limits = limits;
     this.settings = new Settings({ count: 6, limits });
     const usable = models.filter((model) => model.usable);
     this.model = new ModelField(usable, { onchange: () => this.setModel() });
@@ -80,7 +81,9 @@ export class CompleteView {
     const address = read("complete");
     this.model.choose(address.get("model") ?? this.model.value);
     this.part = address.get("erase");
-    await this.setModel(Number(address.get("image") ?? 1) - 1);
+    this.picker.model = null; // so that it picks what the address says
+    const image = Math.floor(Number(address.get("image") ?? 1));
+    await this.setModel(image > 0 ? image - 1 : 0);
     this.settings.take(address);
     this.complete();
   }
@@ -90,16 +93,18 @@ export class CompleteView {
     this.job.cancel();
     this.settings.setModel(model);
     this.editor.setModel(model);
-    this.rows = model.ways.map((way) => new Way(way, model));
+    this.rows = model.ways.map((way) => new Way(way, model, this.limits));
     refill(
       this.ways,
       this.rows.map((row) => row.node),
     );
     this.results.hidden = true;
-    return this.picker.setModel(model, Math.max(0, image));
+    return this.picker.setModel(model, image);
   }
 
   pick(images, label) {
+    this.job.cancel();
+    this.results.hidden = true;
     this.editor.setImage(images);
     if (label !== null) this.settings.classField.value = label;
     const first = this.rows.length > 1 ? FIRST.several : FIRST.one;
@@ -189,7 +194,7 @@ export class CompleteView {
       model: this.model.value,
       image: image ? image + 1 : null,
       erase: this.part,
-      ...this.settings.kept(),
+      ...kept(this.settings.body()),
     });
   }
 }

@@ -64,13 +64,15 @@ export class CompressView {
 
   /** Compress an example at once, by the model that the address names. */
   restore() {
+    const before = this.shown;
     this.model.choose(read("compress").get("model") ?? this.model.value);
-    this.setModel();
+    if (before !== this.model.value) this.setModel(); // else what is there stays
   }
 
   /** What was made with another model is of no use with this one. */
   setModel() {
     this.control?.abort();
+    this.shown = this.model.value;
     this.classField.setModel(this.model.model);
     this.files.clear();
     this.archive.clear();

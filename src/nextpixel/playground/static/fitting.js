@@ -36,10 +36,11 @@ function isPng({ type, name }) {
 }
 
 /** [width, height] for pictures: nets for photographs take any, others that of their images. */
-function sizeFor([first], model, limits) {
+function sizeFor(bitmaps, model, limits) {
+  const [first] = bitmaps;
   const [colors, height, width] = model.shape;
   if (!first || model.levels < 256 || colors < 3) return [width, height];
-  const most = Math.sqrt(limits.values / (colors * first.width * first.height));
+  const most = Math.sqrt(limits.values / bitmaps.length / (colors * first.width * first.height));
   const scale = Math.min(1, most, limits.side / Math.max(first.width, first.height));
   return [first.width, first.height].map((side) => Math.max(1, Math.floor(side * scale)));
 }
@@ -59,7 +60,7 @@ function levelsOf(bitmap, width, height, { shape: [colors], levels }) {
   return Uint8Array.from({ length: colors * width * height }, (_, i) => {
     const [color, cell] = [Math.floor(i / (width * height)), 4 * (i % (width * height))];
     const [red, green, blue] = data.subarray(cell, cell + 3);
-    const gray = 0.299 * red + 0.587 * green + 0.114 * blue;
+    const gray = Math.round(0.299 * red + 0.587 * green + 0.114 * blue);
     return level(colors === 3 ? data[cell + color] : gray);
   });
 }

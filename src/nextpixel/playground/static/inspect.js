@@ -1,6 +1,6 @@
 /** The view Look inside: what one or two models say at a pixel, and what they see from there. */
 
-import { read, write } from "./address.js";
+import { read, viewOf, write } from "./address.js";
 import { wordsOf } from "./api.js";
 import { el, refill } from "./dom.js";
 import { Editor } from "./editor.js";
@@ -327,6 +327,7 @@ export class InspectView {
   save() {
     clearTimeout(this.saving);
     this.saving = setTimeout(() => {
+      if (viewOf() !== VIEW) return;
       write(VIEW, this.said());
       this.saved = location.hash;
     }, REST);

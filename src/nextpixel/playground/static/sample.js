@@ -11,7 +11,7 @@ import { Insight } from "./insight.js";
 import { Job } from "./job.js";
 import { firstModel, ModelField, uncounted } from "./modelfield.js";
 import { patiently } from "./patient.js";
-import { Settings } from "./settings.js";
+import { kept, Settings } from "./settings.js";
 import { Stage } from "./stage.js";
 import { Tiles } from "./tiles.js";
 
@@ -87,6 +87,7 @@ export class SampleView {
   async draw(index = 0) {
     if (!this.fields.check()) return;
     this.results.hidden = true;
+    this.images = null;
     const body = { model: this.model.value, ...this.settings.body() };
     const { model } = this.model;
     try {
@@ -124,14 +125,14 @@ export class SampleView {
 
   /** Let one of the images draw itself large. */
   async pick(index) {
-    const { images, drawn } = this;
+    const { images } = this;
+    if (!images) return; // they are still being drawn
     const image = images.one(index);
     this.index = index;
     this.tiles.mark(index);
     this.keep();
     const [insight, note] = await this.insightOf(image, index);
     if (images === this.images && index === this.index) this.stage.show(image, insight, note);
-    return drawn;
   }
 
   /** What the model said at each pixel, or why that is not known. */
@@ -156,7 +157,7 @@ export class SampleView {
   goOn() {
     const { index, images } = this;
     setTimeout(() => {
-      const same = images === this.images && index === this.index;
+      const same = images && images === this.images && index === this.index;
       if (same && this.stage.playing && this.stage.seen) this.pick((index + 1) % images.count);
     }, PAUSE);
   }
@@ -164,7 +165,7 @@ export class SampleView {
   /** Keep in the address what is shown. */
   keep() {
     const image = this.index ? this.index + 1 : null;
-    write("sample", { model: this.drawn.model.name, ...this.settings.kept(), image });
+    write("sample", { model: this.drawn.model.name, ...kept(this.drawn.body), image });
   }
 }
 

@@ -52,11 +52,6 @@ export class Settings {
     return [classes, seed, folded];
   }
 
-  /** What the address keeps of them. */
-  kept() {
-    const { label, seed, count, temperature } = this.body();
-    return { label, seed, count, temperature: temperature === 1 ? null : temperature };
-  }
 
   /** Take what an address says, where it says something valid. */
   take(address) {
@@ -100,4 +95,10 @@ function seedField() {
     hint: "The same seed gives the same picture, always.",
   });
   return seed;
+}
+
+/** What the address keeps of settings as the server takes them. */
+export function kept({ label, seed, count, temperature, top_k: topK, top_p: topP }) {
+  const plain = temperature === 1 ? null : temperature;
+  return { label, seed, count, temperature: plain, top_k: topK, top_p: topP };
 }

@@ -75,6 +75,7 @@ export class Stage {
 
   setSeen(seen) {
     this.seen = seen;
+    if (seen && this.playing && this.images && this.isDone) this.onend();
     this.run();
   }
 

@@ -111,8 +111,9 @@ export class TrainView {
 
   /** Train at once where the server has time for it and motion is welcome. */
   async arrive() {
-    this.go("asking");
+    this.go("idle");
     const { waiting } = await get("api/queue").catch(() => ({ waiting: Infinity }));
+    if (this.state !== "idle") return; // the reader was faster
     this.away = document.hidden && !still.matches;
     if (still.matches || this.away) this.showUntrained();
     else if (waiting <= this.limits.train_places) this.start({ patient: false });
@@ -185,7 +186,8 @@ export class TrainView {
   fail(failure, again, patient) {
     const busy = failure.status === 503 && failure.wait;
     if (!busy) {
-      this.go(this.now.points.length > 1 ? "paused" : "idle");
+      const gone = failure.status === 404; // it is kept for some minutes only
+      this.go(this.now?.points.length > 1 && !gone ? "paused" : "idle");
       this.error.textContent = wordsOf(failure);
     } else if (patient) this.wait(failure, again);
     else this.showUntrained().then(() => this.say(`${capital(failure.message)}.`));

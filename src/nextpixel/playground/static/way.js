@@ -21,9 +21,11 @@ export class Way {
   /**
    * @param {string} way as the server calls it
    * @param {Object} model
+   * @param {Object} limits of the server
    */
-  constructor(way, model) {
+  constructor(way, model, limits) {
     this.way = way;
+    this.limits = limits;
     this.model = model;
     this.tiles = new Tiles("Completion");
     this.mean = el("p", { class: "hint" });
@@ -45,11 +47,13 @@ export class Way {
   }
 
   /** Whether it can do what is asked; if not, it says so. */
-  takes({ temperature, top_k: topK, top_p: topP }) {
+  takes({ count, temperature, top_k: topK, top_p: topP }) {
+    if (this.way !== "particles") return true;
     const plain = temperature === 1 && topK === null && topP === null;
-    if (plain || this.way !== "particles") return true;
-    this.mean.textContent = "Left out: particles weigh by the model's own chances.";
-    return false;
+    const few = count <= this.limits.weighed;
+    if (!plain) this.mean.textContent = "Left out: particles weigh by the model's own chances.";
+    else if (!few) this.mean.textContent = `Left out: at most ${this.limits.weighed} by particles.`;
+    return plain && few;
   }
 
   /** Show rows as they come; what is known is there from the start. */
