@@ -87,7 +87,7 @@ def test_nothing_moves_by_itself_where_less_motion_is_preferred(page, address):
     here = at(place)
     page.wait_for_timeout(500)
     assert at(place) == here
-    assert place.get_by_role("button", name="Play").is_visible()
+    assert place.get_by_role("button", name="Play", exact=True).is_visible()
 
 
 def test_another_image_of_the_wall_is_shown_by_the_arrow_keys(page, address):

@@ -87,19 +87,20 @@ export class Board {
   /** A finger that begins a swipe is to scroll: it acts once it moves aside, or is lifted. */
   begin(event) {
     this.move(...this.cell(event));
-    this.waiting = event.pointerType === "touch";
+    this.waiting = event.pointerType === "touch" ? event : null;
     if (!this.waiting) this.press(event);
   }
 
   press(event) {
     this.node.setPointerCapture(event.pointerId);
-    Object.assign(this, { stroking: true, waiting: false });
+    Object.assign(this, { stroking: true, waiting: null });
     this.listeners.onact(this.row, this.column, { key: false });
   }
 
   stroke(event) {
     const [row, column] = this.cell(event);
     if (row === this.row && column === this.column) return;
+    if (this.waiting && !isAside(this.waiting, event)) return;
     if (this.waiting) this.press(event);
     const from = [this.row, this.column];
     if (this.stroking) {
@@ -111,7 +112,7 @@ export class Board {
   /** Leave off; `event` where a finger was lifted from where it was put down. */
   end(event) {
     if (event && this.waiting) this.press(event);
-    this.waiting = false;
+    this.waiting = null;
     if (!this.stroking) return;
     this.stroking = false;
     this.listeners.onend();
@@ -124,6 +125,12 @@ export class Board {
     const within = (value, size) => Math.max(0, Math.min(size - 1, value));
     return [within(row, this.height), within(column, this.width)];
   }
+}
+
+/** Whether a finger has gone aside, more than up or down: else it may be about to scroll. */
+function isAside(from, to) {
+  const [across, along] = [to.clientX - from.clientX, to.clientY - from.clientY].map(Math.abs);
+  return across > 8 && across > along;
 }
 
 /** The cells between two, the first left out: a quick pointer skips none. */

@@ -80,7 +80,7 @@ export class CompleteView {
   async restore() {
     const address = read("complete");
     this.model.choose(address.get("model") ?? this.model.value);
-    this.part = address.get("erase");
+    this.wanted = address.get("erase");
     this.picker.model = null; // so that it picks what the address says
     const image = Math.floor(Number(address.get("image") ?? 1));
     await this.setModel(image > 0 ? image - 1 : 0);
@@ -103,12 +103,14 @@ export class CompleteView {
   }
 
   pick(images, label) {
+    const part = this.wanted ?? this.part;
+    this.wanted = null;
     this.job.cancel();
     this.results.hidden = true;
     this.editor.setImage(images);
     if (label !== null) this.settings.classField.value = label;
     const first = this.rows.length > 1 ? FIRST.several : FIRST.one;
-    this.erase(PARTS[this.part] ? this.part : first);
+    this.erase(PARTS[part] ? part : first);
     this.rows.forEach((row) => row.clear());
   }
 
