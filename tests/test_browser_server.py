@@ -100,7 +100,7 @@ def start(place):
 
 
 def word(page):
-    return page.locator(".busy").filter(has_text=BUSY)
+    return page.locator(".asking").filter(has_text=BUSY)
 
 
 def test_a_busy_server_is_asked_again_with_a_word(page, sample):
@@ -109,7 +109,7 @@ def test_a_busy_server_is_asked_again_with_a_word(page, sample):
     word(page).wait_for()
     browsers.until(lambda: page.wait_for_timeout(20) or busy.asked == 3)
     sample.locator(".verdict").wait_for()
-    assert page.locator(".busy").inner_text() == ""
+    assert page.locator(".asking").inner_text() == ""
 
 
 @pytest.mark.parametrize("view", ["complete", "inspect"])
@@ -126,7 +126,7 @@ def test_a_server_that_stays_busy_has_the_last_word(page, sample):
     start(sample)
     sample.get_by_text(REFUSAL["detail"]).wait_for()
     assert busy.asked == 12
-    assert page.locator(".busy").inner_text() == ""
+    assert page.locator(".asking").inner_text() == ""
 
 
 def test_who_stops_does_not_ask_again(page, sample):
@@ -135,7 +135,7 @@ def test_who_stops_does_not_ask_again(page, sample):
     word(page).wait_for()
     sample.get_by_role("button", name="Stop").click()
     sample.get_by_text("Stopped.").wait_for()
-    assert page.locator(".busy").inner_text() == ""
+    assert page.locator(".asking").inner_text() == ""
     start(sample)
     sample.locator(".verdict").wait_for()
     assert busy.asked == 2

@@ -205,7 +205,7 @@ def test_what_is_compressed_can_be_stopped(page, address, tmp_path):
     field(place, "Images").set_input_files(tmp_path / "many.npy")
     place.get_by_text("1,000 images with mnist2-gated-class").wait_for()
     place.get_by_role("button", name="Stop").click()
-    browsers.until(lambda: place.get_by_role("button", name="Stop").is_hidden())
+    place.get_by_text("Stopped.").wait_for()
     assert "1,000 images in" not in place.inner_text()
 
 

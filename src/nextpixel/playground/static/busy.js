@@ -2,7 +2,7 @@
 
 import { el } from "./dom.js";
 
-const line = el("p", { class: "busy", role: "status" });
+const line = el("p", { class: "asking", role: "status" });
 
 window.addEventListener("busy", (event) => {
   const say = () => {

@@ -27,9 +27,9 @@ const FIRST = { one: "Bottom half", several: "Top half" }; // by how many ways a
 export class CompleteView {
   constructor(place, models, limits) {
     this.limits = limits;
-    this.settings = new Settings({ count: 6, limits });
+    this.settings = new Settings({ count: 6, limits, onchange: () => this.complete() });
     const usable = models.filter((model) => model.usable);
-    this.model = new ModelField(usable, { onchange: () => this.setModel() });
+    this.model = new ModelField(usable, { onchange: () => this.change() });
     const able = [...usable].sort((one, other) => other.ways.length - one.ways.length)[0];
     this.model.choose((able.ways.length > 2 ? able : firstModel(usable)).name);
     this.editor = new Editor("The image to complete", ["erase", "restore", "draw"], {
@@ -49,12 +49,20 @@ export class CompleteView {
     this.restore();
   }
 
+  /** Another model: begin anew with it. */
+  async change() {
+    this.ready = false;
+    await this.setModel();
+    this.ready = true;
+    this.complete();
+  }
+
   form() {
     const submit = (event) => {
       event.preventDefault();
       this.complete();
     };
-    const inputs = [this.model.node, ...this.settings.nodes(), this.error];
+    const inputs = [...this.settings.nodes(), this.error];
     const hidden = el("button", { type: "submit", hidden: true });
     return el("form", { novalidate: true, class: "controls", submit }, inputs, hidden);
   }
@@ -65,14 +73,15 @@ export class CompleteView {
       saveButtons("completions", ["png", "npy", "gif"], () => this.images),
     );
     const erase = Object.keys(PARTS).map((words) => button(words, () => this.erase(words)));
-    const start = button("Complete", () => this.complete(), { class: "main" });
+    const start = button("Complete", () => this.press(), { class: "main" });
     this.editor.tools.node.before(
-      el("div", { class: "run" }, start, stop),
       el("div", { class: "save" }, el("span", {}, "Erase"), erase),
       this.erased,
       this.editorError,
     );
-    this.output = el("div", { class: "output" }, this.status, this.ways, this.results);
+    const run = el("div", { class: "run" }, start, stop);
+    const chosen = el("div", { class: "chosen" }, this.model.node, run);
+    this.output = el("div", { class: "output" }, chosen, this.status, this.ways, this.results);
     return el("div", { class: "gallery" }, this.editor.node, this.output);
   }
 
@@ -80,11 +89,13 @@ export class CompleteView {
   async restore() {
     const address = read("complete");
     this.model.choose(address.get("model") ?? this.model.value);
+    this.ready = false;
     this.wanted = address.get("erase");
     this.picker.model = null; // so that it picks what the address says
     const image = Math.floor(Number(address.get("image") ?? 1));
     await this.setModel(image > 0 ? image - 1 : 0);
     this.settings.take(address);
+    this.ready = true;
     this.complete();
   }
 
@@ -105,13 +116,11 @@ export class CompleteView {
   pick(images, label) {
     const part = this.wanted ?? this.part;
     this.wanted = null;
-    this.job.cancel();
-    this.results.hidden = true;
     this.editor.setImage(images);
     if (label !== null) this.settings.classField.value = label;
     const first = this.rows.length > 1 ? FIRST.several : FIRST.one;
-    this.erase(PARTS[part] ? part : first);
-    this.rows.forEach((row) => row.clear());
+    this.erase(Object.hasOwn(PARTS, part ?? "") ? part : first);
+    if (this.ready) this.complete();
   }
 
   erase(part) {
@@ -122,8 +131,17 @@ export class CompleteView {
 
   count() {
     this.part = null;
+    this.forget();
     this.editorError.textContent = "";
     this.erased.textContent = `${several(this.editor.erased, "pixel")} erased.`;
+  }
+
+  /** Completions of another image, or of other missing pixels, go. */
+  forget() {
+    this.job.cancel();
+    this.job.say("");
+    this.results.hidden = true;
+    this.rows.forEach((row) => row.clear());
   }
 
   async complete() {
@@ -136,7 +154,7 @@ export class CompleteView {
     const known = this.editor.known.slice();
     const asked = { model: this.model.value, ...this.settings.body() };
     Object.assign(asked, { image: source.packOne(), known: encode(known) });
-    this.begin(known);
+    this.begin();
     try {
       const done = await this.each(asked, source, known);
       if (done.every(Boolean)) this.finish(done);
@@ -145,13 +163,17 @@ export class CompleteView {
     }
   }
 
+  /** On a small screen the completions are further down. */
+  press() {
+    this.complete();
+    const { top } = this.output.getBoundingClientRect();
+    if (top > window.innerHeight) this.output.scrollIntoView({ block: "start" });
+  }
+
   begin() {
     this.results.hidden = true;
     this.keep();
     for (const row of this.rows) row.clear();
-    if (this.output.getBoundingClientRect().top > window.innerHeight) {
-      this.output.scrollIntoView({ block: "start" });
-    }
   }
 
   /** One way after the other; the last event of each, or null from where it was stopped. */

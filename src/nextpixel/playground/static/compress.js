@@ -39,7 +39,7 @@ export class CompressView {
       hint: "Drop an archive made with the model above, and get its images back.",
       onfiles: ([file]) => file && this.decompress(file),
     });
-    this.stop = button("Stop", () => this.control?.abort(), { hidden: true });
+    this.stop = button("Stop", () => this.control?.abort());
     this.meter = el("progress", { max: 1, "aria-label": "Images compressed", hidden: true });
     this.status = el("p", { class: "status", role: "status" });
     this.source = new Tiles("Image to compress");
@@ -50,9 +50,9 @@ export class CompressView {
   }
 
   inputs() {
-    const trial = button(`Try ${TRIAL} test images`, () => this.tryTestImages());
+    this.trial = button(`Try ${TRIAL} test images`, () => this.tryTestImages());
     const fields = [this.model, this.classField, this.files].map(({ node }) => node);
-    return el("div", { class: "form" }, fields, trial, this.archive.node);
+    return el("div", { class: "form" }, fields, this.trial, this.archive.node);
   }
 
   outputs() {
@@ -80,7 +80,9 @@ export class CompressView {
     refill(this.made);
     refill(this.back);
     write("compress", { model: this.model.value });
-    if (this.model.model.data && this.model.model.data !== PHOTOGRAPHS) this.tryTestImages();
+    const { data } = this.model.model;
+    this.trial.hidden = !data || data === PHOTOGRAPHS;
+    if (!this.trial.hidden) this.tryTestImages();
   }
 
   /** Test images as the file that a reader could have dropped. */
@@ -106,8 +108,11 @@ export class CompressView {
     }
     const { model } = this.model;
     this.source.clear();
+    refill(this.made);
+    refill(this.back);
     await this.work(this.files, "Reading the files\u2026", async (signal) => {
-      const { files: chosen, words } = await fitted(pictures, model, this.limits);
+      const { files: chosen, words, images } = await fitted(pictures, model, this.limits);
+      if (images) this.source.show(images);
       await this.ask(chosen, model, words && `${words} `, signal);
     });
   }
@@ -151,11 +156,13 @@ export class CompressView {
       ["their levels alone", answer.raw_bytes, "raw"],
     ];
     const ratio = number(answer.png_bytes / answer.bytes, 1);
+    const more = answer.png_bytes > answer.bytes ? `${ratio} times as much` : "less";
+    const png = answer.png_bytes ? ` PNG takes ${more}.` : "";
     const words =
       `${note}${several(answer.count, "image")} in ${bytes(answer.bytes)} by ${model}, ` +
       `${number(answer.bits_per_dim, 4)} bits a value, in ${number(answer.seconds, 1)} s. ` +
       `${bytes(answer.bytes - ideal)} more than the model's own bits: header and rounding.` +
-      (answer.png_bytes ? ` PNG takes ${ratio} times as much.` : "");
+      png;
     const buttons = [button("Download the archive", keep), button("Read it back", again)];
     refill(this.back);
     const verdict = el("p", { class: "verdict" }, words);
@@ -190,20 +197,23 @@ export class CompressView {
     this.control = control;
     field.clear();
     this.busy(words);
+    let said = "";
     try {
       await action(control.signal);
     } catch (error) {
       if (error.name !== "AbortError") field.fail(wordsOf(error));
+      else if (this.control === control) said = "Stopped.";
     }
-    if (this.control === control) this.busy("");
+    if (this.control === control) this.busy("", said);
     field.control.value = "";
   }
 
   /** Show that something is under way, or with "" that nothing is. */
-  busy(words) {
-    this.status.textContent = words;
+  busy(words, last = "") {
+    this.status.textContent = words || last;
     this.meter.removeAttribute("value");
-    this.meter.hidden = this.stop.hidden = !words;
+    this.meter.hidden = !words;
+    this.stop.setAttribute("aria-disabled", String(!words)); // disabled, it would lose the focus
     this.status.parentElement.setAttribute("aria-busy", String(Boolean(words)));
   }
 }

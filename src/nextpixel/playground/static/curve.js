@@ -82,7 +82,10 @@ export class Curve {
       ["train", `digits it learns from${said(at?.train)}`],
       ...runs.slice(0, -1).map(({ name, points }) => ["earlier", ended(name, points.at(-1))]),
     ];
-    refill(this.key, rows.map(([kind, words]) => el("li", {}, swatch(kind), words)));
+    refill(
+      this.key,
+      rows.map(([kind, words]) => el("li", {}, swatch(kind), words)),
+    );
     const words = at ? `${nats(at.heldOut)} after ${number(at.seconds, 1)} s` : "nothing yet";
     this.picture.setAttribute("aria-label", `Surprise by digits it has never seen: ${words}.`);
   }

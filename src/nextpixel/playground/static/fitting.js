@@ -1,20 +1,22 @@
 /** Pictures of the reader's own, made to fit a model before they are compressed. */
 
 import { several } from "./format.js";
+import { Images } from "./images.js";
 
 /**
  * Files as the server takes them: what fits goes as it is, other pictures are scaled.
  * @param {File[]} files pictures, or one .npy
  * @param {Object} model
  * @param {Object} limits of the server
- * @returns {Promise<{files: File[], words: string}>} `words`: what was done; "" for nothing
+ * @returns {Promise<{files: File[], words: string, images?: Images}>} what was done, in words, "" for
+ *   nothing; `images`: what was made
  */
 export async function fitted(files, model, limits) {
   if (files.some(({ name }) => /\.npy$/i.test(name))) return { files, words: "" };
   const bitmaps = await Promise.all(files.map(opened));
   const [width, height] = sizeFor(bitmaps, model, limits);
-  const fits = (bitmap, i) =>
-    isPng(files[i]) && bitmap?.width === width && bitmap.height === height;
+  const plain = await Promise.all(files.map((file) => isPlain(file, model)));
+  const fits = (bitmap, i) => plain[i] && bitmap?.width === width && bitmap.height === height;
   if (bitmaps.some((bitmap) => !bitmap) || bitmaps.every(fits)) return { files, words: "" };
   const [colors] = model.shape;
   const levels = bitmaps.map((bitmap) => levelsOf(bitmap, width, height, model));
@@ -23,7 +25,9 @@ export async function fitted(files, model, limits) {
   const words =
     `${several(files.length, "picture")} made to fit: ${width}\u00d7${height} pixels${inks}, ` +
     `${model.levels} levels; of that no bit is lost.`;
-  return { files: [new File([made], "pictures.npy")], words };
+  const data = Uint8Array.from(levels.flatMap((one) => [...one]));
+  const images = new Images([levels.length, colors, height, width], model.levels, data);
+  return { files: [new File([made], "pictures.npy")], words, images };
 }
 
 /** A picture of the browser's own, or null where it is none: the server says so in its words. */
@@ -31,8 +35,12 @@ function opened(file) {
   return createImageBitmap(file).catch(() => null);
 }
 
-function isPng({ type, name }) {
-  return type === "image/png" || /\.png$/i.test(name);
+/** Whether a file is a PNG of 8 bits of a model's colors, not transparent (by its IHDR). */
+async function isPlain(file, { shape: [colors] }) {
+  const start = new Uint8Array(await file.slice(0, 26).arrayBuffer());
+  const isPng = String.fromCharCode(...start.subarray(1, 4)) === "PNG";
+  const [depth, kind] = start.subarray(24);
+  return isPng && (colors === 3 ? depth === 8 && kind === 2 : depth <= 8 && kind === 0);
 }
 
 /** [width, height] for pictures: nets for photographs take any, others that of their images. */

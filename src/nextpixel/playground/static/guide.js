@@ -66,7 +66,10 @@ export class Guide {
   show() {
     this.count.textContent = `(${this.solved.filter(Boolean).length} of ${TASKS.length} found)`;
     if (!this.node.open) return;
-    refill(this.list, TASKS.map((task, number) => this.entry(task, number)));
+    refill(
+      this.list,
+      TASKS.map((task, number) => this.entry(task, number)),
+    );
     const here = this.scene && !this.solved[this.current];
     const task = TASKS[this.current];
     const stuck = Boolean(here) && !solvable(task, this.scene);
@@ -81,7 +84,11 @@ export class Guide {
     const words = this.scene ? task.ask(this.scene) : "…";
     const face = el("span", {}, mark, words, done ? " (found)" : "");
     const aria = { "aria-current": number === this.current ? "step" : null };
-    return el("li", { class: done ? "done" : "" }, button(face, () => this.choose(number), aria));
+    return el(
+      "li",
+      { class: done ? "done" : "" },
+      button(face, () => this.choose(number), aria),
+    );
   }
 
   say(words) {

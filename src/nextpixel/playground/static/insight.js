@@ -76,7 +76,8 @@ export function byInterest([one, other], { height, width }) {
     const place = [Math.floor(cell / width), cell % width];
     return other ? distance(one, other, ...place) : one.entropy(...place);
   };
-  const found = Array.from({ length: height * width }, (_, cell) => [worth(cell), cell]);
+  const all = Array.from({ length: height * width }, (_, cell) => [worth(cell), cell]);
+  const found = height > 1 ? all.slice(width) : all; // the first row sees next to nothing
   return found.sort((a, b) => b[0] - a[0]).map(([, cell]) => cell);
 }
 

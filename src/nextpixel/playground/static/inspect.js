@@ -137,7 +137,10 @@ export class InspectView {
     this.tellClass();
     this.shown.forEach((model, i) => this.inspectors[i].setModel(model));
     this.overlay.setModels(this.shown.map(({ name }) => name));
-    refill(this.panels, this.shown.map((_, i) => this.inspectors[i].node));
+    refill(
+      this.panels,
+      this.shown.map((_, i) => this.inspectors[i].node),
+    );
     this.insights = [];
   }
 
@@ -156,7 +159,8 @@ export class InspectView {
   tellClass() {
     const label = this.wanted ?? this.own ?? (this.original ? UNKNOWN : null);
     const offered = [...this.classField.control.options].map(({ value }) => Number(value));
-    if (offered.includes(label)) this.classField.value = label;
+    const chosen = offered.includes(label) ? label : this.own; // an address may say anything
+    if (offered.includes(chosen)) this.classField.value = chosen;
     this.hintClass();
   }
 

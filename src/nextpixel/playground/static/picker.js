@@ -1,6 +1,6 @@
 /** Where an image comes from: a test image of the model's data, an upload, or a blank. */
 
-import { get, send, wordsOf } from "./api.js";
+import { events, get, send, wordsOf } from "./api.js";
 import { button, el, refill } from "./dom.js";
 import { Field } from "./fields.js";
 import { Images } from "./images.js";
@@ -20,9 +20,9 @@ export class Picker {
     this.where = el("span", { class: "hint", role: "status" });
     this.upload = this.uploadField();
     const blank = button("A blank, to draw on", () => this.blank());
-    const turn = el("div", { class: "inline" }, this.earlier, this.where, this.later);
+    this.turn = el("div", { class: "inline" }, this.earlier, this.where, this.later);
     const others = el("div", { class: "sources" }, this.upload.node, blank);
-    this.node = el("div", { class: "picker" }, this.strip, turn, this.error, others);
+    this.node = el("div", { class: "picker" }, this.strip, this.turn, this.error, others);
   }
 
   uploadField() {
@@ -60,15 +60,28 @@ export class Picker {
 
   async load(start, index = 0) {
     this.error.textContent = "";
+    this.drawn = false;
     const { model } = this;
     const path = `api/models/${encodeURIComponent(model.name)}/images?start=${start}&count=${PAGE}`;
     try {
       const answer = await get(path);
       if (sameSet(model, this.model)) this.offer(answer, start, index);
     } catch (error) {
-      this.error.textContent = wordsOf(error);
       refill(this.strip);
-      this.blank();
+      if (error.status === 404) await this.draw(model);
+      else this.error.textContent = wordsOf(error);
+      if (this.model === model && !this.drawn) this.blank();
+    }
+    this.turn.hidden = !this.strip.children.length;
+  }
+
+  /** Where a model's data are not here: an image that it draws. */
+  async draw(model) {
+    for await (const event of events("api/sample", { model: model.name, count: 1 })) {
+      if (event.event !== "done" || this.model !== model) continue;
+      this.drawn = true;
+      this.mark(null);
+      this.onpick(Images.unpack(event.images), null);
     }
   }
 
@@ -81,7 +94,10 @@ export class Picker {
     this.where.textContent = `${start + 1} to ${last} of ${total}`;
     this.earlier.disabled = start === 0;
     this.later.disabled = last >= total;
-    refill(this.strip, Array.from({ length: this.images.count }, (_, i) => this.thumbnail(i)));
+    refill(
+      this.strip,
+      Array.from({ length: this.images.count }, (_, i) => this.thumbnail(i)),
+    );
     this.choose(Math.min(index, this.images.count - 1));
   }
 
@@ -116,7 +132,10 @@ export class Picker {
     if (!file) return;
     this.upload.clear();
     try {
-      const parts = [["model", this.model.name], ["file", file]];
+      const parts = [
+        ["model", this.model.name],
+        ["file", file],
+      ];
       const { image, note } = await send("api/upload", parts);
       this.upload.setHint(note);
       this.mark(null);

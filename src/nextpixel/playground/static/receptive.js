@@ -39,7 +39,10 @@ export class Fields {
   kinds(here) {
     const cells = Array.from({ length: this.size }, (_, cell) => cell);
     const seen = cells.map((cell) => cell !== here && this.sees(here, cell));
-    const near = box(cells.filter((cell) => cell === here || seen[cell]), this.width);
+    const near = box(
+      cells.filter((cell) => cell === here || seen[cell]),
+      this.width,
+    );
     return cells.map((cell) => {
       if (cell === here) return "here";
       if (seen[cell]) return "seen";

@@ -25,7 +25,7 @@ export class SampleView {
    * @param {Object} limits
    */
   constructor(place, models, limits) {
-    this.settings = new Settings({ count: WALL, limits });
+    this.settings = new Settings({ count: WALL, limits, onchange: () => this.draw() });
     const drawable = models.filter((model) => model.usable);
     this.model = new ModelField(drawable, { onchange: () => this.setModel() });
     this.model.choose(firstModel(drawable).name);
@@ -79,6 +79,7 @@ export class SampleView {
     const address = read("sample");
     this.model.choose(address.get("model") ?? this.model.value);
     this.settings.setModel(this.model.model);
+    this.settings.classField.value = ""; // each class in turn, where there is that choice
     this.settings.take(address);
     this.draw(Number(address.get("image") ?? 1) - 1);
   }

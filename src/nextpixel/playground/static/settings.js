@@ -5,14 +5,15 @@ import { NumberField } from "./fields.js";
 import { ClassField } from "./modelfield.js";
 
 export class Settings {
-  /** @param {{count: number, limits: Object}} options */
-  constructor({ count, limits }) {
+  /** @param {{count: number, limits: Object, onchange: function()}} options */
+  constructor({ count, limits, onchange = () => {} }) {
     this.classField = new ClassField({
       hint: "The class of the images to draw.",
       open: "each in turn",
     });
     this.count = new NumberField("count", "How many", { value: count, min: 1, max: limits.count });
-    this.seed = seedField();
+    this.seed = seedField(onchange);
+    this.classField.control.addEventListener("change", onchange);
     this.temperature = new NumberField("temperature", "Temperature", {
       value: 1,
       min: limits.temperature_least,
@@ -34,6 +35,12 @@ export class Settings {
     });
   }
 
+  /** What a field has where nothing is chosen: for the class, what it has by now. */
+  get usual() {
+    const usual = (field) => field.control.defaultValue ?? field.value;
+    return new Map(this.fields.map((field) => [field, usual(field)]));
+  }
+
   get fields() {
     return [this.classField, this.count, this.seed, this.temperature, this.topK, this.topP];
   }
@@ -52,14 +59,11 @@ export class Settings {
     return [classes, seed, folded];
   }
 
-
-  /** Take what an address says, where it says something valid. */
+  /** Take what an address says, and of what it says nothing, or nothing valid, the usual. */
   take(address) {
     for (const field of this.fields) {
-      const found = address.get(field.name);
-      const kept = field.value;
-      if (found !== null) field.value = found;
-      if (field.value === "" || !field.check()) field.value = kept ?? "";
+      field.value = address.get(field.name) ?? this.usual.get(field);
+      if (field.control.selectedIndex === -1 || !field.check()) field.value = this.usual.get(field);
       field.clear();
     }
   }
@@ -82,10 +86,11 @@ export class Settings {
   }
 }
 
-function seedField() {
+function seedField(onchange) {
   const renew = button("New seed", () => {
     seed.value = Math.floor(1e6 * Math.random());
     seed.clear();
+    onchange();
   });
   const seed = new NumberField("seed", "Seed", {
     value: 0,

@@ -101,7 +101,5 @@ function disagree(one, other) {
 function couldSurprise(insights, cell) {
   const [least, ...others] = insights.map((one) => one.at(...one.place(cell))[0]);
   const little = (levels, level) => levels[level] <= 2 ** -DEAR;
-  return least.some((_, level) =>
-    [least, ...others].every((levels) => little(levels, level)),
-  );
+  return least.some((_, level) => [least, ...others].every((levels) => little(levels, level)));
 }

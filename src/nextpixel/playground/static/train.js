@@ -53,10 +53,26 @@ export class TrainView {
     const make = (title, key, choices, usual) =>
       Object.assign(new Segments(title, choices, () => this.choose()), { key, usual });
     const numbers = (...values) => values.map((value) => [String(value), String(value)]);
-    this.net = make("Net", "net", [["gated", "gated"], ["plain", "plain"]], "gated");
+    this.net = make(
+      "Net",
+      "net",
+      [
+        ["gated", "gated"],
+        ["plain", "plain"],
+      ],
+      "gated",
+    );
     this.kernel = make("Kernel", "kernel", numbers(3, 5, 7), "5");
     this.features = make("Features", "features", numbers(4, 8, 16, 32), "16");
-    this.classes = make("Class given", "class", [["no", "no"], ["yes", "yes"]], "no");
+    this.classes = make(
+      "Class given",
+      "class",
+      [
+        ["no", "no"],
+        ["yes", "yes"],
+      ],
+      "no",
+    );
     this.choices = [this.net, this.kernel, this.features, this.classes];
     this.read();
   }
@@ -79,8 +95,7 @@ export class TrainView {
     const choices = this.choices.map(({ node }) => node);
     const bar = el("div", { class: "train-bar" }, run, choices);
     const words = el("div", { class: "train-words" }, this.figures, this.status, this.error);
-    const panel = (title, kind, node) =>
-      el("section", { class: kind }, el("h3", {}, title), node);
+    const panel = (title, kind, node) => el("section", { class: kind }, el("h3", {}, title), node);
     const panels = el(
       "div",
       { class: "train-panels" },
@@ -112,7 +127,7 @@ export class TrainView {
   /** Train at once where the server has time for it and motion is welcome. */
   async arrive() {
     this.go("idle");
-    const { waiting } = await get("api/queue").catch(() => ({ waiting: Infinity }));
+    const { waiting } = await get("api/queue").catch(() => ({ waiting: 0 }));
     if (this.state !== "idle") return; // the reader was faster
     this.away = document.hidden && !still.matches;
     if (still.matches || this.away) this.showUntrained();
