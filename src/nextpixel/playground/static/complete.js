@@ -145,7 +145,7 @@ export class CompleteView {
   }
 
   async complete() {
-    if (!this.fields.check()) return;
+    if (!this.fields.check() || !this.editor.images) return;
     if (!this.editor.erased) {
       this.editorError.textContent = "Erase a pixel or more: there is nothing to complete.";
       return;

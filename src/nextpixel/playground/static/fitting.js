@@ -8,8 +8,8 @@ import { Images } from "./images.js";
  * @param {File[]} files pictures, or one .npy
  * @param {Object} model
  * @param {Object} limits of the server
- * @returns {Promise<{files: File[], words: string, images?: Images}>} what was done, in words, "" for
- *   nothing; `images`: what was made
+ * @returns {Promise<{files: File[], words: string, images?: Images}>} what was done, in words, ""
+ *   for nothing; `images`: what was made
  */
 export async function fitted(files, model, limits) {
   if (files.some(({ name }) => /\.npy$/i.test(name))) return { files, words: "" };

@@ -131,6 +131,7 @@ export class InspectView {
   /** The models inspected, one or two. */
   setShown() {
     const second = this.models.find(({ name }) => name === this.second.value);
+    this.asking?.abort(); // answers about other models come too late
     this.shown = [this.model.model, second].filter(Boolean);
     this.note.textContent = this.shown.length === 2 ? unlike(...this.shown) : "";
     this.classField.setModel(this.shown.find(takesClass) ?? this.shown[0]);
