@@ -302,7 +302,9 @@ def run(code: list[str], name: str, features: str, folder: str) -> str:
 
 @pytest.mark.slow
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="asks for x86 code")
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", ["no vectors", pytest.param("short registers", marks=pytest.mark.long)]
+)
 def test_kernels_are_right_in_code_for_other_processors(kind, tmp_path):
     name, features, tile = KINDS[kind]
     code = "from nextpixel.accelerate.grids import TILE; print(TILE)"

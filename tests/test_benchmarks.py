@@ -40,6 +40,7 @@ def test_the_gpu_benchmark_of_sampling_takes_up_where_it_stopped(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_what_a_gpu_is_wanted_for_is_done_once_and_packed(tmp_path):
     def run() -> list[dict]:
         words = [str(tmp_path), "--rehearse", "--stages", "training", "seeds"]

@@ -174,6 +174,7 @@ def tried(name, folder):
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("processors")  # so that one worker makes what all of them compare
 @pytest.mark.parametrize("name", [*NAMES, *CASES, *LEARNED])
 def test_every_processor_and_number_of_threads_writes_the_same_bytes(written, name):
     """Each reads the stored files, which every other one writes to the byte."""
