@@ -220,3 +220,12 @@ def test_a_photograph_is_made_to_fit_with_a_word(page, address, tmp_path):
     field(place, "Images").set_input_files(tmp_path / "one.jpg")
     place.get_by_text("1 picture made to fit: 120\u00d790 pixels, 256 levels").wait_for()
     assert "by photo-small" in place.locator(".verdict").inner_text()
+
+
+def test_a_transparent_picture_of_the_models_size_is_made_to_fit_too(page, address, tmp_path):
+    Image.new("RGBA", (28, 28), (255, 255, 255, 0)).save(tmp_path / "clear.png")
+    place = show(page, address, "compress?model=mnist-fast")
+    place.locator(".sizes").wait_for()
+    field(place, "Images").set_input_files(tmp_path / "clear.png")
+    place.get_by_text("1 picture made to fit: 28\u00d728 pixels, gray, 2 levels").wait_for()
+    assert "by mnist-fast" in place.locator(".verdict").inner_text()
