@@ -96,6 +96,17 @@ def test_another_model_does_not_inherit_options(tiny):
     assert recipe.model.options == {"blocks": 1}
 
 
+def test_what_a_recipe_says_of_its_own_set_does_not_hold_for_another(tiny):
+    own = {"name": "digits", "levels": 17, "validation": 500, "limit": 900}
+    tiny.write_text(yaml.safe_dump(read_file(tiny) | {"data": own}))
+    other = Layer("command line", {"data": {"name": "mine.npy"}})
+    data = recipes.read(tiny, other).data
+    assert (data.name, data.levels, data.validation, data.limit) == ("mine.npy", 17, None, None)
+    stated = Layer("my.yaml", {"data": {"validation": 20}})
+    assert recipes.read(tiny, stated, other).data.validation == 20
+    assert recipes.read(tiny, Layer("", {"data": {"name": "digits"}})).data.validation == 500
+
+
 WRONG = [
     ({"titel": "x"}, r"tiny\.yaml: unknown key 'titel'; did you mean 'title'\?"),
     ({"seed": 0}, r"tiny\.yaml: seed must be text, got 0"),

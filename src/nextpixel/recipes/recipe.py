@@ -3,7 +3,7 @@
 torch is imported when a model is built, not before: listing recipes must be instant.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -27,6 +27,7 @@ _FOLDER = Path(__file__).parent
 _SUFFIXES = (".yaml", ".yml", ".toml")
 _NOTES = ("title", "seed", "paper", "changes")
 _SECTIONS = ("data", "model", "train")
+_OF_ONE_SET = ("validation", "limit", "folder", "streaming", "buffer")
 
 
 class Layer(NamedTuple):
@@ -101,6 +102,9 @@ def read(name: str | Path, *layers: Layer) -> Recipe:
         name: One of `names()`, or the path of a YAML or TOML file.
         *layers: Settings to lay over it; later ones win.
 
+    What a recipe says of its own data set alone (`validation`, `limit`, `folder`, `streaming`,
+    `buffer`) does not hold for another that a layer names.
+
     Raises:
         ValueError: If there is no such recipe, or a setting is unknown, missing or of another type.
 
@@ -117,8 +121,9 @@ def read(name: str | Path, *layers: Layer) -> Recipe:
     where = str(name)
     content = read_file(path)
     check_keys(content, (*_NOTES, *_SECTIONS), where)
-    sections: dict[str, Any] = {}
-    for layer in (Layer(where, {key: content.get(key) for key in _SECTIONS}), *layers):
+    sections = _lay({}, Layer(where, {key: content.get(key) for key in _SECTIONS}))
+    sections["data"] = _for_named(sections["data"], layers)
+    for layer in layers:
         sections = _lay(sections, layer)
     notes = {key: content[key] for key in _NOTES if key in content}
     return Recipe(
@@ -147,6 +152,14 @@ def _lay(sections: Mapping[str, Any], layer: Layer) -> dict[str, Any]:
     if new["model"].get("name", "") not in ("", old.get("model", {}).get("name")):
         old["model"] = {}  # another model's options mean nothing to this one
     return merge_sections(old, new)
+
+
+def _for_named(own: Mapping[str, Any], layers: Sequence[Layer]) -> dict[str, Any]:
+    """What a recipe says of data, as far as it holds for the set that the layers name."""
+    over = [read_section(layer.sections, "data", layer.where) for layer in layers]
+    name = [own.get("name"), *(data["name"] for data in over if data.get("name"))][-1]
+    dropped = () if name == own.get("name") else _OF_ONE_SET
+    return {key: value for key, value in own.items() if key not in dropped}
 
 
 def _model(mapping: Mapping[str, Any], where: str) -> ModelChoice:
