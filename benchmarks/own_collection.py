@@ -1,7 +1,7 @@
-"""A collection of one's own: a net trained on 200 tiles of one kind compresses the others.
+r"""A collection of one's own: a net trained on 200 tiles of one kind compresses the others.
 
     python benchmarks/own_collection.py textures DIR [--packages FOLDER]
-    nextpixel train photo --data.name DIR/train --data.validation 2 --train.steps 6000 \\
+    nextpixel train photo --data.name DIR/train --data.validation 2 --train.steps 6000 \
         --train.threads 1 --out runs/mine
     python benchmarks/own_collection.py textures DIR --table photo runs/mine
 
