@@ -12,8 +12,8 @@ from tests import playgrounds
 from tests.playgrounds import refused
 
 MIB = 2**20
-BOMB = b"\1" + bz2.compress(b'{"kind":"npy","names":[' + b'"",' * (21 * MIB) + b'""]}')
-"""64 MiB of JSON in 2 KB."""
+BOMB = b"\1" + bz2.compress(b'{"kind":"npy"' + b" " * (64 * MIB) + b"}")
+"""64 MiB of JSON in less than 1 KB."""
 
 
 @pytest.fixture(scope="module")
