@@ -136,12 +136,18 @@ def test_a_model_is_saved_over_another(folder):
     assert npx.load(folder).config == other.config
 
 
-def test_an_unknown_name_lists_the_shipped_models(tmp_path, monkeypatch):
+def test_an_unknown_name_names_what_there_is(tmp_path, monkeypatch):
     for name in ("small", "large"):
         npx.save(build(), tmp_path / "shipped" / name)
+    npx.save(build(), tmp_path / "runs" / "mine")
     monkeypatch.setattr(checkpoint, "SHIPPED", tmp_path / "shipped")
-    with pytest.raises(ValueError, match=r"no model 'smal': .* shipped model \(large, small\)"):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"no model 'faces': .* shipped model; known: large, small"):
+        npx.load("faces")
+    with pytest.raises(ValueError, match=r"no model 'smal': .*; did you mean 'small'"):
         npx.load("smal")
+    with pytest.raises(ValueError, match=r"no model 'runs/mien': .*; did you mean 'runs/mine'"):
+        npx.load("runs/mien")
 
 
 def test_a_shipped_model_is_found_by_its_name(tmp_path, monkeypatch):

@@ -147,14 +147,15 @@ def cut(size):
 
 
 BROKEN = {
-    "absent": (lambda: Path("a.npx").unlink(), "levels", "[Errno 2] No such file or directory"),
+    "absent": (lambda: Path("a.npx").unlink(), "levels", "a.npx: there is no such file"),
     "empty": (lambda: cut(0), "levels", "a.npx: the archive is empty"),
     "cut": (lambda: cut(-1), "levels", "a.npx: the archive is cut off after"),
     "another file": (lambda: draw("b.png", (1, 1)) or Path("b.png").rename("a.npx"), "levels",
                      "a.npx: this is not a nextpixel archive"),
     "another model": (lambda: None, "tiles", "a.npx: the archive was made with model "),
     "damaged header": (lambda: damage(9), "levels", "a.npx: the header of the archive is damaged"),
-    "damaged chunk": (lambda: damage(-1), "levels", "chunk 2 is damaged: its checksum does not"),
+    "damaged chunk": (lambda: damage(-1), "levels",
+                      "a.npx: chunk 2 is damaged: its checksum does not fit; --salvage writes"),
 }  # fmt: skip
 
 

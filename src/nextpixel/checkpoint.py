@@ -281,9 +281,10 @@ def find(folder: str | Path) -> Path:
     if (SHIPPED / str(folder) / CONFIG).is_file() and not Path(folder).exists():
         return SHIPPED / str(folder)
     if not Path(folder).exists():
-        known = ", ".join(shipped_names()) or "none"
+        there = [str(path.parent) for path in Path(folder).parent.glob(f"*/{CONFIG}")]
         raise ValueError(
-            f"there is no model {str(folder)!r}: neither a folder nor a shipped model ({known})"
+            f"there is no model {str(folder)!r}: neither a folder nor a shipped model; "
+            f"{nearest(str(folder), [*shipped_names(), *there])}"
         )
     return Path(folder)
 

@@ -24,7 +24,7 @@ from typing import Annotated
 from cyclopts import App, CycloptsError, Group, Parameter
 
 import nextpixel
-from nextpixel.cli.help import PlainFormatter, epilogue, overview
+from nextpixel.cli.help import PlainFormatter, complaint, epilogue, overview
 from nextpixel.cli.options import OptionFile
 from nextpixel.errors import RAISED_BY_ALL, LostTouch, NextPixelError
 
@@ -237,7 +237,9 @@ def _words(error: BaseException) -> tuple[int, str]:
     """The exit status for an error, and what to say of it."""
     if isinstance(error, NextPixelError | OSError | MemoryError):
         return 1, str(error) or type(error).__name__
-    if isinstance(error, CycloptsError | ValueError | TypeError):
+    if isinstance(error, CycloptsError):
+        return 2, complaint(error)
+    if isinstance(error, ValueError | TypeError):
         return 2, str(error)
     return 1, f"{type(error).__name__}: {error} (--debug shows where)"
 

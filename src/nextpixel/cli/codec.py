@@ -142,8 +142,8 @@ def check_condition(model: PixelModel, images: Source, source: Path) -> None:
 def warn_of_png(model: str, times: float) -> None:
     """Say that PNG does better, and what helps."""
     warnings.warn(
-        f"{model} takes {times:.2f} times the bytes of PNG: it knows other images than these; "
-        "`nextpixel train` with --data.name FOLDER makes a model of a folder's own",
+        f"{model} takes {times:.2f} times the bytes of PNG: it has learned too little of images "
+        "like these; `nextpixel train RECIPE --data FOLDER` makes a model of a folder's own",
         stacklevel=2,
     )
 
@@ -217,7 +217,7 @@ def decompress(
             raise NextPixelError(f"{archive}: there is no image to write")
         with counting(count, "image") as tick:
             found = chain.from_iterable(reader.images(run.start, run.stop) for run in runs)
-            images = _counted(found, tick)
+            images = _counted(_named(found, archive), tick)
             write_back.write_back(out, opened.header.metadata, loaded.levels, images, runs, count)
     print(f"{count:,} images in {out}" + _lost(runs, first, last))
 
@@ -263,6 +263,9 @@ def describe(opened: Archive) -> dict[str, Any]:
 @contextmanager
 def _opened(path: Path, model: bytes | None = None, *, salvage: bool = False) -> Iterator[Archive]:
     """An archive that is open for a while; what is wrong with its header names the file."""
+    if not path.is_file():
+        what = "is a folder, and must be an archive" if path.is_dir() else "there is no such file"
+        raise NextPixelError(f"{path}: {what}")
     with path.open("rb") as stream:
         try:
             opened = open_archive(stream, salvage=salvage, model=model)
@@ -290,6 +293,14 @@ def _parse(text: str | None, images: int) -> tuple[int, int]:
 def _within(runs: list[range], first: int, last: int) -> list[range]:
     cut = [range(max(run.start, first), min(run.stop, last)) for run in runs]
     return [run for run in cut if run]
+
+
+def _named(images: Iterator[Any], path: Path) -> Iterator[Any]:
+    """Images of an archive; an error in one names the file, and what saves the others."""
+    try:
+        yield from images
+    except NextPixelError as error:
+        raise NextPixelError(f"{path}: {error}; --salvage writes what is whole") from error
 
 
 def _counted(images: Iterator[Any], tick: Callable[[int], None]) -> Iterator[Any]:

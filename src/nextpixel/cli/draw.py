@@ -189,7 +189,7 @@ def complete(
     with team(drawing.device) as us:
         us.first(lambda: check_out(out, (".png", ".npy")))
         loaded = drawing.load(us, model)
-        mask = us.each(lambda: read_known(known, loaded))
+        mask = us.each(lambda: _read_mask(known, loaded))
         images, labels = us.each(lambda: originals.read(model, loaded))
         many = images.repeat_interleave(count, 0)
         us.first(lambda: _say_what_shapes(loaded, mask, drawing))
@@ -214,6 +214,14 @@ def complete(
             lambda: _write_made(made, out, lambda: gallery.sheet(images, mask, made, loaded.levels))
         )
     us.say(f"{count} completions of each of {len(images)} images in {out}")
+
+
+def _read_mask(known: str, model: PixelModel) -> Tensor:
+    """What is known, which must not be all."""
+    mask = read_known(known, model)
+    if mask.all():
+        raise ValueError(f"known must have a black part, which is drawn, got none in {known}")
+    return mask
 
 
 def _say_what_shapes(model: PixelModel, mask: Tensor, drawing: Drawing) -> None:

@@ -6,6 +6,7 @@ It knows the words of the command line only, and costs no import. A test parses 
 import re
 from typing import TYPE_CHECKING
 
+from cyclopts import CycloptsError, MissingArgumentError, UnknownOptionError, UnusedCliTokensError
 from cyclopts.help import DefaultFormatter, HelpPanel
 
 if TYPE_CHECKING:
@@ -82,6 +83,21 @@ def overview() -> str:
 
 def _shown(lines: tuple[str, ...]) -> str:
     return "\n".join(["Examples:\n", *(f"    {line}" for line in lines)]) if lines else ""
+
+
+def complaint(error: CycloptsError) -> str:
+    """What is wrong with the words of a command, and what would work."""
+    text, command = str(error), " ".join(error.command_chain or ())
+    remedy = f"`nextpixel {command} --help` lists what it takes"
+    if isinstance(error, UnusedCliTokensError):
+        words = ", ".join(map(repr, error.unused_tokens or ()))
+        return f"{command} takes no more words, got {words}; {remedy}"
+    if isinstance(error, UnknownOptionError) and "Did you mean" not in text:
+        return f"{text} {remedy}"
+    argument = error.argument
+    if isinstance(error, MissingArgumentError) and argument is not None and argument.required:
+        return f"{text} For example: {EXAMPLES[command][0]}"
+    return text
 
 
 class PlainFormatter(DefaultFormatter):

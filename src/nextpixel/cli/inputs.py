@@ -107,30 +107,37 @@ def warn_of_cost(method: str, model: PixelModel) -> None:
         )
 
 
-def check_out(path: Path, endings: tuple[str, ...]) -> None:
+def check_out(path: Path, endings: tuple[str, ...], option: str = "out") -> None:
     """Refuse a file that cannot be written, before any work is done.
+
+    Args:
+        path: The file.
+        endings: Of its name, one of which it must have.
+        option: What errors call it.
 
     Raises:
         ValueError: If its name has another ending.
         NextPixelError: If its folder cannot be made or written.
     """
     if path.suffix.lower() not in endings:
-        raise ValueError(f"out must end in {' or '.join(endings)}, got {str(path)!r}")
+        raise ValueError(f"{option} must end in {' or '.join(endings)}, got {str(path)!r}")
     check_folder(path.parent)
 
 
 def check_folder(folder: Path) -> None:
-    """Make a folder to write in.
+    """Refuse a folder that cannot be made or written; it is made when something is written.
 
     Raises:
-        NextPixelError: If it cannot be made or written.
+        NextPixelError: If it cannot.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise NextPixelError(f"cannot write {folder}: {error.strerror}") from error
-    if not os.access(folder, os.W_OK):
-        raise NextPixelError(f"cannot write {folder}: no permission")
+        there = next(place for place in (folder, *folder.parents) if place.exists())
+        if not there.is_dir():
+            raise NextPixelError(f"cannot write {folder}: {there} is a file, no folder")
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise PermissionError
+    except PermissionError as error:
+        raise NextPixelError(f"cannot write {folder}: no permission") from error
 
 
 def data_of(folder: str, model: PixelModel, name: str | None, files: str | None = None) -> Dataset:

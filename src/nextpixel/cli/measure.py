@@ -96,9 +96,9 @@ class Reports:
         if self.given is not None and self.region is None:
             raise ValueError("region must be stated with given: what is measured given that part")
         if self.per_image is not None:
-            check_out(self.per_image, (".csv",))
+            check_out(self.per_image, (".csv",), "per-image")
         if self.map is not None:
-            check_out(self.map, (".npy",))
+            check_out(self.map, (".npy",), "map")
 
     def mask(self, model: PixelModel) -> Tensor | None:
         """The region, boolean, (H, W).
@@ -199,6 +199,7 @@ def evaluate(
         json: Print one JSON object.
     """
     check_count("batch-size", batch_size)
+    check_count("limit", images.limit)
     reports.check()
     if order is not None and reports.of_own_order:
         raise ValueError(

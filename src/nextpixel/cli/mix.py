@@ -36,6 +36,10 @@ def mix(
     """
     names = (model, *others)
     made = npx.mixture([npx.load(name) for name in names])
+    if made.classes == (0,):
+        raise ValueError(
+            f"mix must have several models, or one with a class to sum out, got {model} alone"
+        )
     check_folder(out)
     npx.save(made, out, data=shared_data(names), shipped=names if refer else ())
     print(f"{out}: {in_words(made)}")

@@ -67,6 +67,7 @@ class OptionFile:
         """
         del app, commands
         _check_sections(arguments)
+        _check_integers(arguments)
         known = _own(arguments)
         self.sections = self._take_sections() if "file" in known else {}
         options = {name: argument for name, argument in known.items() if argument.parse}
@@ -108,8 +109,23 @@ def _check_sections(arguments: "ArgumentCollection") -> None:
                 raise ValueError(
                     f"{argument.name} must be set one by one, as in {example}, got {token.value!r}"
                 )
+            if plain_type(argument.hint) == "SETTINGS" and not token.keys:
+                raise ValueError(
+                    f"{argument.name} must be set one by one, as in {argument.name}.name NAME, "
+                    f"got {token.value!r}"
+                )
             if len(token.keys) > 1:
                 raise ValueError(f"{argument.name} has no sections, got {'.'.join(token.keys)}")
+
+
+def _check_integers(arguments: "ArgumentCollection") -> None:
+    """Refuse 2.5 where an integer must stand, which cyclopts would round."""
+    for argument in arguments:
+        if plain_type(argument.hint).split(",")[0] != "INTEGER":
+            continue
+        for token in argument.tokens:
+            if "." in token.value:
+                raise ValueError(f"{argument.name} must be an integer, got {token.value!r}")
 
 
 def _name_data(section: "Argument") -> None:

@@ -139,6 +139,8 @@ def _find(name: str | Path) -> Path:
     if isinstance(name, Path) or name.lower().endswith(_SUFFIXES):
         return Path(name)
     if name not in names():
+        if Path(name).exists():
+            raise ValueError(f"there is no recipe {name!r}; a recipe takes it by --data {name}")
         raise ValueError(f"there is no recipe {name!r}; {nearest(name, names())}")
     return _FOLDER / f"{name}.yaml"
 
