@@ -265,7 +265,7 @@ def test_options_that_make_no_sense_are_refused(options: dict[str, object], word
 
 def test_colors_that_depend_on_each_other_through_the_network_are_refused() -> None:
     with pytest.raises(ValueError, match="colors must be 'coupled' or 'independent'"):
-        npx.build("locally-masked", shape=(3, 4, 4), levels=4, features=6)
+        npx.build("locally-masked", shape=(3, 4, 4), levels=4, features=6, colors="dependent")
 
 
 def test_particles_are_refused_where_none_are_needed() -> None:

@@ -64,6 +64,23 @@ def test_the_model_of_a_recipe_can_be_built(name):
     assert (model.name, model.levels) == (recipe.model.name, levels)
 
 
+def test_a_recipe_of_the_package_makes_room_for_the_colors_of_another_set():
+    recipe = recipes.read("demo", Layer("", {"data": {"name": "color-shapes", "levels": 4}}))
+    with pytest.warns(UserWarning, match="demo: features 33 in place of 32.* so that 3 colors"):
+        model = recipes.model_of(recipe, shape=(3, 20, 20), levels=4)
+    assert (model.config.features, model.config.head_features) == (33, 33)
+
+
+def test_features_that_a_user_asks_for_are_not_changed(tiny):
+    asked = recipes.read("demo", Layer("command line", {"model": {"features": "32"}}))
+    own = recipes.read(tiny)
+    for recipe, features in ((asked, 32), (own, 8)):
+        with pytest.raises(
+            ValueError, match=f"features must be a multiple of 3, .* got {features}"
+        ):
+            recipes.model_of(recipe, shape=(3, 20, 20), levels=4)
+
+
 def test_the_first_residual_recipe_is_trained_as_in_its_seed():
     train = recipes.read("mnist256-residual").train
     assert (train.learning_rate, train.schedule, train.decay) == (1e-3, "exponential", 0.999995)

@@ -10,8 +10,9 @@ References: Jain, Abbeel, Pathak (2020), Locally Masked Convolution for Autoregr
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 import torch.nn.functional as F
@@ -70,6 +71,11 @@ class LocallyMaskedConfig(ModelConfig):
             raise ValueError(f"known_first must be 0 to 1, got {self.known_first}")
         if self.orders != 1:
             raise ValueError("orders must be left out: a locally masked net takes any order")
+
+    def suited(self, colors: int, stated: Collection[str]) -> Self:
+        """As in `ModelConfig`; several colors are coupled, as the network cannot order them."""
+        config = super().suited(colors, stated)
+        return config if colors == 1 or "colors" in stated else replace(config, colors="coupled")
 
 
 class LocallyMasked(PixelModel):

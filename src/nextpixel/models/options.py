@@ -1,6 +1,8 @@
 """Options that all models share, and checks of their values."""
 
-from dataclasses import dataclass, fields
+from collections.abc import Collection
+from dataclasses import dataclass, fields, replace
+from typing import Self
 
 from nextpixel.images import SCALES
 from nextpixel.nn import ClassCondition, MapCondition, VectorCondition
@@ -57,6 +59,19 @@ class ModelConfig:
     def feature_options(self) -> tuple[str, ...]:
         """Names of the options that count features; colors that depend on each other share them."""
         return ()
+
+    def suited(self, colors: int, stated: Collection[str]) -> Self:
+        """The same, with defaults that suit images of so many colors.
+
+        Features that colors share are rounded up to what they can share.
+
+        Args:
+            colors: C.
+            stated: Names of the options that are no defaults: these stay as they are.
+        """
+        groups = color_groups(self.colors, colors)
+        free = [name for name in self.feature_options if name not in stated]
+        return replace(self, **{name: -(-getattr(self, name) // groups) * groups for name in free})
 
 
 @dataclass(frozen=True)

@@ -229,8 +229,10 @@ class PixelCNNPlusPlus(PixelModel):
 
 def _check(shape: Shape, config: PixelCNNPlusPlusConfig) -> None:
     if shape[1] % 4 or shape[2] % 4:
+        height, width = (-(-side // 4) * 4 for side in shape[1:])
         raise ValueError(
-            f"height and width must be divisible by 4 for pixelcnn-plusplus, got {shape[1:]}"
+            f"height and width must be divisible by 4 for pixelcnn-plusplus, got {shape[1:]}; "
+            f"{height}x{width} would do, or another model"
         )
     if shape[0] > 1 and config.colors == "dependent":
         raise ValueError(

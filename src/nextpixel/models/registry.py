@@ -1,7 +1,7 @@
 """Models by name: those of the package, and those that `register` adds from outside."""
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, TypeVar
 
@@ -193,6 +193,8 @@ def build(
         seed: Of the initial weights: the same seed gives the same weights. None: they are drawn
             from torch's global generator.
         **options: Fields of the model's `Config`. `condition` may be one condition or several.
+            Features that are left out are as many as the default, or a few more where colors that
+            depend on each other share them.
 
     Returns:
         The model.
@@ -224,10 +226,15 @@ def build_from(
     seed: int | None = None,
     options: Mapping[str, object],
     where: str = "model",
+    stated: Collection[str] | None = None,
 ) -> PixelModel:
-    """`build` with the options as a mapping; `where` names their source in errors."""
+    """`build` with the options as a mapping; `where` names their source in errors.
+
+    Options that are not `stated` (None: those that are not among `options`) suit the images.
+    """
     chosen: Any = model_class(name)
     config: Any = build_settings(chosen.Config, read_options(options, where), where=where)
+    config = config.suited(shape[0], options if stated is None else stated)
     with torch.random.fork_rng(devices=[], enabled=seed is not None):
         if seed is not None:
             torch.manual_seed(seed)

@@ -3,6 +3,7 @@
 torch is imported when a model is built, not before: listing recipes must be instant.
 """
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -44,10 +45,18 @@ class Layer(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class ModelChoice:
-    """A model by name, and the options that differ from its defaults."""
+    """A model by name, and the options that differ from its defaults.
+
+    Attributes:
+        name: Of the model.
+        options: Of the model.
+        stated: Names of the options that a user asked for, and not the package's recipe: these are
+            taken as they are, or refused. None: all.
+    """
 
     name: str
     options: Mapping[str, object] = field(default_factory=dict)
+    stated: frozenset[str] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +139,7 @@ def read(name: str | Path, *layers: Layer) -> Recipe:
         name=path.stem,
         **check_config(Recipe, notes, where),
         data=build_config(DataConfig, sections["data"], f"{where}: data"),
-        model=_model(sections["model"], f"{where}: model"),
+        model=_model(sections["model"], f"{where}: model", _stated(path, layers)),
         train=build_config(TrainConfig, sections["train"], f"{where}: train"),
     )
 
@@ -164,11 +173,20 @@ def _for_named(own: Mapping[str, Any], layers: Sequence[Layer]) -> dict[str, Any
     return {key: value for key, value in own.items() if key not in dropped}
 
 
-def _model(mapping: Mapping[str, Any], where: str) -> ModelChoice:
+def _stated(path: Path, layers: Sequence[Layer]) -> frozenset[str] | None:
+    """Options of the model that layers say over a recipe of the package; None: all are a user's."""
+    if path.parent != _FOLDER:
+        return None
+    said = (read_section(layer.sections, "model", layer.where) for layer in layers)
+    return frozenset(option for section in said for option in section)
+
+
+def _model(mapping: Mapping[str, Any], where: str, stated: frozenset[str] | None) -> ModelChoice:
     name = mapping.get("name")
     if not isinstance(name, str):
         raise ValueError(f"{where}: name must be that of a model, got {name!r}")
-    return ModelChoice(name=name, options={k: v for k, v in mapping.items() if k != "name"})
+    options = {key: value for key, value in mapping.items() if key != "name"}
+    return ModelChoice(name=name, options=options, stated=stated)
 
 
 def build_recipe(name: str | Path) -> "PixelModel":
@@ -195,19 +213,32 @@ def build_recipe(name: str | Path) -> "PixelModel":
 def model_of(recipe: Recipe, *, shape: "Shape", levels: int) -> "PixelModel":
     """Build the model of a recipe for images of `shape` (C, H, W) with K = `levels`.
 
+    Where colors share the features, a recipe of the package gets as many as they can share, with a
+    warning.
+
     Raises:
         ValueError: If there is no such model, or an option of it is wrong.
     """
     from nextpixel.models.registry import build_from
 
-    return build_from(
+    model = build_from(
         recipe.model.name,
         shape=shape,
         levels=levels,
         seed=recipe.train.seed,
         options=recipe.model.options,
         where=f"{recipe.name}: model",
+        stated=recipe.model.stated,
     )
+    changed = [
+        f"{name} {built} in place of {value}"
+        for name, value in recipe.model.options.items()
+        if isinstance(value, int) and (built := getattr(model.config, name)) != value
+    ]
+    if changed:
+        text = f"{', '.join(changed)}, so that {shape[0]} colors share them alike"
+        warnings.warn(f"{recipe.name}: {text}", stacklevel=2)
+    return model
 
 
 def check_model(recipe: Recipe) -> None:
