@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 import nextpixel as npx
-from nextpixel.cli.inputs import data_of
+from nextpixel.cli.images import data_of
 from nextpixel.data import Split
 from nextpixel.likelihood import evaluation_mode
 

@@ -340,7 +340,7 @@ BAD = [
     ("reconstruct coder --images digits --images-count 0 --out a.png", 2, "images-count must be"),
     ("reconstruct coder --images digits --temperature 0 --out a.png", 2, "temperature must be"),
     ("reconstruct coder --images digits --method fast --out a.png", 2, "no method 'fast'"),
-    ("reconstruct coder --images absent.npy --out a.png", 1, "absent.npy: cannot be read"),
+    ("reconstruct coder --images absent.npy --out a.png", 2, "got 'absent.npy': no such file"),
     ("reconstruct coder --out a.png", 2, "--images requires an argument"),
     ("reconstruct absent --images digits --out a.png", 2, "there is no model 'absent'"),
 ]

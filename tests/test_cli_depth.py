@@ -9,7 +9,7 @@ from PIL import Image
 
 import nextpixel as npx
 from nextpixel.cli.app import main
-from nextpixel.cli.inputs import data_of, read_images
+from nextpixel.cli.images import data_of, read_part
 from nextpixel.data.sources.folder import read_picture
 
 RECIPE = """
@@ -117,7 +117,7 @@ def test_other_data_are_read_as_a_model_was_trained(quantized, tmp_path):
     found = data_of("run", quantized, "other.npy")
     assert (found.protocol, found.level_count) == ("quantized", 4096)
     assert set(found.test.levels.flatten().tolist()) == {3198 * 4096 // 65535}
-    images, _ = read_images("other.npy", "run", quantized, 2)
+    images = read_part("run", quantized, "other.npy", first=2).images.levels
     assert set(images.flatten().tolist()) == {3198 * 4096 // 65535}
 
 

@@ -10,7 +10,7 @@ import torch
 
 import nextpixel as npx
 from nextpixel.data import Dataset, load_data
-from nextpixel.data.sources.arrays import ConcatReader
+from nextpixel.data.joining import ConcatReader
 from nextpixel.data.sources.npy import ArrayFile
 from nextpixel.data.splits import LazyPixels
 from tests.runs import outcome, run

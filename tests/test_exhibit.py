@@ -157,7 +157,7 @@ def test_own_data_are_not_made_public(small, monkeypatch, tmp_path):
     def refuse(*_):
         raise AssertionError("data were read")
 
-    monkeypatch.setattr("nextpixel.cli.inputs.data_of", refuse)
+    monkeypatch.setattr("nextpixel.cli.images.data_of", refuse)
     assert main(["exhibit", "--out", str(tmp_path), "--model", str(small)]) == 0
 
 

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from nextpixel.checkpoint import load, save
     from nextpixel.classify import classify
     from nextpixel.codec import compress, decompress
-    from nextpixel.data import Dataset, Split, from_tensors, load_data
+    from nextpixel.data import Dataset, Split, from_tensors, load_data, load_images
     from nextpixel.errors import NextPixelError
     from nextpixel.evaluation import Difference, Evaluation
     from nextpixel.heads import Distribution, Head, register_head
@@ -85,6 +85,7 @@ __all__ = [
     "health",
     "load",
     "load_data",
+    "load_images",
     "log_prob_of",
     "mixture",
     "models",
@@ -125,6 +126,7 @@ _HOMES = {
     "health": "health",
     "load": "checkpoint",
     "load_data": "data",
+    "load_images": "data",
     "mixture": "models",
     "register": "models",
     "register_head": "heads",

@@ -16,7 +16,8 @@ import torch
 from cyclopts import Parameter
 
 import nextpixel as npx
-from nextpixel.cli.inputs import check_count, check_out, offset_of
+from nextpixel.cli.images import offset_of
+from nextpixel.cli.inputs import check_count, check_out
 from nextpixel.cli.progress import counting
 from nextpixel.codec import archive as archives
 from nextpixel.codec import files, write_back

@@ -15,6 +15,7 @@ from torch import Tensor
 
 import nextpixel as npx
 from nextpixel import gallery
+from nextpixel.cli.images import Part, read_part
 from nextpixel.cli.inputs import (
     Team,
     check_count,
@@ -24,7 +25,6 @@ from nextpixel.cli.inputs import (
     condition_for,
     labels_for,
     own_labels,
-    read_images,
     read_known,
     refuse_labels,
     team,
@@ -96,16 +96,27 @@ class Originals:
     """Images to draw from.
 
     Attributes:
-        images: Picture, folder of pictures, .npy, or a data set (its test images).
+        images: A file or folder that `nextpixel data` lists, whose first images are taken, or a
+            picture; of a named set, and of a folder that holds train and test, the test images.
         images_count: Take only the first so many images.
     """
 
     images: str
     images_count: int = 10
 
-    def read(self, folder: str, model: PixelModel) -> tuple[Tensor, list[int] | None]:
-        """Levels (N, C, H, W), and labels where a data set has them."""
-        return read_images(self.images, folder, model, self.images_count)
+    def read(self, us: Team, folder: str, model: PixelModel) -> tuple[Tensor, list[int] | None]:
+        """Levels (N, C, H, W), and labels where there are some; it is said which part they are."""
+        check_count("images-count", self.images_count)
+        count = self.images_count
+
+        def read() -> Part:
+            return read_part(folder, model, self.images, measured=False, first=count)
+
+        part = us.each(read)
+        if part.split != "all" and part.total is not None and us.is_first:
+            print(f"note: the images are those of {part.images.name}", file=sys.stderr)
+        labels = part.images.labels
+        return part.images.levels, None if labels is None else labels.tolist()
 
 
 _DRAWING = Drawing()
@@ -190,7 +201,7 @@ def complete(
         us.first(lambda: check_out(out, (".png", ".npy")))
         loaded = drawing.load(us, model)
         mask = us.each(lambda: _read_mask(known, loaded))
-        images, labels = us.each(lambda: originals.read(model, loaded))
+        images, labels = originals.read(us, model, loaded)
         many = images.repeat_interleave(count, 0)
         us.first(lambda: _say_what_shapes(loaded, mask, drawing))
         condition = us.each(
@@ -293,7 +304,7 @@ def reconstruct(
         loaded = drawing.load(us, model)
         if not codes_its_images(loaded):
             raise ValueError(f"model must be an auto-encoder, got {loaded.name}")
-        images, _ = us.each(lambda: originals.read(model, loaded))
+        images, _ = originals.read(us, model, loaded)
         many = images.repeat_interleave(count, 0)
         with counting(loaded.shape[1], "row", shown=us.is_first) as tick:
             made = npx.sample(

@@ -43,7 +43,7 @@ def images_of(folder: str, model: "PixelModel") -> "tuple[Tensor, Tensor | None]
     draws, so that nobody's data are made public unasked.
     """
     from nextpixel.checkpoint import shipped_names
-    from nextpixel.cli.inputs import data_of
+    from nextpixel.cli.images import data_of
 
     if folder not in shipped_names() or Path(folder).exists():
         return drawn_by(model)

@@ -1,16 +1,16 @@
-"""What commands read: models, data sets, images, masks, conditions; and checks of files they write.
+"""What commands read: models, masks, conditions; and checks of files they write.
 
 Several processes of torchrun carry out a command together, each on its device, as a team.
 """
 
 import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -18,12 +18,9 @@ from torch import Tensor
 
 import nextpixel as npx
 from nextpixel import checkpoint
-from nextpixel.config import build as build_config
-from nextpixel.data import Dataset, load_config
-from nextpixel.data.config import DataConfig
-from nextpixel.data.sources.folder import ENDINGS, list_pictures, read_picture
+from nextpixel.cli.images import data_of
+from nextpixel.data.sources.folder import ENDINGS, read_picture
 from nextpixel.errors import NextPixelError, nearest
-from nextpixel.images import depth_of, level_dtype, quantize
 from nextpixel.likelihood import evaluation_mode
 from nextpixel.models import PixelModel
 from nextpixel.nn import ClassCondition, Value
@@ -138,136 +135,6 @@ def check_folder(folder: Path) -> None:
             raise PermissionError
     except PermissionError as error:
         raise NextPixelError(f"cannot write {folder}: no permission") from error
-
-
-def data_of(folder: str, model: PixelModel, name: str | None, files: str | None = None) -> Dataset:
-    """The data set to measure a model on.
-
-    Args:
-        folder: The model's folder, whose `config.json` says what it was trained on.
-        model: The model.
-        name: Another data set or path; None takes the one it was trained on, made the same way.
-        files: Folder of a data set that is not shipped; None takes that of the training.
-
-    Raises:
-        ValueError: If there is no such data set, or its images are not the model's.
-        NextPixelError: If a file cannot be read.
-    """
-    config = _data_config(folder, model, name)
-    data = load_config(config if files is None else replace(config, folder=files))
-    if data.shape != model.shape:
-        raise ValueError(
-            f"data must have images of shape {model.shape} for this model, "
-            f"got {data.shape} of {data.name}"
-        )
-    return data
-
-
-def _data_config(folder: str, model: PixelModel, name: str | None) -> DataConfig:
-    path = checkpoint.find(folder)
-    trained = checkpoint.read_config(path).get("data") or {}
-    if name is not None and name != trained.get("name"):
-        return DataConfig(name=name, levels=model.levels, **_kept(trained, model.levels))
-    if "name" not in trained:
-        raise ValueError(f"data must be given, since {path} does not say what it was trained on")
-    known = {field.name for field in fields(DataConfig)}
-    kept = {key: value for key, value in trained.items() if key in known}
-    config = build_config(DataConfig, kept, f"{path / checkpoint.CONFIG}: data")
-    return replace(config, limit=None, levels=model.levels)
-
-
-def read_images(
-    source: str, folder: str, model: PixelModel, count: int
-) -> tuple[Tensor, list[int] | None]:
-    """The first images of a picture, a folder of pictures, a `.npy` or a data set's test images.
-
-    Args:
-        source: Path, or name of a data set.
-        folder: The model's folder.
-        model: Its shape and K are those asked for.
-        count: How many at most.
-
-    Returns:
-        Levels, shape (N, C, H, W), and the labels of a data set that has some.
-
-    Raises:
-        ValueError: If there is no such source; the model itself checks shape and range.
-        NextPixelError: If a file cannot be read.
-    """
-    check_count("images-count", count)
-    path = Path(source)
-    if path.suffix.lower() == ".npy":
-        images = _read_array(
-            path, model.levels, offset_of(folder), pixels=has_pixels(folder, model)
-        )
-    elif path.suffix.lower() in ENDINGS:
-        images = _read_pictures([path], model, pixels=has_pixels(folder, model))
-    elif path.is_dir():
-        pictures = [picture for picture, _ in list_pictures(path)][:count]
-        images = _read_pictures(pictures, model, pixels=has_pixels(folder, model))
-    else:
-        test = data_of(folder, model, source).test.take(count)
-        return test.levels, None if test.labels is None else test.labels.tolist()
-    return images[:count], None
-
-
-def _kept(trained: Mapping[str, Any], levels: int) -> dict[str, Any]:
-    """What of a model's own data also holds for other data: how numbers of many levels are read."""
-    deep = levels > 256 and trained.get("protocol") == "quantized"
-    kept = {"offset": trained.get("offset") or 0, "crop": trained.get("crop")}
-    return kept | ({"protocol": "quantized"} if deep else {})
-
-
-def has_pixels(folder: str, model: PixelModel) -> bool:
-    """Whether a model of many levels was trained on pixels of 16 bits that were quantised."""
-    data = checkpoint.read_config(checkpoint.find(folder))["data"]
-    return model.levels > 256 and data.get("protocol") == "quantized"
-
-
-def offset_of(folder: str) -> int:
-    """What is added to the numbers of files, as of those that a model was trained on."""
-    offset = checkpoint.read_config(checkpoint.find(folder))["data"].get("offset", 0)
-    return int(offset or 0)
-
-
-def _read_array(path: Path, levels: int, offset: int, *, pixels: bool) -> Tensor:
-    try:
-        array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise NextPixelError(f"{path}: cannot be read as an array: {error}") from error
-    whole = isinstance(array, np.ndarray) and array.dtype.kind in "biu" and array.ndim in (3, 4)
-    array = array.astype(np.int64) + offset if whole and array.dtype.kind != "b" else array
-    if not whole or not array.size or array.min() < 0 or array.max() > 65535:
-        raise NextPixelError(
-            f"{path}: must hold levels or pixels, integers 0 to 65535 of shape (N, H, W) or "
-            "(N, C, H, W)"
-        )
-    images = torch.from_numpy(array.astype(np.int32))
-    images = images.unsqueeze(1) if images.ndim == 3 else images
-    highest = int(images.max())
-    if pixels:
-        images = quantize(images, levels, 16)
-    elif highest >= levels:
-        images = quantize(images, levels, depth_of(highest + 1))
-    return images.to(level_dtype(levels))
-
-
-def _read_pictures(paths: list[Path], model: PixelModel, *, pixels: bool) -> Tensor:
-    return torch.stack([_read_picture(path, model, pixels=pixels) for path in paths])
-
-
-def _read_picture(path: Path, model: PixelModel, *, pixels: bool) -> Tensor:
-    colors, height, width = model.shape
-    read = read_picture(path, None)
-    depth, values = 8 * read.dtype.itemsize, torch.from_numpy(read.astype(np.int32))
-    found = (1 if values.ndim == 2 else values.shape[2], *values.shape[:2])
-    fits = found[0] in ((1, colors) if colors == 3 else (colors,))
-    if found[1:] != (height, width) or not fits:
-        raise ValueError(f"{path} must have shape {model.shape} for this model, got {found}")
-    planes = values.permute(2, 0, 1) if values.ndim == 3 else values.expand(colors, -1, -1)
-    if model.levels > 256 and not pixels and int(planes.max()) < model.levels:
-        return planes.to(level_dtype(model.levels))
-    return quantize(planes, model.levels, depth)
 
 
 def read_known(known: str, model: PixelModel, option: str = "known") -> Tensor:

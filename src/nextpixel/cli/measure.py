@@ -1,6 +1,7 @@
 """`nextpixel evaluate` and `audit`: exact likelihoods, and the proof that they are some."""
 
 import math
+import sys
 from dataclasses import asdict, dataclass
 from io import BytesIO
 from json import dumps
@@ -16,11 +17,11 @@ import nextpixel as npx
 from nextpixel import gallery
 from nextpixel.checkpoint import replace_file
 from nextpixel.classify import classes_of
+from nextpixel.cli.images import Part, note_of_name, read_part
 from nextpixel.cli.inputs import (
     check_count,
     check_out,
     codes_its_images,
-    data_of,
     read_known,
     team,
 )
@@ -45,19 +46,22 @@ class Measured:
     Attributes:
         data: Name or path of a data set; by default the one the model was trained on.
         data_folder: Where a data set that is not shipped lies; by default where it lay in training.
-        split: Which part of it.
+        split: Which part of it: all, train, validation or test. By default the test images of a
+            named set, of a folder that holds train and test, and of what the model was trained on;
+            all images of any other file or folder.
         limit: Only the first so many images.
     """
 
     data: str | None = None
     data_folder: Annotated[str | None, Parameter(name=["--data.folder", "--data.path"])] = None
-    split: Literal["test", "validation", "train"] = "test"
+    split: Literal["all", "test", "validation", "train"] | None = None
     limit: int | None = None
 
-    def read(self, folder: str, model: PixelModel) -> Split:
-        """The images, of the model's shape; errors as in `data_of`."""
-        images: Split = getattr(data_of(folder, model, self.data, self.data_folder), self.split)
-        return images if self.limit is None else images.take(self.limit)
+    def read(self, folder: str, model: PixelModel) -> Part:
+        """The images, of the model's shape; errors as in `read_part`."""
+        return read_part(
+            folder, model, self.data, self.split, files=self.data_folder, first=self.limit
+        )
 
 
 _IMAGES = Measured()
@@ -208,13 +212,16 @@ def evaluate(
         )
     with team(device) as us:
         loaded = us.load(model)
-        found = us.each(lambda: _images(images, model, loaded, classify=reports.classify))
+        part = us.each(lambda: _images(images, model, loaded, classify=reports.classify))
+        found = part.images
+        if (note := note_of_name(model, images.data)) and images.split is None and us.is_first:
+            print(f"note: {note}", file=sys.stderr)
         mask = us.each(lambda: reports.mask(loaded))
         with counting(len(found), "image", shown=us.is_first) as tick:
             figures = npx.evaluate(
                 loaded, found, batch_size=batch_size, region=mask, order=order, on_progress=tick
             )
-        more = _details(figures) | health_of(loaded, found)
+        more = _which(part) | _details(figures) | health_of(loaded, found)
         if reports.classify:
             more |= accuracy(loaded, found, batch_size, shown=us.is_first)
         more |= reports.more(loaded, found, batch_size)
@@ -222,16 +229,25 @@ def evaluate(
         values = {name: value for name, (value, _) in more.items() if value is not None}
         us.say(dumps(figures.as_dict() | values))
     else:
-        us.say("\n".join([str(figures), *(line for _, line in more.values())]))
+        lines = [str(figures), *(line for _, line in more.values())]
+        us.say("\n".join(filter(None, lines)))
 
 
-def _images(chosen: Measured, folder: str, model: PixelModel, *, classify: bool) -> Split:
+def _images(chosen: Measured, folder: str, model: PixelModel, *, classify: bool) -> Part:
     """The images; what cannot be classified is refused before any work is done."""
-    images = chosen.read(folder, model)
+    part = chosen.read(folder, model)
     if classify:
         classes_of(model)
-        _labels(images)
-    return images
+        _labels(part.images)
+    return part
+
+
+def _which(part: Part) -> dict[str, tuple[Any, str]]:
+    """Of a file or folder of the user's, which part of it was measured."""
+    if part.total is None:
+        return {}
+    values = {"split": part.split, "of": part.total}
+    return {"images": (values, part.describe())}
 
 
 def _details(figures: Evaluation) -> dict[str, tuple[Any, str]]:

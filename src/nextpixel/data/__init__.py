@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from nextpixel.data.load import from_datasets as from_datasets
     from nextpixel.data.load import load_config as load_config
     from nextpixel.data.load import load_data as load_data
+    from nextpixel.data.load import load_images as load_images
     from nextpixel.data.load import names as names
     from nextpixel.data.tensors import from_tensors as from_tensors
 
@@ -30,6 +31,7 @@ _HOMES = {
     "from_tensors": "tensors",
     "load_config": "load",
     "load_data": "load",
+    "load_images": "load",
     "names": "load",
 }
 

@@ -23,19 +23,23 @@ def cut(splits: Splits, crop: int, name: str, *, crops: int = 1) -> Splits:
     Raises:
         NextPixelError: If an image is smaller than a part.
     """
-    parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
-    loose = {part: _loose(images.pixels, crop, f"{name}/{part}") for part, images in parts.items()}
+    parts = {"validation": splits.validation, "test": splits.test}
     validation, test = (
-        _tiled(loose[part], parts[part].labels, f"{name}/{part}") for part in ("validation", "test")
+        tile(parts[part], crop, f"{name}/{part}") for part in ("validation", "test")
     )
     labels = splits.train.labels
     train = Images(
-        LoosePixels([*loose["train"].images] * crops, crop),
+        LoosePixels([*_loose(splits.train.pixels, crop, f"{name}/train").images] * crops, crop),
         None if labels is None else labels.repeat(crops),
     )
     return Splits(
         train, validation, test, splits.class_names, splits.level_count, splits.level_names
     )
+
+
+def tile(images: Images, crop: int, name: str) -> Images:
+    """Whole tiles of images, to measure; errors as in `cut`."""
+    return _tiled(_loose(images.pixels, crop, name), images.labels, name)
 
 
 def _loose(pixels: Pixels, crop: int, where: str) -> LoosePixels:

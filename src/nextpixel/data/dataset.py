@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 
 from nextpixel.data.config import DataConfig
-from nextpixel.data.crops import cut, flipped
+from nextpixel.data.crops import cut, flipped, tile
 from nextpixel.data.huggingface.streams import Stream, StreamSplits
+from nextpixel.data.joining import join
 from nextpixel.data.protocols import depth_in, resolve, to_levels
-from nextpixel.data.splits import Images, LoosePixels, Pixels, Splits, checksum, rng_of
+from nextpixel.data.splits import Images, LoosePixels, Pixels, Splits, Whole, checksum, rng_of
 from nextpixel.order import Shape
 from nextpixel.runtime.device import require
 
@@ -185,6 +186,81 @@ class Dataset:
         return len(self.class_names)
 
 
+Source = Whole | Splits | StreamSplits
+"""What a file, a folder or a named set holds, before levels are made of it."""
+
+
+def make_dataset(config: DataConfig, source: Source) -> Dataset:
+    """The data set that a source's images make, with the levels and the protocol asked for.
+
+    Raises:
+        ValueError: If what was asked for does not fit the source, or itself.
+    """
+    splits = (
+        source.split(config.validation, seed=config.seed) if isinstance(source, Whole) else source
+    )
+    if isinstance(splits, Splits) and config.crop is not None:
+        splits = cut(splits, config.crop, config.name, crops=config.crops or 1)
+    _check_flip(config, splits)
+    of_levels = _levels_of(config, splits)
+    made = Dataset(
+        config.name,
+        _train(config, splits, of_levels),
+        _split(config, "validation", splits.validation, of_levels),
+        _split(config, "test", splits.test, of_levels),
+        splits.class_names,
+    )
+    names = splits.level_names if isinstance(splits, Splits) else ()
+    return made.with_level_names(names) if names else made
+
+
+def make_part(config: DataConfig, source: Source, part: str) -> Split:
+    """Some of a source's images: `all` in the order of the source, or one part of its data set.
+
+    Raises:
+        ValueError: If what was asked for does not fit the source, or itself.
+    """
+    if part != "all":
+        found = getattr(make_dataset(config, source), part)
+        if isinstance(found, Split):
+            return found
+    if isinstance(source, StreamSplits):
+        raise ValueError(f"split must be validation or test of {config.name}, a stream, got {part}")
+    whole = join(source) if isinstance(source, Splits) else source
+    images, name = whole.images, f"{config.name}/{part}"
+    if config.crop is not None:
+        images = tile(images, config.crop, name)
+    return _split(config, part, images, _levels_of(config, whole))
+
+
+_OfLevels = tuple[int, str]  # K and the protocol
+
+
+def _levels_of(config: DataConfig, source: Source) -> _OfLevels:
+    """Settled by what a source says of its levels, and by the bits of one of its pixels."""
+    if isinstance(source, StreamSplits):
+        return resolve(config, None)
+    images = source.images if isinstance(source, Whole) else source.train
+    return resolve(config, source.level_count, depth_in(images.pixels[torch.arange(1)].dtype))
+
+
+def _split(config: DataConfig, part: str, images: Images, of_levels: _OfLevels) -> Split:
+    flip = config.flip if part == "train" else None
+    name = f"{config.name}/{part}"
+    whole = Split(name, images.pixels, images.labels, *of_levels, config.seed, flip)
+    return whole if config.limit is None else whole.take(config.limit)
+
+
+def _train(
+    config: DataConfig, splits: Splits | StreamSplits, of_levels: _OfLevels
+) -> Split | Stream:
+    if isinstance(splits, Splits):
+        return _split(config, "train", splits.train, of_levels)
+    name, buffer = f"{config.name}/train", config.buffer or BUFFER
+    classes = len(splits.class_names)
+    return Stream(name, splits.train, splits.held_out, *of_levels, buffer, classes)
+
+
 def _check_flip(config: DataConfig, splits: Splits | StreamSplits) -> None:
     """Turned images have the height of their width: both must be one.
 
@@ -197,50 +273,3 @@ def _check_flip(config: DataConfig, splits: Splits | StreamSplits) -> None:
             raise ValueError(
                 f"flip must be horizontal for images of {height} x {width}: squares can be turned"
             )
-
-
-def _depth(splits: Splits | StreamSplits) -> int:
-    """Bits of a source's pixels: one of them is looked at."""
-    if not isinstance(splits, Splits):
-        return 8
-    return depth_in(splits.train.pixels[torch.arange(1)].dtype)
-
-
-def make_dataset(config: DataConfig, splits: Splits | StreamSplits) -> Dataset:
-    """The data set that a source's images make, with the levels and the protocol asked for.
-
-    Raises:
-        ValueError: If what was asked for does not fit the source, or itself.
-    """
-    if isinstance(splits, Splits) and config.crop is not None:
-        splits = cut(splits, config.crop, config.name, crops=config.crops or 1)
-    _check_flip(config, splits)
-    source_levels = splits.level_count if isinstance(splits, Splits) else None
-    level_count, protocol = resolve(config, source_levels, _depth(splits))
-
-    def split(part: str, images: Images) -> Split:
-        name = f"{config.name}/{part}"
-        flip = config.flip if part == "train" else None
-        whole = Split(name, images.pixels, images.labels, level_count, protocol, config.seed, flip)
-        return whole if config.limit is None else whole.take(config.limit)
-
-    def stream(splits: StreamSplits) -> Stream:
-        return Stream(
-            f"{config.name}/train",
-            splits.train,
-            splits.held_out,
-            level_count,
-            protocol,
-            config.buffer or BUFFER,
-            len(splits.class_names),
-        )
-
-    made = Dataset(
-        config.name,
-        split("train", splits.train) if isinstance(splits, Splits) else stream(splits),
-        split("validation", splits.validation),
-        split("test", splits.test),
-        splits.class_names,
-    )
-    names = splits.level_names if isinstance(splits, Splits) else ()
-    return made.with_level_names(names) if names else made

@@ -11,19 +11,20 @@ from typing import Unpack
 
 from nextpixel.data import huggingface
 from nextpixel.data.config import DataConfig, DataOptions, make_config, to_path
-from nextpixel.data.dataset import Dataset, make_dataset
+from nextpixel.data.dataset import Dataset, Source, Split, make_dataset, make_part
 from nextpixel.data.huggingface.columns import Columns
 from nextpixel.data.huggingface.streams import StreamSplits
 from nextpixel.data.sources import arrays, cifar, folder, idx, mnist, photons, shapes
-from nextpixel.data.splits import Splits
+from nextpixel.data.sources.folder import ALL, Wanted
 from nextpixel.errors import NextPixelError, nearest
 
 
 @dataclass(frozen=True)
 class _Source:
-    load: Callable[[DataConfig], Splits | StreamSplits]
+    load: Callable[..., Source]
     line: str = ""
     takes: tuple[str, ...] = ()  # options that only some sources know
+    of_pictures: bool = False  # whether `load` takes `Wanted`
 
 
 _NAMED = {
@@ -161,19 +162,54 @@ def from_datasets(
     buffer = options.get("buffer")
     config = make_config(name, {"streaming": buffer is not None, **options})
     splits = huggingface.load_splits(config, dataset, Columns(image, label))
-    if buffer is not None and isinstance(splits, Splits):
+    if buffer is not None and not isinstance(splits, StreamSplits):
         raise ValueError(f"buffer must be left out for a set with random access, got {buffer}")
     return make_dataset(config, splits)
 
 
 def load_config(config: DataConfig) -> Dataset:
     """Load the data set that a `DataConfig` describes; see `load_data`."""
+    return make_dataset(config, load_source(config))
+
+
+def load_images(name: str | Path, **options: Unpack[DataOptions]) -> Split:
+    """Load all images of a file or a folder, in its order, to measure and not to train on.
+
+    Args:
+        name: As for `load_data`; a set with splits of its own gives them one after another.
+        **options: As for `load_data`.
+
+    Returns:
+        One part, of at least one image. With `crop` its images are whole tiles of that size.
+
+    Raises:
+        TypeError, ValueError, NextPixelError: As `load_data` does.
+
+    Example:
+        >>> len(load_images("digits")), len(load_data("digits").test)
+        (1797, 179)
+    """
+    config = make_config(str(name), options)
+    return make_part(config, load_source(config), "all")
+
+
+def load_source(config: DataConfig, wanted: Wanted = ALL) -> Source:
+    """What the source of a `DataConfig` holds, before levels are made of it.
+
+    Args:
+        config: The set.
+        wanted: What is asked of pictures.
+
+    Raises:
+        ValueError: If the name is unknown, or an option does not fit the source.
+        NextPixelError: If a file is missing, damaged or foreign.
+    """
     source = _source(config.name)
     for option in ("size", "folder", "streaming", "buffer"):
         value = getattr(config, option)
         if value not in (None, False) and option not in source.takes:
             raise ValueError(f"{option} must be left out for {config.name}, got {value!r}")
-    return make_dataset(config, source.load(config))
+    return source.load(config, wanted=wanted) if source.of_pictures else source.load(config)
 
 
 def _source(name: str) -> _Source:
@@ -202,16 +238,20 @@ def _folder_source(path: Path) -> _Source:
     files_of_images = arrays.find_arrays(path)
     if files_of_images and not folder.holds_pictures(path):
         return _Source(partial(arrays.load_arrays, paths=files_of_images))
-    return _Source(partial(folder.load_folder, folder=path), takes=("size",))
+    return _Source(partial(folder.load_folder, folder=path), takes=("size",), of_pictures=True)
 
 
 def _file_source(path: Path) -> _Source:
-    if path.suffix == ".npz":
+    if path.suffix.lower() == ".npz":
         return _Source(partial(arrays.load_zipped, path=path))
-    if path.suffix == ".npy":
+    if path.suffix.lower() == ".npy":
         return _Source(partial(arrays.load_array, path=path))
+    if path.suffix.lower() in folder.ENDINGS:
+        load = partial(folder.load_picture, path=path)
+        return _Source(load, takes=("size",), of_pictures=True)
     if idx.is_idx(path):
-        return _Source(partial(idx.load_file, path=path))
+        return _Source(lambda _: idx.load_file(path))
     raise NextPixelError(
-        f"{path}: no kind of data that is read: give a folder of pictures, a .npy or an IDX file"
+        f"{path}: no kind of data that is read: give a picture ({', '.join(folder.ENDINGS)}), a "
+        "folder of pictures, a .npy, a .npz or an IDX file"
     )

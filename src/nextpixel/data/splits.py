@@ -62,6 +62,10 @@ class LazyPixels:
         """(N, C, H, W)."""
         return (len(self), *self.reader.shape[1:])
 
+    def read(self, indices: Indices) -> Tensor:
+        """See `Reader`, which these are as well."""
+        return self[torch.from_numpy(indices)]
+
     def select(self, indices: Tensor) -> "LazyPixels":
         """The images at `indices`; nothing is read."""
         return LazyPixels(self.reader, self._own(indices))
@@ -210,6 +214,28 @@ class Splits:
     class_names: tuple[str, ...]
     level_count: int | None
     level_names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Whole:
+    """What a source gives that comes in one piece: a file, or a folder that names no splits.
+
+    Args:
+        images: All of them, in the order of the file.
+        class_names: As of `Splits`, and so are the others.
+        level_count: K of levels.
+        level_names: What the levels are.
+    """
+
+    images: Images
+    class_names: tuple[str, ...]
+    level_count: int | None
+    level_names: tuple[str, ...] = ()
+
+    def split(self, validation: int | None, *, seed: int) -> Splits:
+        """The images divided 80/10/10; see `split_images`."""
+        parts = split_images(self.images, validation, seed=seed)
+        return Splits(*parts, self.class_names, self.level_count, self.level_names)
 
 
 def hold_out(count: int, held_out: int, *, seed: int) -> tuple[Tensor, Tensor]:

@@ -33,9 +33,9 @@ from nextpixel.data.splits import (
     Images,
     LazyPixels,
     Splits,
+    Whole,
     hold_out_validation,
     number_names,
-    split_images,
 )
 from nextpixel.errors import NextPixelError
 from nextpixel.runtime.device import require
@@ -55,14 +55,14 @@ def holds_saved(folder: Path) -> bool:
     return any((folder / name).is_file() for name in _MARKS)
 
 
-def load_saved(config: DataConfig, folder: Path) -> Splits | StreamSplits:
+def load_saved(config: DataConfig, folder: Path) -> Whole | Splits | StreamSplits:
     """Load a folder that `save_to_disk` wrote; see `load_splits`."""
     with _in_one_line(f"{folder}: cannot be read as a saved data set"):
         found = _library().load_from_disk(str(folder))
     return load_splits(config, _streamed(found) if config.streaming else found)
 
 
-def load_named(config: DataConfig) -> Splits | StreamSplits:
+def load_named(config: DataConfig) -> Whole | Splits | StreamSplits:
     """Load `hf:FOLDER`, or `hf:OWNER/NAME` of the Hub (or of its cache); see `load_splits`.
 
     Raises:
@@ -86,7 +86,7 @@ def load_named(config: DataConfig) -> Splits | StreamSplits:
     return load_splits(config, found)
 
 
-def _load_shards(config: DataConfig, folder: Path) -> Splits | StreamSplits:
+def _load_shards(config: DataConfig, folder: Path) -> Whole | Splits | StreamSplits:
     if not config.streaming:
         raise NextPixelError(
             f"{folder}: was not written by save_to_disk; other files of shards can be streamed "
@@ -99,19 +99,19 @@ def _load_shards(config: DataConfig, folder: Path) -> Splits | StreamSplits:
 
 def load_splits(
     config: DataConfig, found: object, columns: Columns = _COLUMNS
-) -> Splits | StreamSplits:
+) -> Whole | Splits | StreamSplits:
     """Make splits of a `Dataset`, of an `IterableDataset`, or of several by name.
 
     Args:
         config: Its `size`, `validation` and `seed` are used.
-        found: A `datasets.Dataset`, split 80/10/10 by the seed; or a mapping (`DatasetDict`) with
+        found: A `datasets.Dataset`, in one piece; or a mapping (`DatasetDict`) with
             `train`, `test` and perhaps `validation`, which is else held out of `train`. Of streams,
             a missing `validation` or `test` is taken from the beginning of `train`.
         columns: Names of the columns.
 
     Raises:
         TypeError: If it is neither.
-        ValueError: If a column is missing, or there is too little to split.
+        ValueError: If a column is missing, or `config.validation` does not fit.
         NextPixelError: If an image cannot be decoded or a label is none.
     """
     if isinstance(found, Mapping) and len(found) == 1:
@@ -125,7 +125,7 @@ def load_splits(
     images = _images(config, found, config.name, columns)
     names = _class_names(found, columns) or number_names(images.labels)
     _check_labels(images.labels, len(names), config.name)
-    return Splits(*split_images(images, config.validation, seed=config.seed), names, None)
+    return Whole(images, names, None)
 
 
 # Random access

@@ -7,8 +7,6 @@ in `x-labels.npy`. Pickled objects are never read.
 
 import math
 import zipfile
-import zlib
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +14,13 @@ import torch
 from torch import Tensor
 
 from nextpixel.data.config import DataConfig
+from nextpixel.data.joining import ConcatReader
 from nextpixel.data.sources.npy import (
     DAMAGE,
     Array,
     ArrayFile,
     as_pixels,
+    as_several,
     check_form,
     check_range,
     colors_first,
@@ -31,18 +31,16 @@ from nextpixel.data.splits import (
     Images,
     Indices,
     LazyPixels,
-    Reader,
-    Splits,
+    Whole,
     checksum,
     number_names,
-    split_images,
 )
 from nextpixel.errors import NextPixelError
 from nextpixel.runtime.device import require
 
 
-def load_array(config: DataConfig, path: Path) -> Splits:
-    """Load a `.npy` of shape (N, H, W), (N, C, H, W) or (N, H, W, 3), split 80/10/10 by the seed.
+def load_array(config: DataConfig, path: Path) -> Whole:
+    """Load a `.npy` of shape (H, W), (N, H, W), (N, C, H, W) or (N, H, W, 3).
 
     Numbers are pixels, except where they are levels already: with `protocol="levels"`, where
     the array is boolean (2 levels), or where no protocol is given and all are below `levels`, which
@@ -50,34 +48,29 @@ def load_array(config: DataConfig, path: Path) -> Splits:
 
     Raises:
         NextPixelError: If a file is damaged or foreign, or its numbers are no pixels.
-        ValueError: If there is too little to split.
     """
     return load_arrays(config, [path])
 
 
-def load_arrays(config: DataConfig, paths: list[Path]) -> Splits:
+def load_arrays(config: DataConfig, paths: list[Path]) -> Whole:
     """Load several `.npy`, in that order, as if they were one; see `load_array`."""
     files = [_open(path, config.offset) for path in paths]
     _check_alike(files)
     labels = _join_labels(files)
-    depth = max(file.depth for file in files)
-    for file in files:
-        file.depth = depth
+    _set_depth(config, files)
     pixels = LazyPixels(files[0] if len(files) == 1 else ConcatReader(files))
-    splits = split_images(Images(pixels, labels), config.validation, seed=config.seed)
-    return Splits(*splits, number_names(labels), _count_levels(config, files))
+    return Whole(Images(pixels, labels), number_names(labels), _count_levels(config, files))
 
 
 ZIPPED = ("levels", "labels", "level_names")
 """Arrays of a `.npz` that are read."""
 
 
-def load_zipped(config: DataConfig, path: Path) -> Splits:
+def load_zipped(config: DataConfig, path: Path) -> Whole:
     """Load a `.npz` that holds `levels`, and perhaps `labels` and `level_names`, into memory.
 
     Raises:
         NextPixelError: If it is damaged, or holds no such array.
-        ValueError: If there is too little to split.
     """
     try:
         with np.load(path, allow_pickle=False) as held:
@@ -87,10 +80,10 @@ def load_zipped(config: DataConfig, path: Path) -> Splits:
     if "levels" not in found:
         raise NextPixelError(f"{path}: must hold an array named levels")
     file = _InMemory(path, config.offset, found["levels"])
+    _set_depth(config, [file])
     labels = None if "labels" not in found else _as_labels(path, found["labels"], file.shape[0])
-    splits = split_images(Images(LazyPixels(file), labels), config.validation, seed=config.seed)
-    names = tuple(map(str, found.get("level_names", ())))
-    return Splits(*splits, number_names(labels), _count_levels(config, [file]), names)
+    images, names = Images(LazyPixels(file), labels), tuple(map(str, found.get("level_names", ())))
+    return Whole(images, number_names(labels), _count_levels(config, [file]), names)
 
 
 def find_arrays(folder: Path) -> list[Path]:
@@ -100,35 +93,6 @@ def find_arrays(folder: Path) -> list[Path]:
     return [path for path in found if path not in labels]
 
 
-class ConcatReader:
-    """Several readers of images of one shape, one after another."""
-
-    def __init__(self, readers: Sequence[Reader]) -> None:
-        self.readers = readers
-        self.ends = np.cumsum([reader.shape[0] for reader in readers])
-
-    @property
-    def shape(self) -> tuple[int, int, int, int]:
-        """(N, C, H, W)."""
-        return (int(self.ends[-1]), *self.readers[0].shape[1:])
-
-    def read(self, indices: Indices) -> Tensor:
-        """See `Reader`."""
-        parts = [reader.read(indices[:0]) for reader in self.readers[:1]]
-        pixels = parts[0].new_empty(len(indices), *self.shape[1:])
-        which = np.searchsorted(self.ends, indices, side="right")
-        for number in np.unique(which):
-            here = which == number
-            start = self.ends[number - 1] if number else 0
-            pixels[torch.from_numpy(here)] = self.readers[number].read(indices[here] - start)
-        return pixels
-
-    def checksum(self) -> int:
-        """See `Reader`."""
-        sums = [reader.checksum() for reader in self.readers]
-        return zlib.crc32(np.array(sums, "<u4").tobytes())
-
-
 class _InMemory:
     """Images that are read at once: of a `.npz`, or of a `.npy` in Fortran order."""
 
@@ -136,7 +100,7 @@ class _InMemory:
         array = _read_fortran(path) if array is None else array
         check_form(path, array.dtype, array.shape)
         self.path, self.is_boolean = path, array.dtype.kind == "b"
-        array = moved(array, offset)
+        array = moved(array.reshape(as_several(array.shape)), offset)
         self.highest, self.image = check_range(path, array, 0)
         self.depth = 16 if self.highest > 255 else 8
         self._numbers = colors_first(array)
@@ -168,6 +132,14 @@ _File = ArrayFile | _InMemory
 def _open(path: Path, offset: int) -> _File:
     made = _InMemory if read_header(path).fortran else ArrayFile
     return made(path, offset)
+
+
+def _set_depth(config: DataConfig, files: list[_File]) -> None:
+    """That of the deepest for all; 16 where a dark file's pixels are to have so many levels."""
+    deep = config.protocol == "quantized" and (config.levels or 0) > 256
+    depth = 16 if deep else max(file.depth for file in files)
+    for file in files:
+        file.depth = depth
 
 
 def _check_alike(files: list[_File]) -> None:

@@ -11,6 +11,7 @@ import re
 import struct
 import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -27,8 +28,8 @@ from nextpixel.data.splits import (
     LoosePixels,
     Pixels,
     Splits,
+    Whole,
     hold_out_validation,
-    split_images,
 )
 from nextpixel.errors import NextPixelError
 
@@ -57,23 +58,51 @@ _SPLITS = ("train", "validation", "test")
 _Picture = tuple[Path, str | None]
 
 
-def load_folder(config: DataConfig, folder: Path) -> Splits:
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked of pictures that are not to be trained on.
+
+    Attributes:
+        first: Read only so many, where they are not divided into splits; None: all.
+        colors: Of a model; where these are three, gray pictures have them too.
+    """
+
+    first: int | None = None
+    colors: int | None = None
+
+
+ALL = Wanted()
+
+
+def load_folder(config: DataConfig, folder: Path, wanted: Wanted = ALL) -> Splits | Whole:
     """Load a folder of pictures.
 
     Raises:
         NextPixelError: If there is no picture, one is damaged, or sizes differ without `crop`.
-        ValueError: If there is too little to split.
+        ValueError: If `config.validation` does not fit its splits.
     """
-    if not all((folder / part).is_dir() for part in ("train", "test")):
-        listed = list_pictures(folder)
-        names = _class_names(listed)
-        (images,) = _read_groups([listed], names, config)
-        count = _count_levels(config, [images])
-        return Splits(*split_images(images, config.validation, seed=config.seed), names, count)
-    return _load_splits(config, folder)
+    if holds_splits(folder):
+        return _load_splits(config, folder, wanted)
+    return _load_whole(config, list_pictures(folder), wanted)
 
 
-def load_photographs(config: DataConfig) -> Splits:
+def load_picture(config: DataConfig, path: Path, wanted: Wanted = ALL) -> Whole:
+    """Load a single picture; errors as in `load_folder`."""
+    return _load_whole(config, [(path, None)], wanted)
+
+
+def holds_splits(folder: Path) -> bool:
+    """Whether a folder is divided into `train` and `test`."""
+    return all((folder / part).is_dir() for part in ("train", "test"))
+
+
+def _load_whole(config: DataConfig, listed: list[_Picture], wanted: Wanted) -> Whole:
+    names = _class_names(listed)
+    (images,) = _read_groups([listed[: wanted.first]], names, config, wanted.colors)
+    return Whole(images, names, _count_levels(config, [images]))
+
+
+def load_photographs(config: DataConfig) -> Splits | Whole:
     """Photographs of Debian packages, as `benchmarks/photographs.py` puts them into a folder.
 
     Raises:
@@ -88,10 +117,11 @@ def load_photographs(config: DataConfig) -> Splits:
     return load_folder(config, to_path(config.folder))
 
 
-def _load_splits(config: DataConfig, folder: Path) -> Splits:
+def _load_splits(config: DataConfig, folder: Path, wanted: Wanted) -> Splits:
     groups = {part: list_pictures(folder / part) for part in _SPLITS if (folder / part).is_dir()}
     names = _class_names(groups["train"])
-    images = dict(zip(groups, _read_groups(list(groups.values()), names, config), strict=True))
+    read = _read_groups(list(groups.values()), names, config, wanted.colors)
+    images = dict(zip(groups, read, strict=True))
     count = _count_levels(config, list(images.values()))
     if "validation" not in images:
         images["train"], images["validation"] = hold_out_validation(
@@ -156,11 +186,11 @@ def _class_names(listed: list[_Picture]) -> tuple[str, ...]:
 
 
 def _read_groups(
-    groups: list[list[_Picture]], names: tuple[str, ...], config: DataConfig
+    groups: list[list[_Picture]], names: tuple[str, ...], config: DataConfig, colors: int | None
 ) -> list[Images]:
     files = [path for group in groups for path, _ in group]
     pictures = [read_picture(path, config.size, config.offset) for path in files]
-    pixels = _stack(files, pictures, loose=config.crop is not None)
+    pixels = _stack(files, pictures, colors, loose=config.crop is not None)
     labels = _number([picture for group in groups for picture in group], names)
     counts = [len(group) for group in groups]
     label_parts = [None] * len(counts) if labels is None else torch.split(labels, counts)
@@ -178,12 +208,15 @@ def _number(listed: list[_Picture], names: tuple[str, ...]) -> Tensor | None:
     return torch.tensor([numbers[name] for _, name in listed]) if names else None
 
 
-def _stack(files: list[Path], pictures: list[Array], *, loose: bool) -> Tensor | LoosePixels:
+def _stack(
+    files: list[Path], pictures: list[Array], wanted: int | None, *, loose: bool
+) -> Tensor | LoosePixels:
     """Pictures as one tensor; as they are where they may differ in size."""
     _check_alike(files, pictures, loose=loose)
     kind = max((picture.dtype for picture in pictures), key=lambda dtype: dtype.itemsize)
     kind = np.dtype(np.uint8) if kind == np.uint8 else np.dtype(np.int32)
     colors = max(1 if picture.ndim == 2 else picture.shape[2] for picture in pictures)
+    colors = 3 if (colors, wanted) == (1, 3) else colors
     made = [torch.from_numpy(_planes(picture, colors).astype(kind)) for picture in pictures]
     return LoosePixels(made) if loose else torch.stack(made)
 

@@ -20,9 +20,9 @@ from nextpixel.data.config import DataConfig
 from nextpixel.data.splits import (
     Images,
     Splits,
+    Whole,
     hold_out_validation,
     number_names,
-    split_images,
 )
 from nextpixel.errors import NextPixelError
 
@@ -152,13 +152,11 @@ def load_set(config: DataConfig, files: tuple[Path, Path]) -> Splits:
     return Splits(stay, away, test, number_names(train.labels, test.labels), None)
 
 
-def load_file(config: DataConfig, path: Path) -> Splits:
-    """Load one IDX file of images, split 80/10/10 by the seed.
+def load_file(path: Path) -> Whole:
+    """Load one IDX file of images.
 
     Raises:
         NextPixelError: If a file is damaged or foreign, or does not belong to the other.
-        ValueError: If there is too little to split.
     """
     images = read_images(path)
-    splits = split_images(images, config.validation, seed=config.seed)
-    return Splits(*splits, number_names(images.labels), None)
+    return Whole(images, number_names(images.labels), None)

@@ -19,11 +19,11 @@ from nextpixel.data.sources.shapes import LEVELS, draw_colors, paint
 from nextpixel.data.splits import (
     Images,
     Splits,
+    Whole,
     hold_out,
     hold_out_validation,
     number_names,
     rng_of,
-    split_images,
 )
 from nextpixel.errors import NextPixelError
 
@@ -105,11 +105,8 @@ def _color(images: Images, indices: Tensor, rng: torch.Generator) -> Images:
     return Images(paint(gray.load(), ink[indices], paper[indices]), gray.labels)
 
 
-def load_digits(config: DataConfig) -> Splits:
-    """Handwritten digits, 17 levels, (N, 1, 8, 8): 1,797 images, split 80/10/10 by the seed.
-
-    Raises:
-        ValueError: If `config.validation` leaves nothing to train on.
+def load_digits(config: DataConfig) -> Whole:
+    """Handwritten digits, 17 levels, (N, 1, 8, 8): 1,797 images in one piece.
 
     References:
         Alpaydin, Kaynak (1998), Optical Recognition of Handwritten Digits, UCI Machine Learning
@@ -118,8 +115,7 @@ def load_digits(config: DataConfig) -> Splits:
     with (_FILES / "digits" / "digits.npz").open("rb") as file, np.load(file) as arrays:
         pixels, labels = torch.from_numpy(arrays["images"]), torch.from_numpy(arrays["labels"])
     images = Images(pixels.unsqueeze(1), labels.long())
-    splits = split_images(images, config.validation, seed=config.seed)
-    return Splits(*splits, number_names(images.labels), 17)
+    return Whole(images, number_names(images.labels), 17)
 
 
 def load_fashion(config: DataConfig) -> Splits:

@@ -78,6 +78,11 @@ def _read_header(file: BinaryIO) -> Header:
     return Header(dtype, shape, start, fortran)
 
 
+def as_several(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of an array of images: a single gray one, (H, W), is (1, H, W)."""
+    return (1, *shape) if len(shape) == 2 else shape
+
+
 def colors_first(array: Array) -> Array:
     """(N, H, W), (N, C, H, W), or (N, H, W, C) of 1 or 3 colors -> (N, C, H, W), a view."""
     if array.ndim == 3:
@@ -112,13 +117,14 @@ class ArrayFile:
         self.is_boolean = head.dtype.kind == "b"
         # A truth value is a byte, and a damaged file has others than 0 and 1.
         self._dtype = np.dtype(np.uint8) if self.is_boolean else head.dtype
-        self._image = head.shape[1:]
+        count, *image = as_several(head.shape)
+        self._image = tuple(image)
         self._size = int(np.prod(self._image)) * self._dtype.itemsize
         self._file = path.open("rb", buffering=0)
         self._lock = threading.Lock()
         empty = np.empty((0, *self._image), np.uint8)
         colors, height, width = colors_first(empty).shape[1:]
-        self.shape = (head.shape[0], colors, height, width)
+        self.shape = (count, colors, height, width)
         self.highest, self.image, self._checksum = 0, 0, 0
         self._written = self._last_written()
         self._look_through()
@@ -222,9 +228,10 @@ def check_form(path: Path, dtype: np.dtype[np.generic], shape: tuple[int, ...]) 
             f"{path}: must hold integers, got {dtype}; scale them to 0..255 or 0..65535, round, "
             "and save them as uint8 or uint16"
         )
-    if len(shape) not in (3, 4) or min(shape) < 1:
+    if len(shape) not in (2, 3, 4) or min(shape) < 1:
         raise NextPixelError(
-            f"{path}: must have shape (N, H, W), (N, C, H, W) or (N, H, W, 3), none 0, got {shape}"
+            f"{path}: must have shape (H, W), (N, H, W), (N, C, H, W) or (N, H, W, 3), none 0, "
+            f"got {shape}"
         )
 
 
