@@ -10,7 +10,7 @@ from PIL import Image
 import nextpixel as npx
 from nextpixel.cli.app import main
 from nextpixel.cli.images import data_of, read_part
-from nextpixel.data.sources.folder import read_picture
+from nextpixel.data.sources.pictures import read_picture
 
 RECIPE = """
 data: {{name: {data}}}

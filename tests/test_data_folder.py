@@ -7,7 +7,8 @@ from PIL import Image
 
 from nextpixel import NextPixelError
 from nextpixel.data import load_data
-from nextpixel.data.sources.folder import list_pictures, read_picture
+from nextpixel.data.sources.folder import list_pictures
+from nextpixel.data.sources.pictures import read_picture
 
 RED, GRAY = (200, 10, 20), (90, 90, 90)
 

@@ -19,7 +19,7 @@ from torch import Tensor
 import nextpixel as npx
 from nextpixel import checkpoint
 from nextpixel.cli.images import data_of
-from nextpixel.data.sources.folder import ENDINGS, read_picture
+from nextpixel.data.sources.pictures import ENDINGS, read_picture
 from nextpixel.errors import NextPixelError, nearest
 from nextpixel.likelihood import evaluation_mode
 from nextpixel.models import PixelModel

@@ -21,8 +21,9 @@ from nextpixel.codec.chunks import Size
 from nextpixel.codec.reader import MOST_PIXELS
 from nextpixel.codec.source import Image
 from nextpixel.data.sources.arrays import read_array, read_labels
-from nextpixel.data.sources.folder import TIFF, list_pictures, read_picture
+from nextpixel.data.sources.folder import list_pictures
 from nextpixel.data.sources.npy import colors_first
+from nextpixel.data.sources.pictures import TIFF, read_picture
 from nextpixel.errors import NextPixelError
 from nextpixel.images import depth_of, quantize, to_pixels
 from nextpixel.models import PixelModel

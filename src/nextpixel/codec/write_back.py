@@ -14,7 +14,7 @@ from PIL import Image as Pictures
 from nextpixel.codec.files import LOSSLESS
 from nextpixel.codec.source import Image
 from nextpixel.data.sources.arrays import labels_path
-from nextpixel.data.sources.folder import TIFF
+from nextpixel.data.sources.pictures import TIFF
 from nextpixel.errors import NextPixelError
 from nextpixel.images import to_pixels
 

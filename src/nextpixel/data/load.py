@@ -16,6 +16,7 @@ from nextpixel.data.huggingface.columns import Columns
 from nextpixel.data.huggingface.streams import StreamSplits
 from nextpixel.data.sources import arrays, cifar, folder, idx, mnist, photons, shapes
 from nextpixel.data.sources.folder import ALL, Wanted
+from nextpixel.data.sources.pictures import ENDINGS
 from nextpixel.errors import NextPixelError, nearest
 
 
@@ -246,12 +247,12 @@ def _file_source(path: Path) -> _Source:
         return _Source(partial(arrays.load_zipped, path=path))
     if path.suffix.lower() == ".npy":
         return _Source(partial(arrays.load_array, path=path))
-    if path.suffix.lower() in folder.ENDINGS:
+    if path.suffix.lower() in ENDINGS:
         load = partial(folder.load_picture, path=path)
         return _Source(load, takes=("size",), of_pictures=True)
     if idx.is_idx(path):
         return _Source(lambda _: idx.load_file(path))
     raise NextPixelError(
-        f"{path}: no kind of data that is read: give a picture ({', '.join(folder.ENDINGS)}), a "
+        f"{path}: no kind of data that is read: give a picture ({', '.join(ENDINGS)}), a "
         "folder of pictures, a .npy, a .npz or an IDX file"
     )

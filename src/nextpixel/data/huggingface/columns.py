@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from nextpixel.data.sources.folder import DAMAGE, check_depth, to_pixels, would_lose
+from nextpixel.data.sources.pictures import DAMAGE, check_depth, to_pixels, would_lose
 from nextpixel.data.splits import Indices
 from nextpixel.errors import NextPixelError
 from nextpixel.order import Shape
