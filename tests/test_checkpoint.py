@@ -142,7 +142,9 @@ def test_an_unknown_name_names_what_there_is(tmp_path, monkeypatch):
     npx.save(build(), tmp_path / "runs" / "mine")
     monkeypatch.setattr(checkpoint, "SHIPPED", tmp_path / "shipped")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ValueError, match=r"no model 'faces': .* shipped model; known: large, small"):
+    with pytest.raises(
+        ValueError, match=r"no model 'faces': .* shipped model; known: large, small"
+    ):
         npx.load("faces")
     with pytest.raises(ValueError, match=r"no model 'smal': .*; did you mean 'small'"):
         npx.load("smal")

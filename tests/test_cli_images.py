@@ -127,3 +127,17 @@ def test_all_images_in_tiles(recwarn):
     found = npx.load_images("mine.npy", levels=4, crop=2).levels
     assert found.shape == (30 * 2 * 3, 1, 2, 2)
     assert found[1].tolist() == IMAGES[0, :, :2, 2:4].tolist()
+
+
+def test_a_single_image_is_measured_without_a_standard_error(capsys):
+    np.save("one.npy", IMAGES[0, 0])
+    words = ["model", "--data", "one.npy", "--region", "bottom", "--given", "top"]
+    words += ["--against", "of-mine"]
+    found, _ = figures(capsys, *words)
+    for figure in (found, found["region"], found["given"], found["against"]):
+        assert figure["standard_error"] is None
+    assert main(["evaluate", *words]) == 0
+    out = capsys.readouterr().out
+    assert "1 image of one.npy/all, hence no standard error" in out
+    assert "nan" not in out
+    assert "+-" not in out

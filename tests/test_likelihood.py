@@ -294,3 +294,16 @@ def test_likelihoods_are_of_full_float32(model):
     with evaluation_mode(model):
         assert not torch.backends.cudnn.allow_tf32
     assert torch.backends.cudnn.allow_tf32 == before
+
+
+def test_a_single_image_gives_no_standard_error_and_no_nan(model):
+    levels = torch.zeros(1, *model.shape, dtype=torch.long)
+    found = npx.evaluate(model, levels, region=torch.ones(model.shape[1:], dtype=torch.bool))
+    assert math.isnan(found.standard_error)
+    assert "1 image of levels given, hence no standard error" in str(found)
+    for text in (str(found), str(found.region), str(npx.compare(model, model, levels))):
+        assert "nan" not in text
+        assert "+-" not in text
+    values = found.as_dict()
+    assert values["standard_error"] is values["bits_error"] is None
+    assert values["region"]["standard_error"] is None

@@ -5,6 +5,27 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 
+def with_error(nats: str, error: float) -> str:
+    """A figure with its standard error, which a single image does not give.
+
+    Example:
+        >>> with_error("60.56", 0.157), with_error("60.56", math.nan)
+        ('60.56 +- 0.16', '60.56')
+    """
+    return nats if math.isnan(error) else f"{nats} +- {error:.2f}"
+
+
+def without_nan(values: Any) -> Any:
+    """Plain values for JSON, which has no NaN: None in its place, at any depth."""
+    if isinstance(values, dict):
+        return {name: without_nan(value) for name, value in values.items()}
+    return None if isinstance(values, float) and math.isnan(values) else values
+
+
+def _count(n: int, of: str = "") -> str:
+    return f"{n:,} images{of}" if n > 1 else f"1 image{of}, hence no standard error"
+
+
 @dataclass(frozen=True)
 class Region:
     """Likelihood of some sub-pixels of each image, each given all before it.
@@ -14,7 +35,7 @@ class Region:
 
     Attributes:
         nats: Mean over images.
-        standard_error: Of `nats`.
+        standard_error: Of `nats`; NaN for a single image.
         bits_per_dim: `nats` / (ln 2 x sub-pixels).
         sub_pixels: How many.
     """
@@ -27,8 +48,8 @@ class Region:
     def __str__(self) -> str:
         """One line for people."""
         return (
-            f"the region given its past: {self.nats:z.2f} +- {self.standard_error:.2f} nats per "
-            f"image, {self.bits_per_dim:z.4f} bits/dim ({self.sub_pixels:,} sub-pixels)"
+            f"the region given its past: {with_error(f'{self.nats:z.2f}', self.standard_error)} "
+            f"nats per image, {self.bits_per_dim:z.4f} bits/dim ({self.sub_pixels:,} sub-pixels)"
         )
 
 
@@ -38,7 +59,7 @@ class Difference:
 
     Attributes:
         nats: Mean of what the first takes less what the second takes; below 0 the first is better.
-        standard_error: Of `nats`, from the spread of the differences.
+        standard_error: Of `nats`, from the spread of the differences; NaN for a single image.
         bits_per_dim: `nats` / (ln 2 x sub-pixels).
         n: Images.
     """
@@ -51,8 +72,8 @@ class Difference:
     def __str__(self) -> str:
         """One line for people."""
         return (
-            f"difference {self.nats:+z.2f} +- {self.standard_error:.2f} nats per image, "
-            f"{self.bits_per_dim:+z.4f} bits/dim ({self.n:,} images)"
+            f"difference {with_error(f'{self.nats:+z.2f}', self.standard_error)} nats per image, "
+            f"{self.bits_per_dim:+z.4f} bits/dim ({_count(self.n)})"
         )
 
 
@@ -90,14 +111,15 @@ class Evaluation:
         """The same as plain values, for JSON; NaN becomes None."""
         values = asdict(self)
         values["given"] = values.pop("conditioned_on")
-        return {name: None if value != value else value for name, value in values.items()}
+        plain: dict[str, Any] = without_nan(values)
+        return plain
 
     def __str__(self) -> str:
         """One line for people."""
         return (
-            f"{self.nats:z.2f} +- {self.standard_error:.2f} nats per image, "
+            f"{with_error(f'{self.nats:z.2f}', self.standard_error)} nats per image, "
             f"{self.bits_per_dim:z.4f} bits/dim "
-            f"({self.n:,} images of {self.data}, protocol {self.protocol}"
+            f"({_count(self.n, f' of {self.data}')}, protocol {self.protocol}"
             + (f", mixture of {self.orders} orders" if self.orders > 1 else "")
             + (f", given {self.conditioned_on})" if self.conditioned_on != "nothing" else ")")
         )

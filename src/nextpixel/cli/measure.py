@@ -29,7 +29,7 @@ from nextpixel.cli.options import Device
 from nextpixel.cli.progress import counting
 from nextpixel.data import Split
 from nextpixel.errors import NextPixelError
-from nextpixel.evaluation import Evaluation
+from nextpixel.evaluation import Evaluation, with_error, without_nan
 from nextpixel.likelihood import log_probs
 from nextpixel.models import PixelModel
 from nextpixel.nn import ClassCondition
@@ -148,13 +148,13 @@ class Reports:
             parts.append(found)
         nats = -torch.cat([part.nats for part in parts])
         errors = torch.cat([part.standard_error for part in parts])
-        spread = nats.var() if len(nats) > 1 else torch.zeros(())
+        spread = nats.var() if len(nats) > 1 else torch.tensor(math.nan)
         error = math.sqrt(float(spread + errors.square().mean()) / len(nats))
         exact = all(part.is_exact for part in parts)
         values = {"nats": float(nats.mean()), "standard_error": error, "exact": exact}
+        figure = with_error(f"{float(nats.mean()):z.2f}", error)
         how = "exact" if exact else "by particles"
-        line = f"the region given {self.given}: {values['nats']:z.2f} +- {error:.2f} nats ({how})"
-        return {"given": (values, line)}
+        return {"given": (values, f"the region given {self.given}: {figure} nats ({how})")}
 
     def _against(
         self, model: PixelModel, images: Split, batch_size: int
@@ -227,7 +227,7 @@ def evaluate(
         more |= reports.more(loaded, found, batch_size)
     if json:
         values = {name: value for name, (value, _) in more.items() if value is not None}
-        us.say(dumps(figures.as_dict() | values))
+        us.say(dumps(without_nan(figures.as_dict() | values)))
     else:
         lines = [str(figures), *(line for _, line in more.values())]
         us.say("\n".join(filter(None, lines)))
@@ -295,8 +295,10 @@ def accuracy(
     right = (probabilities.argmax(1) == labels).double()
     share, n = right.mean().item(), len(right)
     error = right.std().item() / math.sqrt(n) if n > 1 else math.nan
-    value = {"share": share, "standard_error": error if n > 1 else None, "n": n}
+    value = {"share": share, "standard_error": error, "n": n}
     line = f"classified right: {share:.2%} +- {error:.2%} of {n:,} images"
+    if n == 1:
+        line = f"classified {'right' if share else 'wrong'}: 1 image"
     return {"classified_right": (value, line)}
 
 
