@@ -70,6 +70,16 @@ def test_an_array_comes_back_to_the_byte(run, model, shape, dtype, order):
     assert Path("b.npy").read_bytes() == Path("a.npy").read_bytes()
 
 
+def test_a_model_says_where_the_colors_of_an_array_are(run):
+    last = counted((30, 4, 4, 2), 256)  # which says it by itself to nobody
+    found = []
+    for images in (last, np.moveaxis(last, 3, 1)):
+        np.save("a.npy", images)
+        found.append(run("evaluate", "pair", "--data", "a.npy", "--json"))
+    assert found[0] == found[1]
+    assert found[0][0] == 0
+
+
 @pytest.mark.parametrize("levels", [2, 7])
 def test_pixels_that_are_the_models_levels_come_back(run, levels):
     """An array of 0 and 255 for a model of two levels."""

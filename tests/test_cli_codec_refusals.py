@@ -78,6 +78,9 @@ REFUSED = {
                        "in.npy, image 0: this model has 2 levels, and none of them is pixel 128"),
     "three colors": (lambda: np.save("in.npy", np.ones((2, 3, 6, 5), int)), "levels", "in.npy", 2,
                      "images must have 1 colors, got shape (3, 6, 5)"),
+    "colors last": (lambda: np.save("in.npy", np.ones((2, 4, 4, 2), int)), "pair", "in.npy", 1,
+                    "in.npy: must have its 2 colors first, (N, C, H, W), to be compressed, got (2, "
+                    "4, 4, 2); save numpy.moveaxis(array, 3, 1)"),
     "RGB picture": (lambda: draw("in.png", (4, 4), "RGB"), "tiles", "in.png", 1,
                     "in.png: must be of mode L for this model, got RGB; convert it first"),
     "grey picture": (lambda: draw("in.png", (4, 4)), "color", "in.png", 1,

@@ -31,8 +31,12 @@ def in_order(data):
         ((8, 3, 5, 6), (3, 5, 6)),
         ((8, 5, 6, 3), (3, 5, 6)),
         ((8, 5, 6, 1), (1, 5, 6)),
-        ((8, 3, 5, 3), (3, 5, 3)),
         ((8, 2, 5, 6), (2, 5, 6)),
+        ((8, 1, 3, 3), (1, 3, 3)),
+        ((8, 12, 24, 24), (12, 24, 24)),
+        ((8, 32, 32, 4), (4, 32, 32)),
+        ((8, 32, 24, 2), (2, 32, 24)),
+        ((8, 64, 48, 1), (1, 64, 48)),
     ],
     ids=str,
 )
@@ -46,6 +50,47 @@ def test_colors_that_come_last_are_put_first(tmp_path):
     last = counting(5, 4, 4, 3)
     data = load_data(save(tmp_path / "a.npy", last))
     assert torch.equal(in_order(data), torch.from_numpy(last).permute(0, 3, 1, 2))
+
+
+@pytest.mark.parametrize(
+    "shape", [(3, 5, 3), (4, 4, 4), (8, 64, 2), (16, 4, 4), (2, 5, 3), (10, 5, 6)], ids=str
+)
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_shapes_that_can_be_read_in_two_ways_are_refused_until_one_is_stated(
+    tmp_path, shape, order
+):
+    first, middle, last = shape
+    array = counting(5, *shape)
+    array[:, 0, 0, 0] = range(5)
+    path = save(tmp_path / "a.npy", array.astype(np.uint8, order=order))
+    readings = (
+        rf"first \({first} colors of {middle} x {last}\) or as last \({last} colors of {first}"
+    )
+    with pytest.raises(NextPixelError, match=rf"a\.npy: .* give `channels` as {readings}"):
+        load_data(path)
+    data = load_data(path, channels="first")
+    assert torch.equal(in_order(data), torch.from_numpy(array))
+    data = load_data(path, channels="last")
+    assert torch.equal(in_order(data), torch.from_numpy(array).permute(0, 3, 1, 2))
+
+
+def test_channels_are_stated_for_a_zipped_array_and_for_a_folder_of_arrays_too(tmp_path):
+    np.savez(tmp_path / "a.npz", levels=counting(5, 4, 4, 4))
+    assert load_data(tmp_path / "a.npz", channels="last").shape == (4, 4, 4)
+    (tmp_path / "many").mkdir()
+    for name in ("a", "b"):
+        save(tmp_path / "many" / f"{name}.npy", counting(5, 8, 64, 2))
+    assert load_data(tmp_path / "many", channels="last").shape == (2, 8, 64)
+
+
+def test_channels_where_there_are_none_are_refused(tmp_path):
+    path = save(tmp_path / "a.npy", counting(8, 6, 3))
+    with pytest.raises(
+        NextPixelError, match=r"a\.npy: channels must be left out .* \(1, H, W, C\)"
+    ):
+        load_data(path, channels="last")
+    with pytest.raises(ValueError, match="channels must be left out for digits, got 'last'"):
+        load_data("digits", channels="last")
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.int16, ">u2"], ids=str)

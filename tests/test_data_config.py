@@ -33,6 +33,8 @@ def test_the_ends_of_the_allowed_levels_are_accepted(levels):
         ({"limit": 0}, "limit must be at least 1, got 0"),
         ({"seed": -1}, "seed must be at least 0, got -1"),
         ({"protocol": "treshold"}, "protocol must be .* got 'treshold': did you mean 'threshold'"),
+        ({"channels": "lst"}, "channels must be one of first, last, got 'lst': did you mean"),
+        ({"flip": "vertical"}, "flip must be one of horizontal, dihedral, got 'vertical'"),
         ({"protocol": "static"}, "protocol must be .*: known: dynamic, levels, quantized"),
     ],
     ids=str,

@@ -10,7 +10,7 @@ from PIL import Image
 
 import nextpixel as npx
 from nextpixel.data import from_datasets, load_data
-from nextpixel.data.huggingface.columns import ColumnReader
+from nextpixel.data.huggingface.columns import ColumnReader, Form
 from tests import extras
 from tests.runs import outcome, run
 
@@ -109,17 +109,30 @@ def test_columns_of_numbers_are_pixels(shape, expected):
     assert from_datasets(found).shape == expected
 
 
+def test_where_the_colors_of_numbers_are_is_stated_where_sizes_do_not_say_it():
+    numbers = np.random.default_rng(0).integers(0, 256, (5, 3, 4, 3), np.uint8)
+    found = datasets.Dataset.from_dict({"image": numbers.tolist()})
+    with pytest.raises(
+        npx.NextPixelError, match=r"image 0: .* give `channels` as first \(3 colors of 4"
+    ):
+        from_datasets(found)
+    for channels, shape in (("first", (3, 4, 3)), ("last", (3, 3, 4))):
+        assert from_datasets(found, channels=channels).shape == shape
+        streamed = from_datasets(found.to_iterable_dataset(), channels=channels, validation=1)
+        assert streamed.shape == shape
+
+
 def test_pictures_in_color_and_encoded_ones_are_decoded():
     colored = np.random.default_rng(0).integers(0, 256, (5, 4, 6, 3), np.uint8)
     found = make(colored).cast_column("image", datasets.Image(decode=False))
-    rows = ColumnReader(found, "mine", "image", None)
+    rows = ColumnReader(found, "mine", "image", Form())
     read = rows.read(np.array([4, 1]))
     assert torch.equal(read, torch.from_numpy(colored[[4, 1]]).permute(0, 3, 1, 2))
 
 
 def test_a_gray_picture_among_colored_ones_has_three_equal_colors():
     images = [np.zeros((4, 4, 3), np.uint8), np.full((4, 4), 9, np.uint8)]
-    rows = ColumnReader(make(images), "mine", "image", None)
+    rows = ColumnReader(make(images), "mine", "image", Form())
     assert rows.read(np.array([1])).unique().tolist() == [9]
 
 

@@ -18,6 +18,7 @@ from nextpixel.data.config import DataConfig, to_path
 from nextpixel.data.dataset import Source, make_part
 from nextpixel.data.huggingface.streams import StreamSplits
 from nextpixel.data.load import load_source
+from nextpixel.data.sources.arrays import channels_for
 from nextpixel.data.sources.folder import Wanted
 from nextpixel.data.splits import Whole
 from nextpixel.models import PixelModel
@@ -143,7 +144,9 @@ def _is_same(name: str, trained: str | None) -> bool:
 def _data_config(folder: str, model: PixelModel, name: str | None) -> DataConfig:
     trained, path = _trained_on(folder), checkpoint.find(folder)
     if name is not None and not _is_same(name, trained.get("name")):
-        return DataConfig(name=name, levels=model.levels, **_kept(trained, name, model.levels))
+        kept = _kept(trained, name, model.levels)
+        kept["channels"] = channels_for(to_path(name), model.colors)
+        return DataConfig(name=name, levels=model.levels, **kept)
     if "name" not in trained:
         raise ValueError(f"data must be given, since {path} does not say what it was trained on")
     known = {field.name for field in fields(DataConfig)}

@@ -22,7 +22,7 @@ from nextpixel.codec.reader import MOST_PIXELS
 from nextpixel.codec.source import Image
 from nextpixel.data.sources.arrays import read_array, read_labels
 from nextpixel.data.sources.folder import list_pictures
-from nextpixel.data.sources.npy import colors_first
+from nextpixel.data.sources.npy import archived_channels, colors_first
 from nextpixel.data.sources.pictures import TIFF, read_picture
 from nextpixel.errors import NextPixelError
 from nextpixel.images import depth_of, quantize, to_pixels
@@ -50,7 +50,9 @@ class ArraySource:
                 f"(N, H, W, C), got {array.dtype} {array.shape}"
             )
         self.path, self.model, self.offset = path, model, offset
-        self.images = colors_first(array[None] if array.ndim == 2 else array)
+        images = array[None] if array.ndim == 2 else array
+        self.images = colors_first(images, archived_channels(images.shape))
+        _check_colors(path, images, model)
         high = _highest(path, array, offset)
         self.pixels, self.depth = high >= model.levels, depth_of(high + 1)
         self.count = len(self.images)
@@ -146,6 +148,20 @@ def _check_kind(path: Path, model: PixelModel) -> None:
         raise NextPixelError(
             f"{path}: a PNG has {' or '.join(map(str, colors))} colors here, this model has "
             f"{model.colors}"
+        )
+
+
+def _check_colors(path: Path, images: NDArray[Any], model: PixelModel) -> None:
+    """Refuse images whose colors come last where archives take them to come first.
+
+    Raises:
+        NextPixelError: With the remedy.
+    """
+    last = images.ndim == 4 and images.shape[3] == model.colors != images.shape[1]
+    if last and archived_channels(images.shape) == "first":
+        raise NextPixelError(
+            f"{path}: must have its {model.colors} colors first, (N, C, H, W), to be compressed, "
+            f"got {images.shape}; save numpy.moveaxis(array, 3, 1)"
         )
 
 

@@ -14,6 +14,7 @@ from PIL import Image as Pictures
 from nextpixel.codec.files import LOSSLESS
 from nextpixel.codec.source import Image
 from nextpixel.data.sources.arrays import labels_path
+from nextpixel.data.sources.npy import archived_channels
 from nextpixel.data.sources.pictures import TIFF
 from nextpixel.errors import NextPixelError
 from nextpixel.images import to_pixels
@@ -127,7 +128,7 @@ def _write_array(
 ) -> None:
     """Write an array image by image into a mapped file, then its labels in the same folder."""
     shape, dtype = _array_type(metadata)
-    last = len(shape) == 4 and shape[3] in (1, 3) and shape[1] not in (1, 3)
+    last = archived_channels(shape) == "last"
     if len(shape) > 2:
         shape[0] = count
     partial, labels = path.with_name(path.name + ".partial"), []

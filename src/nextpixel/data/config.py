@@ -3,7 +3,7 @@
 This module imports no torch, so that the command line can show its options at once.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict
@@ -12,6 +12,9 @@ from nextpixel.errors import check_keywords, nearest
 
 PROTOCOLS = ("threshold", "dynamic", "quantized", "levels")
 """How levels are made of pixels; see `nextpixel.data.protocols`."""
+
+CHANNELS = ("first", "last")
+"""Where colors are in arrays of images: (N, C, H, W) or (N, H, W, C)."""
 
 FLIPS = ("horizontal", "dihedral")
 """How training images are mirrored and turned; see `nextpixel.data.crops`."""
@@ -28,7 +31,7 @@ class DataConfig:
             65,536 where they have 16), or 2 where `protocol` is `threshold` or `dynamic`.
         protocol: `threshold`, `dynamic`, `quantized` or `levels`; None means by the data: `levels`
             where the source has levels, else `threshold` at 2 levels and `quantized` above.
-        size: Resize a folder's images to size x size.
+        size: Cut the largest centered square of a folder's pictures, and resize it to size x size.
         validation: Number of images held out of the training images; None means the set's own.
         limit: Keep only the first so many images of each split, for quick runs.
         seed: Of splits, of generated sets and of the fixed test draw of `dynamic`.
@@ -38,6 +41,8 @@ class DataConfig:
             ones, 1000 or as many as `validation` says, are held out, and as many for the test.
         buffer: Images of a stream that are shuffled together; None means 1000, and 1 none.
         offset: What is added to the numbers of NumPy and FITS files, as 32768 to those of int16.
+        channels: Where the colors are in NumPy files, and in arrays of Hugging Face's `datasets`:
+            `first`, (N, C, H, W), or `last`, (N, H, W, C); None means as the sizes say it.
         crop: Train on random crop x crop parts of images, which may differ in size, and validate
             and test on fixed tiles of that size.
         crops: Of `crop`: how many parts an epoch draws of each training image; None means one. More
@@ -68,6 +73,7 @@ class DataConfig:
     streaming: bool = False
     buffer: int | None = None
     offset: int = 0
+    channels: str | None = None
     crop: int | None = None
     crops: int | None = None
     flip: str | None = None
@@ -86,11 +92,8 @@ class DataConfig:
         if self.crops is not None and self.crop is None:
             raise ValueError(f"crops must be left out without crop, got {self.crops}")
         check_number("offset", self.offset, -(2**31), 2**31)
-        if self.flip is not None and self.flip not in FLIPS:
-            raise ValueError(
-                f"flip must be one of {', '.join(FLIPS)}, got {self.flip!r}: "
-                f"{nearest(self.flip, FLIPS)}"
-            )
+        _check_choice("channels", self.channels, CHANNELS)
+        _check_choice("flip", self.flip, FLIPS)
         if self.protocol is not None and self.protocol not in PROTOCOLS:
             hint = nearest(self.protocol, PROTOCOLS)
             raise ValueError(f"protocol must be a known one, got {self.protocol!r}: {hint}")
@@ -109,6 +112,7 @@ class DataOptions(TypedDict, total=False):
     streaming: bool
     buffer: int | None
     offset: int
+    channels: str | None
     crop: int | None
     crops: int | None
     flip: str | None
@@ -147,6 +151,13 @@ def check_number(name: str, value: object, least: int, most: int | None) -> None
     if value < least or (most is not None and value > most):
         allowed = f"at least {least}" if most is None else f"{least} to {most}"
         raise ValueError(f"{name} must be {allowed}, got {value}")
+
+
+def _check_choice(name: str, value: str | None, known: Sequence[str]) -> None:
+    if value is not None and value not in known:
+        raise ValueError(
+            f"{name} must be one of {', '.join(known)}, got {value!r}: {nearest(value, known)}"
+        )
 
 
 def to_path(name: str) -> Path:

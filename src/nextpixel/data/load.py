@@ -70,10 +70,11 @@ _NAMED = {
     ),
 }
 
-_STREAMS = ("size", "streaming", "buffer")
+_STREAMS = ("size", "streaming", "buffer", "channels")
+_ARRAYS = ("channels",)
 
 OWN = {
-    "FILE.npy": "your images, (N, H, W), (N, C, H, W) or (N, H, W, 3); may be larger than memory",
+    "FILE.npy": "your images, (N, H, W), (N, C, H, W) or (N, H, W, C); may be larger than memory",
     "FILE.npz": "the same by the name `levels`, with `labels` if there are some",
     "FILE": "your images as an IDX file, packed or not",
     "FOLDER": "of pictures (also TIFF, FITS), of .npy or IDX files, or saved by `datasets`",
@@ -114,7 +115,7 @@ def load_data(name: str | Path, **options: Unpack[DataOptions]) -> Dataset:
     Args:
         name: A named set, the path of a folder, a `.npy` file or an IDX file, or hf:OWNER/NAME.
         **options: Those of `DataConfig`: `levels`, `protocol`, `size`, `validation`, `limit`,
-            `seed`, `folder`, `streaming` and `buffer`.
+            `seed`, `folder`, `streaming`, `buffer`, `offset`, `channels`, `crop`, `crops`, `flip`.
 
     Raises:
         TypeError: If an option is unknown or of a wrong type.
@@ -147,7 +148,7 @@ def from_datasets(
         name: What to call it.
         image: Column of pictures, or of arrays of 8-bit pixels.
         label: Column of labels; a set without it has none.
-        **options: `levels`, `protocol`, `size`, `limit` and `seed` as for `DataConfig`;
+        **options: `levels`, `protocol`, `size`, `channels`, `limit` and `seed` as for `DataConfig`;
             `validation`, the number of images held out (of a stream, 1000 if not given, and as many
             for the test); `buffer`, images of a stream that are shuffled together: 1000 if not
             given, and 1 none.
@@ -206,7 +207,7 @@ def load_source(config: DataConfig, wanted: Wanted = ALL) -> Source:
         NextPixelError: If a file is missing, damaged or foreign.
     """
     source = _source(config.name)
-    for option in ("size", "folder", "streaming", "buffer"):
+    for option in ("size", "folder", "streaming", "buffer", "channels"):
         value = getattr(config, option)
         if value not in (None, False) and option not in source.takes:
             raise ValueError(f"{option} must be left out for {config.name}, got {value!r}")
@@ -238,15 +239,15 @@ def _folder_source(path: Path) -> _Source:
         return _Source(partial(huggingface.load_saved, folder=path), takes=_STREAMS)
     files_of_images = arrays.find_arrays(path)
     if files_of_images and not folder.holds_pictures(path):
-        return _Source(partial(arrays.load_arrays, paths=files_of_images))
+        return _Source(partial(arrays.load_arrays, paths=files_of_images), takes=_ARRAYS)
     return _Source(partial(folder.load_folder, folder=path), takes=("size",), of_pictures=True)
 
 
 def _file_source(path: Path) -> _Source:
     if path.suffix.lower() == ".npz":
-        return _Source(partial(arrays.load_zipped, path=path))
+        return _Source(partial(arrays.load_zipped, path=path), takes=_ARRAYS)
     if path.suffix.lower() == ".npy":
-        return _Source(partial(arrays.load_array, path=path))
+        return _Source(partial(arrays.load_array, path=path), takes=_ARRAYS)
     if path.suffix.lower() in ENDINGS:
         load = partial(folder.load_picture, path=path)
         return _Source(load, takes=("size",), of_pictures=True)

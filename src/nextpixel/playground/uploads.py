@@ -236,7 +236,8 @@ def _images(array: NDArray[Any], card: Card) -> Bytes:
             f"got {list(array.shape)}",
             "files",
         )
-    images = colors_first(array[None] if array.ndim == 2 else array).astype(np.uint8)
+    images = array[None] if array.ndim == 2 else array
+    images = colors_first(images, colors=card.shape[0]).astype(np.uint8)
     if images.shape[1] != card.shape[0]:
         raise Refusal(
             f"files must hold images of {card.shape[0]} colors for {card.name}, "

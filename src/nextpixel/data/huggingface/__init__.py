@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from nextpixel.data.config import DataConfig, to_path
-from nextpixel.data.huggingface.columns import ColumnReader, Columns, MapStyleDataset, Pixels
+from nextpixel.data.huggingface.columns import ColumnReader, Columns, Form, MapStyleDataset, Pixels
 from nextpixel.data.huggingface.streams import (
     ImageStream,
     IterableDataset,
@@ -103,7 +103,7 @@ def load_splits(
     """Make splits of a `Dataset`, of an `IterableDataset`, or of several by name.
 
     Args:
-        config: Its `size`, `validation` and `seed` are used.
+        config: Its `size`, `channels`, `validation` and `seed` are used.
         found: A `datasets.Dataset`, in one piece; or a mapping (`DatasetDict`) with
             `train`, `test` and perhaps `validation`, which is else held out of `train`. Of streams,
             a missing `validation` or `test` is taken from the beginning of `train`.
@@ -167,7 +167,9 @@ def _images(config: DataConfig, found: object, where: str, columns: Columns) -> 
     used = _present(columns, dataset.column_names, where)
     if not len(dataset):
         raise NextPixelError(f"{where}: must hold at least one image, got none")
-    pixels = LazyPixels(ColumnReader(dataset, where, used.image, config.size))
+    pixels = LazyPixels(
+        ColumnReader(dataset, where, used.image, Form(config.size, config.channels))
+    )
     return Images(pixels, None if used.label is None else _labels(dataset, where, used.label))
 
 
@@ -245,7 +247,7 @@ def _stream(config: DataConfig, found: object, where: str, columns: Columns) -> 
         where,
         _first_row(rows, where),
         used,
-        size=config.size,
+        form=Form(config.size, config.channels),
         decoder=_library().Image().decode_example,
         class_names=_class_names(rows, used),
     )

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from nextpixel.data.sources.npy import colors_first
 from nextpixel.data.sources.pictures import DAMAGE, check_depth, to_pixels, would_lose
 from nextpixel.data.splits import Indices
 from nextpixel.errors import NextPixelError
@@ -37,6 +38,18 @@ class Columns(NamedTuple):
 
     image: str = "image"
     label: str | None = "label"
+
+
+class Form(NamedTuple):
+    """How images are made of what a column holds.
+
+    Args:
+        size: Cut the largest centered square and resize it to size x size; None leaves the size.
+        channels: Where the colors of arrays are, "first" or "last"; None: as their sizes say it.
+    """
+
+    size: int | None = None
+    channels: str | None = None
 
 
 class MapStyleDataset(Protocol):
@@ -70,14 +83,13 @@ class ColumnReader:
         dataset: The data set.
         where: What errors call it.
         column: The column.
-        size: Cut the largest centered square of pictures and resize it to size x size; None leaves
-            the size.
+        form: How images are made.
 
     Raises:
         NextPixelError: If the first picture cannot be decoded.
     """
 
-    def __init__(self, dataset: MapStyleDataset, where: str, column: str, size: int | None) -> None:
+    def __init__(self, dataset: MapStyleDataset, where: str, column: str, form: Form) -> None:
         feature = dataset.features[column]
         self._decoder: Callable[[Any], object] | None = None
         if (
@@ -86,7 +98,7 @@ class ColumnReader:
             dataset = dataset.cast_column(column, replace(feature, decode=False))
             self._decoder = type(feature)().decode_example
         self._rows = dataset.with_format(None).select_columns([column])
-        self._where, self._column, self._size = where, column, size
+        self._where, self._column, self._form = where, column, form
         self._format = ImageFormat(self._decode(0), where)
         self.shape = (len(dataset), *self._format.shape)
 
@@ -111,7 +123,7 @@ class ColumnReader:
             value = self._rows[index][self._column]
             return value if self._decoder is None else decoded(value, self._decoder, where)
 
-        return decode(read, self._size, where)
+        return decode(read, self._form, where)
 
 
 def decoded(encoded: Any, decoder: Callable[[Any], object], where: str) -> object:  # noqa: ANN401
@@ -168,12 +180,12 @@ class ImageFormat:
         return np.moveaxis(pixels, 2, 0)
 
 
-def decode(read: Callable[[], object], size: int | None, where: str) -> Pixels:
+def decode(read: Callable[[], object], form: Form, where: str) -> Pixels:
     """Make pixels of one image.
 
     Args:
         read: Gives what the column holds: a picture, or numbers.
-        size: Cut the largest centered square and resize it to size x size; None leaves the size.
+        form: How the image is made.
         where: What errors call the image.
 
     Returns:
@@ -185,10 +197,10 @@ def decode(read: Callable[[], object], size: int | None, where: str) -> Pixels:
     try:
         value = read()
         if isinstance(value, Image.Image):
-            return _of_picture(value, size, where)
+            return _of_picture(value, form.size, where)
     except DAMAGE as error:
         raise NextPixelError(f"{where}: not a whole picture: {error}") from error
-    return _of_numbers(value, size, where)
+    return _of_numbers(value, form, where)
 
 
 def _of_picture(picture: Image.Image, size: int | None, where: str) -> Pixels:
@@ -202,10 +214,13 @@ def _of_picture(picture: Image.Image, size: int | None, where: str) -> Pixels:
     return np.repeat(pixels[:, :, None], 3, axis=2)
 
 
-def _of_numbers(value: object, size: int | None, where: str) -> Pixels:
-    numbers = _colors_last(_checked(value, where), where)
+def _of_numbers(value: object, form: Form, where: str) -> Pixels:
+    numbers = colors_first(_checked(value, where)[None], form.channels, where=where)[0]
+    if numbers.shape[0] not in (1, 3):
+        raise NextPixelError(f"{where}: must have 1 or 3 colors, got {numbers.shape[0]}")
+    numbers = numbers[0] if numbers.shape[0] == 1 else np.moveaxis(numbers, 0, 2)
     pixels = np.ascontiguousarray(numbers, np.uint8)
-    return pixels if size is None else _of_picture(Image.fromarray(pixels), size, where)
+    return pixels if form.size is None else _of_picture(Image.fromarray(pixels), form.size, where)
 
 
 def _checked(value: object, where: str) -> NDArray[Any]:
@@ -223,14 +238,3 @@ def _checked(value: object, where: str) -> NDArray[Any]:
             f"{where}: numbers must be 0 to 255, got {numbers.min()} to {numbers.max()}"
         )
     return numbers
-
-
-def _colors_last(numbers: NDArray[Any], where: str) -> NDArray[Any]:
-    """(H, W), (C, H, W) or (H, W, C) -> (H, W), or (H, W, 3) where there are colors."""
-    if numbers.ndim == 2:
-        return numbers
-    if numbers.shape[0] in (1, 3) and numbers.shape[2] not in (1, 3):
-        numbers = np.moveaxis(numbers, 0, 2)
-    if numbers.shape[2] not in (1, 3):
-        raise NextPixelError(f"{where}: must have 1 or 3 colors, got shape {numbers.shape}")
-    return numbers[:, :, 0] if numbers.shape[2] == 1 else numbers

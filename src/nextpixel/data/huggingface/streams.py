@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from PIL import Image
 
-from nextpixel.data.huggingface.columns import Columns, ImageFormat, Pixels, decode, decoded
+from nextpixel.data.huggingface.columns import Columns, Form, ImageFormat, Pixels, decode, decoded
 from nextpixel.data.splits import Images
 from nextpixel.errors import NextPixelError
 from nextpixel.order import Shape
@@ -79,7 +79,7 @@ class ImageStream:
         where: What errors call it.
         first: Its first row, whose picture says what all must be like.
         columns: Of pictures and of labels.
-        size: Resize pictures to size x size; None leaves the size.
+        form: How images are made.
         decoder: Decodes pictures that are encoded.
         class_names: What the labels mean, as far as the stream says it.
 
@@ -94,12 +94,12 @@ class ImageStream:
         first: Row,
         columns: Columns,
         *,
-        size: int | None,
+        form: Form,
         decoder: Callable[[dict[str, Any]], object],
         class_names: tuple[str, ...] = (),
     ) -> None:
         self.rows, self.where, self.class_names = rows, where, class_names
-        self._columns, self._size, self._decoder = columns, size, decoder
+        self._columns, self._form, self._decoder = columns, form, decoder
         self._format = ImageFormat(self._decode(first, 0), where)
 
     @property
@@ -151,7 +151,7 @@ class ImageStream:
         encoded = value if isinstance(value, dict) else None
         return decode(
             lambda: value if encoded is None else decoded(encoded, self._decoder, where),
-            self._size,
+            self._form,
             where,
         )
 

@@ -24,6 +24,7 @@ from nextpixel.data.sources.npy import (
     check_form,
     check_range,
     colors_first,
+    find_channels,
     moved,
     read_header,
 )
@@ -40,7 +41,7 @@ from nextpixel.runtime.device import require
 
 
 def load_array(config: DataConfig, path: Path) -> Whole:
-    """Load a `.npy` of shape (H, W), (N, H, W), (N, C, H, W) or (N, H, W, 3).
+    """Load a `.npy` of shape (H, W), (N, H, W), (N, C, H, W) or (N, H, W, C).
 
     Numbers are pixels, except where they are levels already: with `protocol="levels"`, where
     the array is boolean (2 levels), or where no protocol is given and all are below `levels`, which
@@ -54,7 +55,7 @@ def load_array(config: DataConfig, path: Path) -> Whole:
 
 def load_arrays(config: DataConfig, paths: list[Path]) -> Whole:
     """Load several `.npy`, in that order, as if they were one; see `load_array`."""
-    files = [_open(path, config.offset) for path in paths]
+    files = [_open(path, config) for path in paths]
     _check_alike(files)
     labels = _join_labels(files)
     _set_depth(config, files)
@@ -79,7 +80,7 @@ def load_zipped(config: DataConfig, path: Path) -> Whole:
         raise NextPixelError(f"{path}: not a whole .npz file of numbers: {error}") from error
     if "levels" not in found:
         raise NextPixelError(f"{path}: must hold an array named levels")
-    file = _InMemory(path, config.offset, found["levels"])
+    file = _InMemory(path, config.offset, config.channels, found["levels"])
     _set_depth(config, [file])
     labels = None if "labels" not in found else _as_labels(path, found["labels"], file.shape[0])
     images, names = Images(LazyPixels(file), labels), tuple(map(str, found.get("level_names", ())))
@@ -93,17 +94,29 @@ def find_arrays(folder: Path) -> list[Path]:
     return [path for path in found if path not in labels]
 
 
+def channels_for(path: Path, colors: int) -> str | None:
+    """Where the colors of a `.npy` are, if it is for a model of so many; None: as ever.
+
+    Raises:
+        NextPixelError: If the file is damaged.
+    """
+    shape = read_header(path).shape if path.suffix.lower() == ".npy" and path.is_file() else ()
+    return find_channels(shape[1:], colors, path) if len(shape) == 4 else None
+
+
 class _InMemory:
     """Images that are read at once: of a `.npz`, or of a `.npy` in Fortran order."""
 
-    def __init__(self, path: Path, offset: int = 0, array: Array | None = None) -> None:
+    def __init__(
+        self, path: Path, offset: int, channels: str | None, array: Array | None = None
+    ) -> None:
         array = _read_fortran(path) if array is None else array
         check_form(path, array.dtype, array.shape)
         self.path, self.is_boolean = path, array.dtype.kind == "b"
         array = moved(array.reshape(as_several(array.shape)), offset)
         self.highest, self.image = check_range(path, array, 0)
         self.depth = 16 if self.highest > 255 else 8
-        self._numbers = colors_first(array)
+        self._numbers = colors_first(array, channels, where=path)
         count, colors, height, width = self._numbers.shape
         self.shape = (count, colors, height, width)
 
@@ -129,9 +142,9 @@ def _read_fortran(path: Path) -> Array:
 _File = ArrayFile | _InMemory
 
 
-def _open(path: Path, offset: int) -> _File:
+def _open(path: Path, config: DataConfig) -> _File:
     made = _InMemory if read_header(path).fortran else ArrayFile
-    return made(path, offset)
+    return made(path, config.offset, config.channels)
 
 
 def _set_depth(config: DataConfig, files: list[_File]) -> None:

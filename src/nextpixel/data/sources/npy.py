@@ -8,7 +8,7 @@ file is opened, a block at a time, and again when it is read.
 import os
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tokenize import TokenError
@@ -83,12 +83,72 @@ def as_several(shape: tuple[int, ...]) -> tuple[int, ...]:
     return (1, *shape) if len(shape) == 2 else shape
 
 
-def colors_first(array: Array) -> Array:
-    """(N, H, W), (N, C, H, W), or (N, H, W, C) of 1 or 3 colors -> (N, C, H, W), a view."""
+def colors_first(
+    array: Array, channels: str | None = None, *, colors: int | None = None, where: object = "array"
+) -> Array:
+    """(N, H, W), (N, C, H, W) or (N, H, W, C) -> (N, C, H, W), a view.
+
+    Args:
+        array: Images.
+        channels: Where the colors are, "first" or "last"; None: as their sizes say it.
+        colors: C of a model that the images are for, which then says it.
+        where: What errors call the array.
+
+    Raises:
+        NextPixelError: If nothing says where the colors are, or there are none to be somewhere.
+
+    Example:
+        >>> colors_first(np.zeros((9, 32, 24, 4))).shape, colors_first(np.zeros((9, 4, 5))).shape
+        ((9, 4, 32, 24), (9, 1, 4, 5))
+    """
     if array.ndim == 3:
+        if channels is not None:
+            raise NextPixelError(
+                f"{where}: channels must be left out for shape (N, H, W), got {channels!r}; one "
+                "picture in color is an array of shape (1, H, W, C)"
+            )
         return array[:, None]
-    last = array.shape[3] in (1, 3) and array.shape[1] not in (1, 3)
-    return np.moveaxis(array, 3, 1) if last else array
+    channels = channels or find_channels(array.shape[1:], colors, where)
+    return np.moveaxis(array, 3, 1) if channels == "last" else array
+
+
+def archived_channels(shape: Sequence[int]) -> str | None:
+    """Where archives take the colors of an array of `shape` to be: a part of their format.
+
+    Example:
+        >>> archived_channels((9, 32, 24, 3)), archived_channels((9, 32, 24, 4))
+        ('last', 'first')
+    """
+    if len(shape) != 4:
+        return None
+    return "last" if shape[3] in (1, 3) and shape[1] not in (1, 3) else "first"
+
+
+def find_channels(shape: Sequence[int], colors: int | None, where: object) -> str:
+    """Where the colors of images of three sides are, "first" or "last"; see `colors_first`."""
+    first, middle, last = shape
+    if colors in (first, last):
+        return "first" if colors == first else "last"
+    readings = _readings(first, middle, last)
+    if len(readings) == 1:
+        return readings[0]
+    if colors is not None:
+        return "first"  # it is refused for its number of colors, either way
+    raise NextPixelError(
+        f"{where}: images of {first} x {middle} x {last} can be read in two ways; give `channels` "
+        f"as first ({first} colors of {middle} x {last}) or as last ({last} colors of {first} x "
+        f"{middle})"
+    )
+
+
+def _readings(first: int, middle: int, last: int) -> list[str]:
+    """Where the colors of images of three sides may be: 1 or 3, or no more than either side."""
+    usual = (1, 3)
+    is_first = first in usual or first <= min(middle, last) or middle == last
+    is_first |= first <= 8 and last not in usual
+    is_last = last <= min(first, middle) or (last in usual and first not in usual)
+    readings = {"first": is_first, "last": is_last and first > 1}
+    return [channels for channels, plausible in readings.items() if plausible]
 
 
 class ArrayFile:
@@ -105,12 +165,13 @@ class ArrayFile:
     Args:
         path: The file.
         offset: What is added to its numbers.
+        channels: Where its colors are; see `colors_first`.
 
     Raises:
         NextPixelError: If it is no whole file of images whose numbers are 0 to 65535.
     """
 
-    def __init__(self, path: Path, offset: int = 0) -> None:
+    def __init__(self, path: Path, offset: int = 0, channels: str | None = None) -> None:
         head = read_header(path)
         check_form(path, head.dtype, head.shape)
         self.path, self._head, self.offset = path, head, offset
@@ -123,8 +184,8 @@ class ArrayFile:
         self._file = path.open("rb", buffering=0)
         self._lock = threading.Lock()
         empty = np.empty((0, *self._image), np.uint8)
-        colors, height, width = colors_first(empty).shape[1:]
-        self.shape = (count, colors, height, width)
+        colors, height, width = colors_first(empty, channels, where=path).shape[1:]
+        self.shape, self._channels = (count, colors, height, width), channels
         self.highest, self.image, self._checksum = 0, 0, 0
         self._written = self._last_written()
         self._look_through()
@@ -140,7 +201,7 @@ class ArrayFile:
         numbers = self._numbers(raw)
         if numbers.size and (int(numbers.min()) < 0 or int(numbers.max()) > self.highest):
             raise NextPixelError(self._changed())
-        return as_pixels(colors_first(numbers), self.depth)
+        return as_pixels(colors_first(numbers, self._channels), self.depth)
 
     def checksum(self) -> int:
         """CRC-32 of all numbers, as they were when the file was opened."""
@@ -230,7 +291,7 @@ def check_form(path: Path, dtype: np.dtype[np.generic], shape: tuple[int, ...]) 
         )
     if len(shape) not in (2, 3, 4) or min(shape) < 1:
         raise NextPixelError(
-            f"{path}: must have shape (H, W), (N, H, W), (N, C, H, W) or (N, H, W, 3), none 0, "
+            f"{path}: must have shape (H, W), (N, H, W), (N, C, H, W) or (N, H, W, C), none 0, "
             f"got {shape}"
         )
 
