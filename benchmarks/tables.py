@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from nextpixel.data.load import OWN
 from nextpixel.recipes import Recipe, names, read
 from nextpixel.recipes.shipped import Measured, Results, parameters_of
 
@@ -72,7 +73,8 @@ def results_table(results: Results) -> str:
         "recipe", "seed", "test set, given", "nats per image", "bits/dim", "parameters",
         "trained", "hardware", "published, same protocol", "command",
     )  # fmt: skip
-    rows = [row for name in names() for row in _rows(read(name), results)]
+    known = [recipe for recipe in map(read, names()) if recipe.data.name not in OWN]
+    rows = [row for recipe in known for row in _rows(recipe, results)]
     published = "Published figures, of models without a condition:"
     return "\n".join([_table(head, rows), "", published, "", published_table()])
 

@@ -77,8 +77,18 @@ def test_every_tile_counts_once():
 
 
 def test_an_image_smaller_than_a_part_is_refused(folder):
-    with pytest.raises(NextPixelError, match=r"image \d+ .* fewer than crop 12"):
+    with pytest.raises(
+        NextPixelError, match=r"image \d+ .* crop 12; --data.crop 8 takes all images"
+    ):
         load_data(folder, levels=256, crop=12)
+
+
+@pytest.mark.filterwarnings("ignore:.*in no whole tile")
+def test_sub_pixels_are_those_of_the_images_however_many_parts_are_drawn(folder):
+    data = load_data(folder, levels=256, crop=8, crops=5)
+    whole = sum(image[0].numel() for image in data.train.pixels.images[:16])
+    assert data.train.sub_pixels == whole > 16 * 8 * 8
+    assert load_data("digits", limit=50).train.sub_pixels == 50 * 64
 
 
 def test_without_crop_sizes_must_agree(folder):

@@ -41,7 +41,8 @@ def test_the_systems_of_the_seeds_are_there():
 BEYOND = {
     "cifar-plusplus", "cifar-plusplus-small", "color-mnist-plusplus", "mnist256-plusplus",
     "mnist-snail",
-    "mnist2-plain", "mnist-transformer", "photo", "photo-small", "photons-mixture",
+    "mnist2-plain", "mnist-transformer", "own-color", "own-gray", "photo", "photo-small",
+    "photons-mixture",
 }  # fmt: skip
 """Recipes of systems that no seed has."""
 
@@ -59,7 +60,7 @@ def test_a_recipe_says_where_it_comes_from_and_what_it_changes(name):
 @pytest.mark.parametrize("name", recipes.names())
 def test_the_model_of_a_recipe_can_be_built(name):
     recipe = recipes.read(name)
-    levels = recipe.data.levels
+    levels = recipe.data.levels or 256  # of pictures of one's own: as many as they have
     model = recipes.model_of(recipe, shape=(1, 12, 12), levels=levels)
     assert (model.name, model.levels) == (recipe.model.name, levels)
 
@@ -124,7 +125,51 @@ def test_what_a_recipe_says_of_its_own_set_does_not_hold_for_another(tiny):
     assert recipes.read(tiny, Layer("", {"data": {"name": "digits"}})).data.validation == 500
 
 
+SIZES = [
+    {"below": 1000, "model": {"features": 4}, "train": {"steps": 5}},
+    {"below": 9000, "model": {"layers": 1}},
+]
+
+
+@pytest.mark.parametrize(
+    ("sub_pixels", "net", "steps"), [(999, (4, 2), 5), (1000, (8, 1), 20), (9000, (8, 2), 20)]
+)
+def test_a_recipe_may_have_another_net_for_less_data(tiny, sub_pixels, net, steps):
+    tiny.write_text(yaml.safe_dump(read_file(tiny) | {"sizes": SIZES}))
+    recipe = recipes.read(tiny)
+    size = recipe.size(sub_pixels)
+    found = size.recipe if size else recipe
+    options = found.model.options
+    assert ((options["features"], options["layers"]), found.train.steps) == (net, steps)
+
+
+def test_what_a_user_says_wins_over_the_net_for_less_data(tiny, tmp_path):
+    tiny.write_text(yaml.safe_dump(read_file(tiny) | {"sizes": SIZES}))
+    own = Layer("command line", {"model": {"features": "16"}})
+    size = recipes.read(tiny, own).size(10)
+    assert size.recipe.model.options["features"] == "16"
+    assert str(size) == "model.features 16, train.steps 5"
+    again = tmp_path / "again.yaml"
+    again.write_text(recipes.read(tiny).to_yaml())
+    assert recipes.read(again).size(10).recipe.model.options["features"] == 4
+
+
+@pytest.mark.parametrize("name", ["own-gray", "own-color"])
+@pytest.mark.parametrize("colors", [1, 3])
+def test_recipes_for_pictures_of_ones_own_have_nets_of_any_size(name, colors):
+    recipe = recipes.read(name)
+    for one in (recipe, *(size.recipe for size in recipe.sizes)):
+        model = recipes.model_of(one, shape=(colors, 12, 12), levels=256)
+        other = recipes.model_of(one, shape=(colors, 7, 20), levels=256)
+        shapes = [[weight.shape for weight in net.parameters()] for net in (model, other)]
+        assert shapes[0] == shapes[1]
+    with pytest.raises(ValueError, match=r"a folder or a file of your own, .* as in --data"):
+        npx.build_recipe(name)
+
+
 WRONG = [
+    ({"sizes": [{"below": "x"}]}, r"sizes: below must be a number of sub-pixels, got 'x'"),
+    ({"sizes": [{"below": 9, "nets": 1}]}, r"tiny\.yaml: sizes: unknown key 'nets'"),
     ({"titel": "x"}, r"tiny\.yaml: unknown key 'titel'; did you mean 'title'\?"),
     ({"seed": 0}, r"tiny\.yaml: seed must be text, got 0"),
     ({"data": {"nam": "digits"}}, r"tiny\.yaml: data: unknown key 'nam'; did you mean 'name'\?"),

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -13,7 +13,7 @@ import nextpixel as npx
 from nextpixel import checkpoint, gallery
 from nextpixel.cli.inputs import Team, check_folder, codes_its_images, codes_of, labels_for, team
 from nextpixel.cli.progress import counting, training
-from nextpixel.data import Dataset, load_config
+from nextpixel.data import Dataset, Stream, load_config
 from nextpixel.evaluation import Evaluation
 from nextpixel.models import PixelModel
 from nextpixel.recipes import Recipe, model_of
@@ -35,6 +35,7 @@ def run_recipe(
     with team(device) as us:
         us.first(lambda: check_run(out, resume=resume))
         data = us.each(lambda: load_config(recipe.data))
+        recipe = us.each(lambda: _for_size(recipe, data, shown=us.is_first))
         model = model_of(recipe, shape=data.shape, levels=data.level_count).to(us.device)
         with _watched(out) if us.is_first else nullcontext() as show:
             result = npx.fit(
@@ -50,6 +51,18 @@ def run_recipe(
             )
         found = measure(us, model, data)
         us.first(lambda: _report(recipe, model, result, found, out))
+
+
+def _for_size(recipe: Recipe, data: Dataset, *, shown: bool) -> Recipe:
+    """The recipe as it is for so much data; where that makes a difference, it is said."""
+    if not recipe.sizes or isinstance(data.train, Stream):
+        return replace(recipe, sizes=())
+    count = data.train.sub_pixels
+    size = recipe.size(count)
+    words = f"fewer than {size.below:,}: {size}" if size else "enough for the recipe as it is"
+    if shown:
+        print(f"{recipe.name}: {count:,} sub-pixels to train on, {words}", file=sys.stderr)
+    return replace(size.recipe if size else recipe, sizes=())
 
 
 def _report(

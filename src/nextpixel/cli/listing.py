@@ -43,8 +43,8 @@ def _recipe_row(recipe: "Recipe", results: "Results") -> tuple[str, ...]:
         recipe.name,
         recipe.seed,
         recipe.data.name,
-        str(recipe.data.levels),
-        f"{results.parameters[recipe.name]:,}",
+        str(recipe.data.levels or "own"),
+        f"{results.parameters[recipe.name]:,}" if recipe.name in results.parameters else "by size",
         figure,
         recipe.title,
     )

@@ -9,6 +9,7 @@ not of digits.
 """
 
 import warnings
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -23,13 +24,15 @@ def cut(splits: Splits, crop: int, name: str, *, crops: int = 1) -> Splits:
     Raises:
         NextPixelError: If an image is smaller than a part.
     """
-    parts = {"validation": splits.validation, "test": splits.test}
+    parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
+    loose = {part: _loose(images.pixels, crop) for part, images in parts.items()}
+    _check_sizes({f"{name}/{part}": of for part, of in loose.items()}, crop)
     validation, test = (
-        tile(parts[part], crop, f"{name}/{part}") for part in ("validation", "test")
+        _tiled(loose[part], parts[part].labels, f"{name}/{part}") for part in ("validation", "test")
     )
     labels = splits.train.labels
     train = Images(
-        LoosePixels([*_loose(splits.train.pixels, crop, f"{name}/train").images] * crops, crop),
+        LoosePixels([*loose["train"].images] * crops, crop),
         None if labels is None else labels.repeat(crops),
     )
     return Splits(
@@ -39,20 +42,33 @@ def cut(splits: Splits, crop: int, name: str, *, crops: int = 1) -> Splits:
 
 def tile(images: Images, crop: int, name: str) -> Images:
     """Whole tiles of images, to measure; errors as in `cut`."""
-    return _tiled(_loose(images.pixels, crop, name), images.labels, name)
+    loose = _loose(images.pixels, crop)
+    _check_sizes({name: loose}, crop)
+    return _tiled(loose, images.labels, name)
 
 
-def _loose(pixels: Pixels, crop: int, where: str) -> LoosePixels:
+def _loose(pixels: Pixels, crop: int) -> LoosePixels:
     if isinstance(pixels, LazyPixels):
         pixels = pixels.load()
-    images = pixels.images if isinstance(pixels, LoosePixels) else list(pixels)
-    for number, image in enumerate(images):
-        if min(image.shape[1:]) < crop:
+    return LoosePixels(pixels.images if isinstance(pixels, LoosePixels) else list(pixels), crop)
+
+
+def _check_sizes(loose: Mapping[str, LoosePixels], crop: int) -> None:
+    """Refuse images smaller than a part, with the size of parts that all of them have.
+
+    Raises:
+        NextPixelError: Naming the first.
+    """
+    sides = {part: [min(image.shape[1:]) for image in of.images] for part, of in loose.items()}
+    least = min(side for each in sides.values() for side in each)
+    for part, each in sides.items():
+        number = next((number for number, side in enumerate(each) if side < crop), None)
+        if number is not None:
+            _, height, width = loose[part].images[number].shape
             raise NextPixelError(
-                f"{where}: image {number} (from 0) has {image.shape[1]} x {image.shape[2]} pixels, "
-                f"fewer than crop {crop}"
+                f"{part}: image {number} (from 0) has {height} x {width} pixels, fewer than "
+                f"crop {crop}; --data.crop {least} takes all images, or leave out the smaller ones"
             )
-    return LoosePixels(images, crop)
 
 
 def _tiled(loose: LoosePixels, labels: Tensor | None, where: str) -> Images:

@@ -67,6 +67,13 @@ class Split:
         return colors, height, width
 
     @property
+    def sub_pixels(self) -> int:
+        """How many there are to read; an image counts once, however many parts are drawn of it."""
+        if isinstance(self.pixels, LoosePixels):
+            return self.pixels.sub_pixels
+        return math.prod(self.pixels.shape)
+
+    @property
     def in_memory(self) -> bool:
         """Whether the pixels lie in memory; if not, `levels` of all may not fit there."""
         return isinstance(self.pixels, Tensor)

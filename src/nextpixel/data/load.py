@@ -222,6 +222,11 @@ def _source(name: str) -> _Source:
     path = to_path(name)
     if name and path.exists():
         return _folder_source(path) if path.is_dir() else _file_source(path)
+    if name in OWN:  # what a recipe says that has no set of its own
+        raise ValueError(
+            f"name must be a folder or a file of your own, got the mere word {name!r}: give it by "
+            "--data, as in --data holiday/"
+        )
     if len(path.parts) > 1 or path.suffix or name.startswith("~"):
         raise ValueError(f"name must be a data set or a path, got {name!r}: no such file or folder")
     raise ValueError(

@@ -120,6 +120,11 @@ class LoosePixels:
         colors, height, width = self.images[0].shape
         return (len(self), colors, self.crop or height, self.crop or width)
 
+    @property
+    def sub_pixels(self) -> int:
+        """Of all images, each counted once, however often it is drawn from."""
+        return sum({id(image): image.numel() for image in self.images}.values())
+
     def draw(self, indices: Tensor, rng: torch.Generator) -> Tensor:
         """Random parts of the images at `indices`, (n,): (n, C, crop, crop)."""
         parts = []

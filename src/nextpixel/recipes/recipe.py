@@ -3,6 +3,7 @@
 torch is imported when a model is built, not before: listing recipes must be instant.
 """
 
+import functools
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -72,6 +73,7 @@ class Recipe:
         data: The data set.
         model: The model.
         train: How to train it.
+        sizes: What holds in its place where there is less to train on, the smallest first.
     """
 
     name: str
@@ -82,16 +84,43 @@ class Recipe:
     data: DataConfig
     model: ModelChoice
     train: TrainConfig
+    sizes: "tuple[Size, ...]" = ()
 
     def as_dict(self) -> dict[str, Any]:
         """The recipe as a file would say it, defaults included."""
         notes: dict[str, Any] = {note: getattr(self, note) for note in _NOTES}
         model = {"name": self.model.name, **self.model.options}
-        return notes | {"data": asdict(self.data), "model": model, "train": asdict(self.train)}
+        notes |= {"data": asdict(self.data), "model": model, "train": asdict(self.train)}
+        sizes = [{"below": size.below, **size.settings} for size in self.sizes]
+        return notes | ({"sizes": sizes} if sizes else {})
+
+    def size(self, sub_pixels: int) -> "Size | None":
+        """What it becomes for so many sub-pixels of training images; None: it stays as it is."""
+        return next((size for size in self.sizes if sub_pixels < size.below), None)
 
     def to_yaml(self) -> str:
         """The text of a YAML file that reads as this recipe."""
         return yaml.safe_dump(self.as_dict(), sort_keys=False, allow_unicode=True, width=100)
+
+
+class Size(NamedTuple):
+    """What a recipe becomes where there is little to train on.
+
+    Attributes:
+        below: It holds for fewer sub-pixels of training images than this.
+        settings: Of `model` and `train`, as the recipe's file lays them over its own.
+        recipe: The whole, with the settings of all layers over it.
+    """
+
+    below: int
+    settings: Mapping[str, Any]
+    recipe: Recipe
+
+    def __str__(self) -> str:
+        """Its settings as they are, whoever had the last word."""
+        found = self.recipe.as_dict()
+        keys = [(part, key) for part, settings in self.settings.items() for key in settings]
+        return ", ".join(f"{part}.{key} {found[part].get(key)}" for part, key in keys)
 
 
 def names() -> list[str]:
@@ -129,19 +158,34 @@ def read(name: str | Path, *layers: Layer) -> Recipe:
     path = _find(name)
     where = str(name)
     content = read_file(path)
-    check_keys(content, (*_NOTES, *_SECTIONS), where)
-    sections = _lay({}, Layer(where, {key: content.get(key) for key in _SECTIONS}))
-    sections["data"] = _for_named(sections["data"], layers)
-    for layer in layers:
-        sections = _lay(sections, layer)
+    check_keys(content, (*_NOTES, *_SECTIONS, "sizes"), where)
     notes = {key: content[key] for key in _NOTES if key in content}
-    return Recipe(
-        name=path.stem,
-        **check_config(Recipe, notes, where),
-        data=build_config(DataConfig, sections["data"], f"{where}: data"),
-        model=_model(sections["model"], f"{where}: model", _stated(path, layers)),
-        train=build_config(TrainConfig, sections["train"], f"{where}: train"),
-    )
+    notes = check_config(Recipe, notes, where)
+    own = _lay({}, Layer(where, {key: content.get(key) for key in _SECTIONS}))
+    own["data"] = _for_named(own["data"], layers)
+
+    def over(*first: Layer) -> Recipe:
+        sections = functools.reduce(_lay, (*first, *layers), own)
+        return Recipe(
+            name=path.stem,
+            **notes,
+            data=build_config(DataConfig, sections["data"], f"{where}: data"),
+            model=_model(sections["model"], f"{where}: model", _stated(path, layers)),
+            train=build_config(TrainConfig, sections["train"], f"{where}: train"),
+        )
+
+    sizes = [_size(size, f"{where}: sizes") for size in content.get("sizes", ())]
+    smaller = tuple(Size(below, layer.sections, over(layer)) for below, layer in sizes)
+    return replace(over(), sizes=smaller)
+
+
+def _size(content: Mapping[str, Any], where: str) -> tuple[int, Layer]:
+    """A size of a recipe's file: below how many sub-pixels, and what holds there."""
+    settings = dict(content)
+    below = settings.pop("below", None)
+    if not isinstance(below, int):
+        raise ValueError(f"{where}: below must be a number of sub-pixels, got {below!r}")
+    return below, Layer(where, settings)
 
 
 def _find(name: str | Path) -> Path:
@@ -249,6 +293,7 @@ def check_model(recipe: Recipe) -> None:
     """
     from nextpixel.models.registry import model_class, read_options
 
-    config = model_class(recipe.model.name).Config
-    where = f"{recipe.name}: model"
-    check_config(config, read_options(recipe.model.options, where), where)
+    for one in (recipe, *(size.recipe for size in recipe.sizes)):
+        config = model_class(one.model.name).Config
+        where = f"{recipe.name}: model"
+        check_config(config, read_options(one.model.options, where), where)
