@@ -164,8 +164,8 @@ def test_tensorboard_gets_every_figure_of_every_row(tmp_path, written):
 
 
 def test_a_resumed_run_takes_back_later_figures(tmp_path, written):
-    runs.run(tmp_path, steps=7)
-    runs.run(tmp_path, steps=14, resume=True, tensorboard=True)
+    runs.run(tmp_path, steps=7, schedule="constant")
+    runs.run(tmp_path, steps=14, resume=True, tensorboard=True, schedule="constant")
     assert [writer.purged for writer in written] == [8]
 
 

@@ -55,6 +55,8 @@ class TrainConfig:
             them, and sums round differently for another number: bits repeat for the same number
             only.
         validate_every: Updates between evaluations on held-out images.
+        validations: Such evaluations at least, spread over a run by the clock where `minutes` is
+            set. 0: only those of `validate_every`.
         validation_images: How many validation images those evaluations use.
         test_images: How many test images they use, for the curve alone: nothing is ever chosen by
             it.
@@ -91,6 +93,7 @@ class TrainConfig:
     seed: int = 0
     threads: int | None = None
     validate_every: int = 500
+    validations: int = 8
     validation_images: int = 1000
     test_images: int = 0
     preview_every: int = 0
@@ -148,7 +151,7 @@ _FROM_ONE = (
     "save_every",
 )
 _OPTIONAL = ("pixels", "minutes", "clip_norm", "spike", "ema", "threads")
-_FROM_ZERO = ("warmup", "seed", "test_images", "preview_every", "previews")
+_FROM_ZERO = ("warmup", "seed", "validations", "test_images", "preview_every", "previews")
 
 
 def _check_integer(name: str, value: object, *, at_least: int) -> None:

@@ -9,7 +9,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,8 @@ if sys.platform != "win32":
     import fcntl
 
 LOCK = Path("resume") / "lock"
+RECIPE = "recipe.yaml"
+"""All that `nextpixel train --resume` needs to know of a run."""
 
 
 class RunFolder:
@@ -89,7 +91,7 @@ class RunFolder:
             )
         if self.folder is not None and self.tensorboard:
             self.board = TensorBoard(self.folder)
-        with locked(self.folder):
+        with _removed_if_in_vain(self.folder), locked(self.folder):
             yield
 
     def read(self, *, allow_resize: bool = False) -> dict[str, Any]:
@@ -119,6 +121,11 @@ class RunFolder:
             content = {"identity": json.dumps(self.fingerprint), "state": state}
             write_state(self.folder, content, keep=self.last_is_whole)
             self.last_is_whole = True
+
+    def write_recipe(self, text: str | None) -> None:
+        """Write the recipe of the run, if there is one."""
+        if self.folder is not None and text is not None:
+            checkpoint.replace_file(self.folder / RECIPE, text.encode())
 
     def write_metrics(self, rows: list[Metrics]) -> None:
         """Write `metrics.csv`, and the last row to TensorBoard, if that was asked for."""
@@ -153,6 +160,21 @@ def holds_run(folder: Path) -> bool:
     return any(
         (folder / name).exists() for name in (STATE, PREVIOUS, "metrics.csv", checkpoint.CONFIG)
     )
+
+
+@contextmanager
+def _removed_if_in_vain(folder: Path | None) -> Iterator[None]:
+    """Remove the folders that a run made which failed before its first resume point."""
+    places = () if folder is None else (folder / LOCK, folder / LOCK.parent, folder)
+    made = [place for place in (*places, *(folder or Path()).parents) if not place.exists()]
+    try:
+        yield
+    except BaseException:
+        if folder is not None and not holds_run(folder):
+            for place in made:
+                with suppress(OSError):  # of another's files, or never made
+                    place.rmdir() if place.is_dir() else place.unlink(missing_ok=True)
+        raise
 
 
 @contextmanager

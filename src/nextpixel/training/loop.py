@@ -44,7 +44,9 @@ class FitKeywords(TypedDict, total=False):
     """Keywords of `fit` that are seldom used: the fields of `FitOptions`."""
 
     allow_resize: bool
+    warm_restart: bool
     description: dict[str, Any] | None
+    recipe: str | None
     on_progress: OnProgress | None
     on_preview: OnPreview | None
 
@@ -56,14 +58,19 @@ class FitOptions:
     Attributes:
         allow_resize: Let a resumed run have another number of processes or of passes than before;
             it is then no longer bit for bit the run that was never stopped.
+        warm_restart: Let a resumed run of more steps or minutes raise a learning rate again that
+            its schedule has lowered.
         description: Written to `config.json` as the model's data, for `nextpixel evaluate`.
+        recipe: Text of a recipe, written to `recipe.yaml`, for `nextpixel train --resume`.
         on_progress: Called after every update, in the first process.
         on_preview: Called with the model to be kept, and the number of updates, when a preview is
             due, in the first process.
     """
 
     allow_resize: bool = False
+    warm_restart: bool = False
     description: dict[str, Any] | None = None
+    recipe: str | None = None
     on_progress: OnProgress | None = None
     on_preview: OnPreview | None = None
 
@@ -94,8 +101,8 @@ def fit(
         resume: Go on from the resume point in `out`.
         condition_of: Gives the condition of images, int64, (B, C, H, W), and their labels (B,) or
             None. By default `model.condition_of`, which gives a class-conditional model the labels.
-        **options: `allow_resize`, `description`, `on_progress` and `on_preview`, the fields of
-            `nextpixel.training.loop.FitOptions`.
+        **options: `allow_resize`, `warm_restart`, `description`, `recipe`, `on_progress` and
+            `on_preview`, the fields of `nextpixel.training.loop.FitOptions`.
 
     Returns:
         How it ended.
@@ -103,7 +110,8 @@ def fit(
     Raises:
         TypeError: If there is no such option.
         ValueError: If model, data and condition do not fit, `out` cannot be used, the batch cannot
-            be shared out, or processes differ in model, data or settings.
+            be shared out, processes differ in model, data or settings, or a resumed run's schedule
+            would raise the learning rate again.
         NextPixelError: If the loss is not finite and not left out, or a validation is not finite
             (the best weights and the resume point before it stay), the resume point and the one
             before it are missing or damaged, a file cannot be written, there is no compiler that
@@ -129,7 +137,7 @@ def fit(
         updates = Updates(model, data.train, config, processes, condition_of)
         validation = Validation(updates, data, run, Clock(config), chosen.on_preview)
         trainer = Trainer(updates, validation, run, chosen.on_progress)
-        trainer.begin(resume=resume, allow_resize=chosen.allow_resize)
+        trainer.begin(chosen, resume=resume)
         try:
             trainer.work(stop)
         finally:
@@ -212,12 +220,14 @@ class Trainer:
         """Share of the run that is over."""
         return self.clock.share(self.updates.step)
 
-    def begin(self, *, resume: bool, allow_resize: bool) -> None:
+    def begin(self, chosen: FitOptions, *, resume: bool) -> None:
         """Go back to the resume point, or write the first: if that fails, it fails at once."""
         if resume:
-            self.restore(self.processes.first(lambda: self.run.read(allow_resize=allow_resize)))
+            read = self.processes.first(lambda: self.run.read(allow_resize=chosen.allow_resize))
+            self.restore(read, warm_restart=chosen.warm_restart)
         else:
             self.save()
+        self.processes.first(lambda: self.run.write_recipe(chosen.recipe))
 
     def work(self, stop: StopRequest) -> None:
         """Update until the run is over or a signal asks to stop."""
@@ -226,7 +236,7 @@ class Trainer:
         while (share := self.agree(stop)) < 1 and not self.stopped:
             self.updates.make(share)
             self.report()
-            self.validation.after_update()
+            self.validation.after_update(share)
             if self.updates.step % self.config.save_every == 0:
                 self.save()
         if not self.stopped:
@@ -271,10 +281,12 @@ class Trainer:
             **self.validation.state(),
         }
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go back to a `state`."""
+    def restore(self, state: dict[str, Any], *, warm_restart: bool) -> None:
+        """Go back to a `state`, unless the schedule would then raise the learning rate again."""
         self.clock.start(state["seconds"])
         self.updates.restore(state)
+        if not warm_restart:
+            self.processes.first(lambda: self.updates.check_rate(self.share))
         self.validation.restore(state)
 
     def finish(self) -> None:

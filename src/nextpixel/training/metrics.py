@@ -91,12 +91,18 @@ class Clock:
         """Time of training so far."""
         return self.before + time.monotonic() - self.started
 
-    def share(self, step: int) -> float:
-        """Share of the run that is over: by steps, or by the clock where that is further."""
+    def share(self, step: int, seconds: float | None = None) -> float:
+        """Share of the run that is over: by steps, or by the clock where that is further.
+
+        Args:
+            step: Updates done.
+            seconds: Of training until then; None: until now.
+        """
         by_steps = step / self.config.steps
         if self.config.minutes is None:
             return by_steps
-        return max(by_steps, self.seconds / (60 * self.config.minutes))
+        passed = self.seconds if seconds is None else seconds
+        return max(by_steps, passed / (60 * self.config.minutes))
 
 
 @dataclass(frozen=True)

@@ -77,6 +77,39 @@ def rate_factor(config: TrainConfig, step: int, progress: float) -> float:
     return factor * min(1.0, (step + 1) / config.warmup) if config.warmup else factor
 
 
+def check_rate(config: TrainConfig, step: int, share: float, last: float) -> None:
+    """Refuse to go on at a higher rate than a schedule had come to, after its warm-up.
+
+    So it would with more steps or minutes than before: less of the run is then over.
+
+    Args:
+        config: Settings from now on.
+        step: Updates done.
+        share: Share of the run that is over now, 0 to 1.
+        last: Share of the peak rate that the last update used.
+
+    Raises:
+        ValueError: If the rate would rise.
+
+    Example:
+        >>> check_rate(TrainConfig(schedule="linear", steps=80), step=40, share=0.5, last=0.025)
+        Traceback (most recent call last):
+        ValueError: steps and minutes must be those that the run had, since schedule 'linear' ...
+    """
+    factor = rate_factor(config, step, share)
+    if step > config.warmup and factor > last + _SAME_RATE:
+        raise ValueError(
+            f"steps and minutes must be those that the run had, since schedule {config.schedule!r} "
+            f"has lowered the learning rate to {last:.3f} of its peak, and with "
+            f"steps={config.steps}, minutes={config.minutes} it would rise again to {factor:.3f}; "
+            "a warm restart lets it (--warm-restart, warm_restart=True), or begin another run"
+        )
+
+
+_SAME_RATE = 1e-9
+"""How far two shares of a peak rate may be apart by rounding."""
+
+
 def set_rates(optimizers: list[torch.optim.Optimizer], factor: float) -> None:
     """Set every learning rate to a share of its peak."""
     for optimizer in optimizers:

@@ -40,6 +40,7 @@ FREE_TO_CHANGE = (
     "minutes",
     "threads",
     "validate_every",
+    "validations",
     "validation_images",
     "test_images",
     "preview_every",

@@ -26,7 +26,13 @@ from nextpixel.nn import Value
 from nextpixel.runtime.distributed import Processes
 from nextpixel.training.config import TrainConfig
 from nextpixel.training.gradient import Gradient
-from nextpixel.training.optimizers import make_average, make_optimizers, rate_factor, set_rates
+from nextpixel.training.optimizers import (
+    check_rate,
+    make_average,
+    make_optimizers,
+    rate_factor,
+    set_rates,
+)
 from nextpixel.training.places import Places
 
 ConditionOf: TypeAlias = Callable[[Tensor, Tensor | None], Value | None]
@@ -96,6 +102,11 @@ class Updates:
         """Learning rate of the last update."""
         rate: float = self.optimizers[0].param_groups[0]["lr"]
         return rate
+
+    def check_rate(self, share: float) -> None:
+        """Refuse a schedule that would raise the rate of the last update again; see there."""
+        group = self.optimizers[0].param_groups[0]
+        check_rate(self.config, self.step, share, group["lr"] / group["peak"])
 
     def make(self, share: float) -> None:
         """Make one update.

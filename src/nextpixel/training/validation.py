@@ -38,6 +38,7 @@ class Validation:
         self.updates, self.data, self.run, self.clock = updates, data, run, clock
         self.config, self.on_preview = updates.config, on_preview
         self.previews = -1
+        self.validated = 0.0  # share of the run that was over at the last validation
         self.rows: list[Metrics] = []
         self.best: dict[str, Any] = {"step": 0, "nats": math.inf, "weights": None}
 
@@ -46,11 +47,21 @@ class Validation:
         """Updates done."""
         return self.updates.step
 
-    def after_update(self) -> None:
-        """Validate and preview where they are due."""
-        if self.step % self.config.validate_every == 0:
+    def after_update(self, share: float) -> None:
+        """Validate and preview where they are due.
+
+        Args:
+            share: Of the run that was over before the update, the same in all processes.
+        """
+        if self.step % self.config.validate_every == 0 or self.is_late(share):
+            self.validated = share
             self.validate()
         self.preview()
+
+    def is_late(self, share: float) -> bool:
+        """Whether a run that follows the clock has gone too far without a validation."""
+        follows_clock = self.config.minutes is not None and self.config.validations > 0
+        return follows_clock and share - self.validated >= 1 / self.config.validations
 
     def at_end(self) -> None:
         """What a run that was not stopped ends with."""
@@ -126,13 +137,18 @@ class Validation:
         condition = updates.condition_of(levels.long(), part.labels)
         return -log_probs(updates.kept, part, condition).mean().item()
 
+    @property
+    def due_previews(self) -> int:
+        """Previews that are due by now, after the first."""
+        by_steps = self.config.preview_every and self.step // self.config.preview_every
+        by_share = int(min(1.0, self.clock.share(self.step)) * self.config.previews)
+        return max(by_steps, by_share)
+
     def preview(self) -> None:
         """Call for a preview if one is due; the first is due before the first update."""
         if not (self.config.preview_every or self.config.previews):
             return
-        by_steps = self.config.preview_every and self.step // self.config.preview_every
-        by_share = int(min(1.0, self.clock.share(self.step)) * self.config.previews)
-        due = max(by_steps, by_share)
+        due = self.due_previews
         if due > self.previews and self.on_preview is not None and self.updates.processes.is_first:
             self.previews = due
             with evaluation_mode(self.updates.kept), alone():
@@ -148,8 +164,10 @@ class Validation:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go back to a `state`; rows and best weights that were written after it are taken back."""
-        self.previews, self.best = state["previews"], state["best"]
+        self.previews, self.best = min(state["previews"], self.due_previews), state["best"]
         self.rows = [Metrics(**row) for row in state["rows"]]
+        if self.rows:
+            self.validated = self.clock.share(self.rows[-1].step, self.rows[-1].seconds)
         self.updates.processes.first(self.take_back)
 
     def take_back(self) -> None:
