@@ -1,5 +1,6 @@
 """A training run with its pictures: fit, preview, plot, measure."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -11,22 +12,38 @@ from PIL import Image
 
 import nextpixel as npx
 from nextpixel import checkpoint, gallery
-from nextpixel.cli.inputs import Team, check_folder, codes_its_images, codes_of, labels_for, team
+from nextpixel.cli.inputs import Team, codes_its_images, codes_of, labels_for, team
 from nextpixel.cli.progress import counting, training
 from nextpixel.data import Dataset, Stream, load_config
 from nextpixel.evaluation import Evaluation
 from nextpixel.models import PixelModel
-from nextpixel.recipes import Recipe, model_of
+from nextpixel.recipes import ModelChoice, Recipe, for_classes, model_of
 from nextpixel.training import Progress, Result
-from nextpixel.training.folder import holds_run
+from nextpixel.training.folder import RECIPE, holds_run
 
 _PREVIEW_SEED = 0
 
 
 def run_recipe(
-    recipe: Recipe, out: Path, *, resume: bool, allow_resize: bool = False, device: str = "auto"
+    recipe: Recipe,
+    out: Path,
+    *,
+    resume: bool,
+    allow_resize: bool = False,
+    warm_restart: bool = False,
+    device: str = "auto",
+    classes_stated: bool = False,
 ) -> None:
     """Train a recipe into a folder, with all processes of torchrun; the first prints the result.
+
+    Args:
+        recipe: The recipe.
+        out: The folder.
+        resume: Go on with the run in it.
+        allow_resize: As of `fit`, and so is `warm_restart`.
+        warm_restart: Let the learning rate rise again.
+        device: "auto", "cpu" or "cuda".
+        classes_stated: Whether the number of classes is the user's, who must then be right.
 
     Raises:
         ValueError: If the folder holds another run, or a setting is wrong.
@@ -36,6 +53,8 @@ def run_recipe(
         us.first(lambda: check_run(out, resume=resume))
         data = us.each(lambda: load_config(recipe.data))
         recipe = us.each(lambda: _for_size(recipe, data, shown=us.is_first))
+        if us.first(lambda: not resume or (out / RECIPE).is_file()):  # else of an earlier version
+            recipe = us.each(lambda: _with_classes(recipe, data, stated=classes_stated))
         model = model_of(recipe, shape=data.shape, levels=data.level_count).to(us.device)
         with _watched(out) if us.is_first else nullcontext() as show:
             result = npx.fit(
@@ -45,7 +64,9 @@ def run_recipe(
                 out=out,
                 resume=resume,
                 allow_resize=allow_resize,
+                warm_restart=warm_restart,
                 description=asdict(recipe.data),
+                recipe=_in_full(recipe, model),
                 on_progress=show,
                 on_preview=previewer(out / "samples", recipe.train.preview_count, data),
             )
@@ -63,6 +84,19 @@ def _for_size(recipe: Recipe, data: Dataset, *, shown: bool) -> Recipe:
     if shown:
         print(f"{recipe.name}: {count:,} sub-pixels to train on, {words}", file=sys.stderr)
     return replace(size.recipe if size else recipe, sizes=())
+
+
+def _with_classes(recipe: Recipe, data: Dataset, *, stated: bool) -> Recipe:
+    train = data.train
+    labelled = train.has_labels if isinstance(train, Stream) else train.labels is not None
+    return for_classes(recipe, data.classes, labelled=labelled, stated=stated)
+
+
+def _in_full(recipe: Recipe, model: PixelModel) -> str:
+    """The text of a recipe with every option of its model."""
+    return replace(
+        recipe, model=ModelChoice(name=model.name, options=asdict(model.config))
+    ).to_yaml()
 
 
 def _report(
@@ -84,7 +118,7 @@ def _watched(out: Path) -> Iterator[Callable[[Progress], None]]:
         with training() as show:
             yield show
     except (KeyboardInterrupt, SystemExit):
-        print(f"stopped; --resume --out {out} goes on", file=sys.stderr)
+        print(f"stopped; nextpixel train --resume {out} goes on", file=sys.stderr)
         raise
 
 
@@ -101,7 +135,16 @@ def check_run(out: Path, *, resume: bool) -> None:
         raise ValueError(
             f"{out} already holds a run; go on with it by --resume, or choose another --out"
         )
-    check_folder(out)
+    _check_place(out)
+
+
+def _check_place(folder: Path) -> None:
+    """Refuse a folder that cannot be made or written; it is not made before the run begins."""
+    nearest = next(place for place in (folder, *folder.parents) if place.exists())
+    if not nearest.is_dir():
+        raise NextPixelError(f"cannot write {folder}: {nearest} is no folder")
+    if not os.access(nearest, os.W_OK):
+        raise NextPixelError(f"cannot write {folder}: no permission")
 
 
 def previewer(folder: Path, count: int, data: Dataset) -> Callable[[PixelModel, int], None]:

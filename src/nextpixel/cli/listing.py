@@ -3,7 +3,9 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
-from json import dumps, loads
+from itertools import groupby
+from json import dumps
+from math import log, prod
 from pathlib import Path
 from typing import TYPE_CHECKING, get_type_hints
 
@@ -57,11 +59,17 @@ def models(name: str | None = None, /, *, json: bool = False) -> None:
     condition cannot be compared, and a model's own code of each image is not counted in them.
 
     Args:
-        name: Shipped model whose card to show, or a model to build, for its options.
+        name: Shipped model or folder of a model, whose card to show, or a model to build, for its
+            options.
         json: Print one JSON object.
     """
     from nextpixel.recipes.shipped import describe_shipped, shipped_names
 
+    if name is not None and _is_folder(name):
+        from nextpixel.cli import card
+
+        card.show(Path(name), json=json)
+        return
     if name in shipped_names():
         _show(describe_shipped(name), json=json)
         return
@@ -81,6 +89,12 @@ def models(name: str | None = None, /, *, json: bool = False) -> None:
         print(architecture, " ", *(f"{key}={value}" for key, value in defaults.items()))
     if name is not None:
         _print_options(name)
+
+
+def _is_folder(name: str) -> bool:
+    """Whether a word names the folder of a model, or can be nothing else than a folder."""
+    path = Path(name)
+    return (path / "config.json").is_file() or (path.is_dir() and len(path.parts) != 1)
 
 
 _SHIPPED_HEAD = (
@@ -151,14 +165,18 @@ def data() -> None:
     _print_table({name: describe(name) for name in names()} | OWN)
 
 
-_RUNS_HEAD = ("run", "step", "best", "validation nats", "test nats", "parameters", "time")
+_RUNS_HEAD = (
+    "run", "step", "best", "validation nats", "test nats", "bits/dim", "parameters", "time",
+)  # fmt: skip
 
 
 def runs(folder: Path = Path("runs"), /, *, curves: Path | None = None) -> None:
-    """List the runs at or below a folder, the likeliest validation images first.
+    """List the runs at or below a folder, those of equal data, protocol and condition together.
 
-    "best" is the step with the likeliest validation images; ~ marks test figures of the curve,
-    which are of some of the test images only, and * those of images given a code of their own.
+    Only within such a group can figures be compared; the likeliest validation images come first.
+    "best" is the step with the likeliest validation images; bits/dim are those of the test images;
+    ~ marks test figures of the curve, which are of some of the test images only, and * those of
+    images given a code of their own.
 
     Args:
         folder: Where to look.
@@ -168,11 +186,18 @@ def runs(folder: Path = Path("runs"), /, *, curves: Path | None = None) -> None:
         raise ValueError(f"curves must end in .png, got {str(curves)!r}")
     from nextpixel.training.runs import METRICS, find_runs
 
-    found = sorted(_readable(list(find_runs(folder))), key=_rank)
+    found = sorted(_readable(list(find_runs(folder))), key=lambda run: (_kind(run), _rank(run)))
     if not found:
         raise NextPixelError(f"{folder} holds no run that can be read")
     names = {run.folder: str(run.folder.relative_to(folder)) for run in found}
-    _print_rows([_RUNS_HEAD, *(_row(names[run.folder], run) for run in found)], right=1)
+    groups = [(kind, list(runs)) for kind, runs in groupby(found, _kind)]
+    rows = [_RUNS_HEAD, *(_row(names[run.folder], run) for run in found)]
+    table = iter(_aligned(rows, right=1))
+    print(next(table))
+    for kind, members in groups:
+        print(f"\n{kind}")
+        for _ in members:
+            print(next(table))
     if any(map(_codes_its_images, found)):
         print("* given its own code of each image, not counted")
     if curves is not None:
@@ -195,13 +220,34 @@ def _readable(folders: Sequence[Path]) -> "list[Summary]":
 
 
 def _codes_its_images(run: "Summary") -> bool:
+    return "not counted" in _condition(run)
+
+
+def _condition(run: "Summary") -> str:
     from nextpixel.recipes.shipped import condition_of
 
     try:
-        config = loads((run.folder / "config.json").read_text(encoding="utf-8"))
-        return "not counted" in condition_of(config["model"]["options"])
-    except (OSError, ValueError, KeyError, TypeError):  # no model is there yet, or another's
-        return False
+        return condition_of(run.config["model"]["options"])
+    except (KeyError, TypeError, AttributeError):  # no model is there yet, or another's
+        return "-"
+
+
+def _kind(run: "Summary") -> str:
+    """What runs must have in common for their figures to be compared, in words."""
+    model, data = run.config.get("model", {}), run.config.get("data", {})
+    if not model or not data.get("name"):
+        return "data not known"
+    shape = "x".join(map(str, model.get("shape", ())))
+    words = [f"{data['name']} {shape}", data.get("protocol") or "protocol not known"]
+    words.append(f"{model.get('levels')} levels")
+    condition = _condition(run)
+    return ", ".join(words if condition == "-" else [*words, f"condition: {condition}"])
+
+
+def _bits_per_dim(run: "Summary") -> float | None:
+    """Of the test images."""
+    shape = run.config.get("model", {}).get("shape")
+    return run.test_nats / (log(2) * prod(shape)) if run.test_nats is not None and shape else None
 
 
 def _rank(run: "Summary") -> tuple[float, str]:
@@ -217,6 +263,7 @@ def _row(name: str, run: "Summary") -> tuple[str, ...]:
         _say(run.best_step, "{:,}"),
         _say(run.validation_nats, "{:z.2f}" + end),
         _say(run.test_nats, mark + "{:z.2f}" + end),
+        _say(_bits_per_dim(run), mark + "{:z.4f}" + end),
         _say(run.parameters, "{:,}"),
         "-" if run.seconds is None else _clock(run.seconds),
     )
@@ -238,12 +285,17 @@ def _print_table(rows: dict[str, str]) -> None:
 
 
 def _print_rows(rows: Sequence[Sequence[str]], right: int | None = None) -> None:
-    """A table; the columns from number `right` on end at one edge, as numbers do."""
+    print(*_aligned(rows, right), sep="\n")
+
+
+def _aligned(rows: Sequence[Sequence[str]], right: int | None = None) -> list[str]:
+    """Lines of a table; the columns from number `right` on end at one edge, as numbers do."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     first = len(widths) if right is None else right
-    for row in rows:
-        cells = [
+    return [
+        "  ".join(
             f"{cell:{'>' if column >= first else '<'}{widths[column]}}"
             for column, cell in enumerate(row)
-        ]
-        print("  ".join(cells).rstrip())
+        ).rstrip()
+        for row in rows
+    ]

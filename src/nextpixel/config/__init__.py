@@ -26,6 +26,7 @@ __all__ = [
     "merge",
     "read_file",
     "section",
+    "spelled",
 ]
 
 Settings = TypeVar("Settings")
@@ -126,6 +127,22 @@ def merge(base: Mapping[str, object], *overrides: Mapping[str, object]) -> dict[
                 value = merge(old, value)
             merged[key] = value
     return merged
+
+
+def spelled(word: str) -> object:
+    """What a word spells that stands for settings: pairs, none, or a list or section of YAML.
+
+    Example:
+        >>> spelled("classes=3,form=gate"), spelled("[{size: 8}]"), spelled("none")
+        ({'classes': '3', 'form': 'gate'}, [{'size': 8}], None)
+    """
+    pairs = [item.partition("=") for item in word.split(",")]
+    if all(key.strip() and sign for key, sign, _ in pairs):
+        return {key.strip(): value.strip() for key, _, value in pairs}
+    try:
+        return None if word.lower() in ("none", "null") else _parse_yaml(word)
+    except yaml.YAMLError:
+        return word
 
 
 def dotted(options: Mapping[str, object]) -> dict[str, Any]:

@@ -17,7 +17,9 @@ class ModelConfig:
     Attributes:
         colors: "dependent" (G sees R of its pixel, through groups of features), "independent", or
             "coupled" (G sees R through the mixture that is the head, as in PixelCNN++).
-        condition: What the model is given in addition to the past: labels, vectors, maps.
+        condition: What the model is given in addition to the past: labels, vectors, maps. In words:
+            classes=10 (labels), classes=10,form=gate (how layers receive it), size=8 (vectors),
+            channels=2 (maps), a list of such in YAML, "[{classes: 10}, {size: 8}]", or none.
         condition_all: Whether the condition is added at every convolution of the network, the last
             one included (seed 004), or only at those of its hidden features (the papers).
         head: Name of the head: "auto" (one logit for two levels, a softmax for up to 256, else a

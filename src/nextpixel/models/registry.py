@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import torch
 
 from nextpixel.config import build as build_settings
+from nextpixel.config import spelled
 from nextpixel.errors import nearest
 from nextpixel.models.autoencoder import PixelAutoencoder
 from nextpixel.models.base import PixelModel
@@ -146,11 +147,24 @@ def read_options(options: Mapping[str, object], where: str) -> dict[str, object]
     if isinstance(read.get("parts"), list | tuple):
         parts: Any = read["parts"]
         read["parts"] = tuple(_read_part(item, f"{where}: parts") for item in parts)
-    conditions = read.get("condition") or ()
     if "condition" in read:
-        items = conditions if isinstance(conditions, list | tuple) else [conditions]
-        read["condition"] = tuple(_read_condition(item, f"{where}: condition") for item in items)
+        read["condition"] = read_conditions(read["condition"], f"{where}: condition")
     return read
+
+
+def read_conditions(conditions: object, where: str = "condition") -> tuple[Condition, ...]:
+    """Conditions of what a file or the command line says; None or nothing is none.
+
+    Raises:
+        ValueError: If one of them is invalid.
+
+    Example:
+        >>> read_conditions("classes=3,form=gate")
+        (ClassCondition(classes=3, form='gate', dropout=0.0, features=16),)
+    """
+    found = spelled(conditions) if isinstance(conditions, str) and conditions else conditions
+    items = found if isinstance(found, list | tuple) else [found] if found else []
+    return tuple(_read_condition(item, where) for item in items)
 
 
 def _read_part(item: object, where: str) -> Part:
@@ -169,11 +183,15 @@ def _read_condition(item: object, where: str) -> Condition:
     if isinstance(item, ClassCondition | VectorCondition | MapCondition):
         return item
     kinds = {"classes": ClassCondition, "size": VectorCondition, "channels": MapCondition}
+    item = spelled(item) if isinstance(item, str) else item
     if isinstance(item, Mapping):
         for key, kind in kinds.items():
             if key in item:
                 return build_settings(kind, item, where=where)
-    raise ValueError(f"{where} must have one of {', '.join(kinds)}, got {item!r}")
+    raise ValueError(
+        f"{where} must have one of {', '.join(kinds)}, such as classes=10 or "
+        f"classes=10,form=gate, or be a list of such, or none, got {item!r}"
+    )
 
 
 def build(

@@ -5,23 +5,29 @@ torch, building its model does.
 """
 
 from nextpixel.recipes.recipe import (
+    SUFFIXES,
     Layer,
     ModelChoice,
     Recipe,
     build_recipe,
     check_model,
+    for_classes,
     model_of,
     names,
     read,
+    settings_of,
 )
 
 __all__ = [
+    "SUFFIXES",
     "Layer",
     "ModelChoice",
     "Recipe",
     "build_recipe",
     "check_model",
+    "for_classes",
     "model_of",
     "names",
     "read",
+    "settings_of",
 ]

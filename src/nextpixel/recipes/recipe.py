@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from nextpixel.order import Shape
 
 _FOLDER = Path(__file__).parent
-_SUFFIXES = (".yaml", ".yml", ".toml")
+SUFFIXES = (".yaml", ".yml", ".toml")
 _NOTES = ("title", "seed", "paper", "changes")
 _SECTIONS = ("data", "model", "train")
 _OF_ONE_SET = ("validation", "limit", "folder", "streaming", "buffer")
@@ -189,7 +189,7 @@ def _size(content: Mapping[str, Any], where: str) -> tuple[int, Layer]:
 
 
 def _find(name: str | Path) -> Path:
-    if isinstance(name, Path) or name.lower().endswith(_SUFFIXES):
+    if isinstance(name, Path) or name.lower().endswith(SUFFIXES):
         return Path(name)
     if name not in names():
         if Path(name).exists():
@@ -205,8 +205,32 @@ def _lay(sections: Mapping[str, Any], layer: Layer) -> dict[str, Any]:
     check_config(TrainConfig, new["train"], f"{layer.where}: train")
     old = dict(sections)
     if new["model"].get("name", "") not in ("", old.get("model", {}).get("name")):
-        old["model"] = {}  # another model's options mean nothing to this one
+        old["model"] = _for_model(old.get("model", {}), new["model"], layer.where)
     return merge_sections(old, new)
+
+
+def _for_model(own: Mapping[str, Any], new: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """What holds for another model too: its condition, but not how layers receive it."""
+    kept = {"condition": _formless(own["condition"])} if own.get("condition") else {}
+    out = [key for key in own if key not in ("name", *kept, *new)]
+    if kept and "condition" not in new and kept["condition"] != own["condition"]:
+        out.append("form of the condition")
+    if out:
+        also = "; its condition is kept" if kept and "condition" not in new else ""
+        warnings.warn(
+            f"{where}: model.name {new['name']} leaves out what the recipe says of "
+            f"{own['name']}: {', '.join(out)}{also}",
+            stacklevel=2,
+        )
+    return kept
+
+
+def _formless(conditions: object) -> object:
+    if isinstance(conditions, list):
+        return [_formless(condition) for condition in conditions]
+    if isinstance(conditions, Mapping):
+        return {k: v for k, v in conditions.items() if k not in ("form", "features")}
+    return conditions
 
 
 def _for_named(own: Mapping[str, Any], layers: Sequence[Layer]) -> dict[str, Any]:
@@ -283,6 +307,65 @@ def model_of(recipe: Recipe, *, shape: "Shape", levels: int) -> "PixelModel":
         text = f"{', '.join(changed)}, so that {shape[0]} colors share them alike"
         warnings.warn(f"{recipe.name}: {text}", stacklevel=2)
     return model
+
+
+def for_classes(recipe: Recipe, classes: int, *, labelled: bool, stated: bool = False) -> Recipe:
+    """A recipe with as many classes as its data has, where its model is given the class.
+
+    Args:
+        recipe: The recipe.
+        classes: Of the data; 0: not known.
+        labelled: Whether images have labels.
+        stated: Whether the user has said how many.
+
+    Raises:
+        ValueError: If there are no labels, or the number that was stated is another.
+    """
+    from nextpixel.models.registry import read_conditions
+    from nextpixel.nn import ClassCondition
+
+    conditions = read_conditions(recipe.model.options.get("condition"))
+    if len(conditions) != 1 or not isinstance(conditions[0], ClassCondition):
+        return recipe
+    own, name = conditions[0], recipe.data.name
+    if not labelled:
+        raise ValueError(
+            f"data must have labels for {recipe.name}, whose model is given the class, got {name} "
+            "without any; --model.condition none trains a model without a class"
+        )
+    if classes in (0, own.classes):
+        return recipe
+    if stated:
+        raise ValueError(
+            f"model.condition must have the data's number of classes, {classes} in {name}, got "
+            f"{own.classes}; classes={classes} would do, or no model.condition at all"
+        )
+    warnings.warn(
+        f"the model has {classes} classes, as {name} has, not the {own.classes} of {recipe.name}",
+        stacklevel=2,
+    )
+    options = {**recipe.model.options, "condition": [asdict(replace(own, classes=classes))]}
+    return replace(recipe, model=replace(recipe.model, options=options))
+
+
+def settings_of(recipe: Recipe) -> dict[str, Any]:
+    """All settings of a recipe by dotted names such as "train.steps", defaults included.
+
+    Raises:
+        ValueError: As `check_model`.
+    """
+    check_model(recipe)
+    from nextpixel.models.registry import model_class, read_options
+
+    where = f"{recipe.name}: model"
+    config = model_class(recipe.model.name).Config
+    model = build_config(config, read_options(recipe.model.options, where), where)
+    sections = {
+        "data": asdict(recipe.data),
+        "model": {"name": recipe.model.name, **asdict(model)},
+        "train": asdict(recipe.train),
+    }
+    return {f"{part}.{key}": v for part, content in sections.items() for key, v in content.items()}
 
 
 def check_model(recipe: Recipe) -> None:

@@ -111,7 +111,9 @@ class RunFolder:
         known = json.loads(saved["identity"])
         other = differences(known, self.fingerprint, allow_resize=allow_resize)
         if other:
-            raise ValueError(f"{self.folder} holds another run: {other}")
+            own = f"; `nextpixel train --resume {self.folder}` keeps its settings"
+            hint = own if (self.folder / RECIPE).is_file() else ""
+            raise ValueError(f"{self.folder} holds another run: {other}{hint}")
         state: dict[str, Any] = saved["state"]
         return state
 

@@ -4,7 +4,7 @@ import csv
 import json
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf, isnan, prod
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,8 @@ from typing import Any
 from nextpixel.errors import NextPixelError
 
 METRICS = "metrics.csv"
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+"""As in `nextpixel.checkpoint`, which costs torch."""
 _STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
 
@@ -29,6 +31,8 @@ class Summary:
             at `best_step`; None if there are neither.
         all_test_images: Whether it is that of all.
         parameters: Number of weights.
+        config: Content of its `config.json`, or of the last weights' before there are best ones;
+            empty if there is neither.
     """
 
     folder: Path
@@ -39,6 +43,7 @@ class Summary:
     test_nats: float | None = None
     all_test_images: bool = False
     parameters: int | None = None
+    config: dict[str, Any] = field(default_factory=dict)
 
 
 def find_runs(folder: Path) -> Iterator[Path]:
@@ -63,11 +68,13 @@ def summarize(folder: Path) -> Summary:
         NextPixelError: If a file is damaged.
     """
     rows = read_rows(folder / METRICS)
-    parameters = _parameters(folder / "model.safetensors")
+    parameters = count_parameters(folder / WEIGHTS)
+    best_config = read_config(folder / CONFIG)
+    config = best_config or read_config(folder / "last" / CONFIG) or {}
     if not rows:
-        return Summary(folder, parameters=parameters)
+        return Summary(folder, parameters=parameters, config=config)
     best = min(rows, key=_nats)
-    measured = _evaluation(folder / "config.json")
+    measured = _evaluation(best_config)
     return Summary(
         folder,
         step=int(rows[-1]["step"] or 0),
@@ -77,6 +84,7 @@ def summarize(folder: Path) -> Summary:
         test_nats=best.get("test_nats") if measured is None else measured,
         all_test_images=measured is not None,
         parameters=parameters,
+        config=config,
     )
 
 
@@ -106,19 +114,32 @@ def _nats(row: dict[str, float | None]) -> float:
     return inf if nats is None or isnan(nats) else nats
 
 
-def _evaluation(path: Path) -> float | None:
+def read_config(path: Path) -> dict[str, Any] | None:
+    """What a `config.json` says, with all its sections; None if there is none.
+
+    Raises:
+        NextPixelError: If it cannot be read.
+    """
     try:
         config: Any = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as error:
         raise NextPixelError(f"{path} cannot be read as JSON: {error}") from error
-    measured = config.get("evaluation") if isinstance(config, dict) else None
-    return float(measured["nats"]) if isinstance(measured, dict) and "nats" in measured else None
+    found = config if isinstance(config, dict) else {}
+    for name in ("model", "data", "training", "evaluation"):
+        if not isinstance(found.get(name), dict):
+            found[name] = {}
+    return found
 
 
-def _parameters(path: Path) -> int | None:
-    """Number of weights, from the header of a safetensors file."""
+def _evaluation(config: dict[str, Any] | None) -> float | None:
+    measured = (config or {}).get("evaluation", {})
+    return float(measured["nats"]) if "nats" in measured else None
+
+
+def count_parameters(path: Path) -> int | None:
+    """Number of weights, from the header of a safetensors file; None if there is none."""
     try:
         with path.open("rb") as file:
             (size,) = struct.unpack("<Q", file.read(8))
