@@ -57,14 +57,14 @@ def make_model(*, seed=0, **options):
     return npx.build("pixelcnn", shape=(1, 6, 6), levels=2, seed=seed, **options)
 
 
-def run(out, *, model=None, data=None, resume=False, allow_resize=False, **changes):
+def run(out, *, model=None, data=None, resume=False, **changes):
     """Train the tiny model in this process."""
     model = make_model() if model is None else model
     data = make_data() if data is None else data
-    calls = {name: changes.pop(name, None) for name in ("on_progress", "on_preview")}
+    options = ("on_progress", "on_preview", "allow_resize", "warm_restart")
+    how = {name: changes.pop(name) for name in options if name in changes}
     config = replace(CONFIG, **changes)
-    how = {"resume": resume, "allow_resize": allow_resize, **calls}
-    return npx.fit(model, data, config, out=out, **how)
+    return npx.fit(model, data, config, out=out, resume=resume, **how)
 
 
 def stopped_at(step, out, **how):

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 import yaml
@@ -165,6 +165,48 @@ def test_recipes_for_pictures_of_ones_own_have_nets_of_any_size(name, colors):
         assert shapes[0] == shapes[1]
     with pytest.raises(ValueError, match=r"a folder or a file of your own, .* as in --data"):
         npx.build_recipe(name)
+
+
+def test_another_model_keeps_the_condition_and_knows_what_it_leaves_out():
+    over = Layer("here", {"model": {"name": "residual-pixelcnn", "side": "3"}})
+    recipe = recipes.read("mnist2-gated-class", over)
+    assert recipe.model.options == {"condition": [{"classes": 10}], "side": "3"}
+    out = ("features", "layers", "first_side", "head_features", "position", "form of the condition")
+    assert recipe.left_out == out
+    assert recipes.model_of(recipe, shape=(1, 8, 8), levels=2).config.condition[0].classes == 10
+    assert recipes.read("mnist2-gated-class").left_out == ()
+
+
+@pytest.mark.parametrize(
+    ("word", "found"),
+    [
+        ("classes=3", (npx.ClassCondition(3),)),
+        ("classes=3, form=gate", (npx.ClassCondition(3, form="gate"),)),
+        ("[{classes: 3}, {channels: 2}]", (npx.ClassCondition(3), npx.MapCondition(2))),
+        ('[{"size": 4}]', (npx.VectorCondition(4),)),
+        ("none", ()),
+    ],
+)
+def test_a_condition_can_be_stated_in_words(word, found):
+    recipe = recipes.read("mnist2-gated-class", Layer("here", {"model": {"condition": word}}))
+    assert recipes.settings_of(recipe)["model.condition"] == tuple(map(asdict, found))
+    assert recipes.model_of(recipe, shape=(1, 8, 8), levels=2).config.condition == found
+
+
+@pytest.mark.parametrize(
+    ("word", "text"),
+    [
+        ("clases=3", "condition must have one of classes, size, channels, such as classes=10"),
+        ("ten", "or be a list of such, or none, got 'ten'"),
+        ("classes=ten", "condition: classes must be an integer, got 'ten'"),
+        ("classes=3,frm=gate", "unknown key 'frm'; did you mean 'form'"),
+        ("[classes", "or none, got '.classes'"),
+    ],
+)
+def test_a_condition_that_is_none_names_the_form(word, text):
+    recipe = recipes.read("mnist2-gated-class", Layer("here", {"model": {"condition": word}}))
+    with pytest.raises(ValueError, match=text):
+        recipes.check_model(recipe)
 
 
 WRONG = [

@@ -118,6 +118,28 @@ def test_resuming_a_run_that_is_over_changes_nothing(tmp_path):
     assert (again.best_step, again.best_nats) == (whole.best_step, whole.best_nats)
 
 
+@pytest.mark.parametrize("schedule", ["cosine", "linear"])
+@pytest.mark.parametrize("steps", [6, 9])
+def test_more_steps_do_not_raise_a_rate_that_has_fallen_unless_asked(tmp_path, schedule, steps):
+    changes = {"schedule": schedule, "ema": None, "warmup": 2, "save_every": 3}
+    with pytest.raises(Interruption):
+        runs.run(tmp_path, steps=9, on_progress=stop_at(steps), **changes)
+    before = runs.outcome(tmp_path) if (tmp_path / "config.json").exists() else None
+    with pytest.raises(ValueError, match=f"schedule '{schedule}' has lowered .* rise again to"):
+        runs.run(tmp_path, steps=18, resume=True, **changes)
+    assert before is None or runs.outcome(tmp_path) == before
+    assert runs.run(tmp_path, steps=18, resume=True, warm_restart=True, **changes).steps == 18
+
+
+def test_a_rate_that_does_not_fall_by_the_end_lets_a_run_grow(tmp_path):
+    for schedule, decay in (("constant", 1.0), ("exponential", 0.9)):
+        changes = {"schedule": schedule, "decay": decay, "ema": None}
+        runs.run(tmp_path / schedule, steps=8, **changes)
+        assert runs.run(tmp_path / schedule, steps=12, resume=True, **changes).steps == 12
+        rates = [float(row["learning_rate"]) for row in runs.rows(tmp_path / schedule)]
+        assert rates == sorted(rates, reverse=True)
+
+
 def test_weights_that_were_best_before_the_stop_stay_the_best(tmp_path):
     # What is learnt of dark images makes bright ones ever less likely: the first row is the best.
     data = runs.make_data(protocol="threshold")

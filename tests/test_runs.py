@@ -1,6 +1,7 @@
 """`nextpixel runs` finds runs, and says of each what its files say."""
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -68,11 +69,44 @@ def test_the_command_lists_the_best_run_first(tmp_path, capsys):
     cells = [line.split("  ") for line in capsys.readouterr().out.splitlines()]
     shown = [[cell.strip() for cell in row if cell.strip()] for row in cells]
     assert shown == [
-        ["run", "step", "best", "validation nats", "test nats", "parameters", "time"],
-        ["deep/better", "3,000", "3,000", "7.00", "~7.25", "-", "0:50:00"],
-        ["worse", "10", "10", "9.00", "-", "-", "0:00:10"],
-        ["begun", "-", "-", "-", "-", "-", "-"],
+        ["run", "step", "best", "validation nats", "test nats", "bits/dim", "parameters", "time"],
+        [],
+        ["data not known"],
+        ["deep/better", "3,000", "3,000", "7.00", "~7.25", "-", "-", "0:50:00"],
+        ["worse", "10", "10", "9.00", "-", "-", "-", "0:00:10"],
+        ["begun", "-", "-", "-", "-", "-", "-", "-"],
     ]
+
+
+def describe(folder, protocol, **options):
+    """Give a run the description of a model of 2 x 2 x 2 levels."""
+    model = {"name": "pixelcnn", "shape": [2, 2, 2], "levels": 4, "options": options}
+    data = {"name": "mnist", "protocol": protocol}
+    content = {"format": 1, "model": model, "data": data, "training": {}, "evaluation": {}}
+    (folder / "config.json").write_text(json.dumps(content))
+
+
+def test_runs_whose_figures_cannot_be_compared_stand_apart(tmp_path, capsys):
+    nats = {"a": 9.0, "b": 1.0, "c": 8.0, "d": 0.5}
+    for name, validation in nats.items():
+        write_run(tmp_path / name, (10, validation, 8 * math.log(2) if name == "a" else ""))
+    describe(tmp_path / "a", "threshold")
+    describe(tmp_path / "b", "dynamic")
+    describe(tmp_path / "c", "threshold")
+    describe(tmp_path / "d", "threshold", condition=[{"classes": 3}])
+    assert main(["runs", str(tmp_path)]) == 0
+    lines = [line.split("  ")[0] for line in capsys.readouterr().out.splitlines()[1:] if line]
+    assert lines == [
+        "mnist 2x2x2, dynamic, 4 levels",
+        "b",
+        "mnist 2x2x2, threshold, 4 levels",
+        "c",
+        "a",
+        "mnist 2x2x2, threshold, 4 levels, condition: class (3)",
+        "d",
+    ]
+    assert main(["runs", str(tmp_path / "a")]) == 0
+    assert "~1.0000" in capsys.readouterr().out
 
 
 def test_a_damaged_run_is_left_out_with_a_warning(tmp_path, capsys):

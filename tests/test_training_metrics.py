@@ -3,7 +3,7 @@
 import csv
 import math
 import sys
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
@@ -202,3 +202,40 @@ def test_event_files_hold_the_curve(tmp_path):
     rows = [(int(row["step"]), float(row["validation_nats"])) for row in runs.rows(tmp_path)]
     assert [step for step, _ in found] == [step for step, _ in rows] == [7, 14]
     assert [value for _, value in found] == pytest.approx([value for _, value in rows], rel=1e-6)
+
+
+@pytest.fixture
+def by_the_clock(monkeypatch):
+    """A clock on which each update takes a second."""
+    now = [0.0]
+    clock = SimpleNamespace(monotonic=lambda: now[0])
+    monkeypatch.setattr("nextpixel.training.metrics.time", clock)
+
+    def tick(progress):
+        now[0] += 1.0
+
+    return tick
+
+
+@pytest.mark.parametrize(("changes", "steps"), [
+    ({}, [9, 17, 25, 33, 41, 49, 57, 60]),
+    ({"validations": 2}, [31, 60]),
+    ({"validations": 0}, [60]),
+    ({"validate_every": 20}, [9, 17, 20, 28, 36, 40, 48, 56, 60]),
+    ({"minutes": None, "steps": 12}, [12]),
+], ids=str)  # fmt: skip
+def test_a_run_by_the_clock_is_validated_all_along(tmp_path, by_the_clock, changes, steps):
+    usual = {"steps": 1000, "minutes": 1.0, "validate_every": 1000, "threads": 1, "test_images": 0}
+    runs.run(tmp_path, on_progress=by_the_clock, **{**usual, **changes})
+    assert [int(row["step"]) for row in runs.rows(tmp_path)] == steps
+
+
+def test_a_longer_run_goes_on_with_its_validations_and_previews(tmp_path, by_the_clock):
+    drawn = []
+    usual = {"steps": 1000, "minutes": 0.5, "validate_every": 1000, "schedule": "constant"}
+    usual |= {"on_progress": by_the_clock, "on_preview": lambda _, step: drawn.append(step)}
+    runs.run(tmp_path, previews=2, validations=2, **usual)
+    assert ([int(row["step"]) for row in runs.rows(tmp_path)], drawn) == ([16, 30], [0, 15, 30])
+    runs.run(tmp_path, resume=True, previews=2, validations=2, **{**usual, "minutes": 1.0})
+    assert [int(row["step"]) for row in runs.rows(tmp_path)] == [16, 30, 60]
+    assert drawn == [0, 15, 30, 60]

@@ -11,11 +11,13 @@ import hashlib
 import json
 import os
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as tensors_from
 from safetensors.torch import save as tensors_to
@@ -41,7 +43,6 @@ MODULE = "module"
 PARTS_OF = "shipped"
 """Key of `model`: the shipped models that a mixture takes its weights from, in place of a file."""
 SHIPPED = Path(__file__).parent / "shipped"
-
 
 STORED_NAMES = {
     r"\binject_last\.(before|after)\b": r"last_\1",
@@ -347,7 +348,9 @@ def _fill(model: PixelModel, tensors: Mapping[str, Tensor], path: Path) -> None:
         found = ", ".join(sorted(map(str, dtypes)))
         raise NextPixelError(f"{path} mixes number types ({found}), and a model has one")
     for dtype in dtypes:
-        model.to(dtype)
+        if torch.finfo(dtype).bits < 32:
+            warnings.warn(f"{path} holds {dtype}; loaded as float32, exactly", stacklevel=3)
+        model.to(torch.promote_types(dtype, torch.float32))
     model.load_state_dict({name: tensors[stored_name(name)] for name in model.state_dict()})
 
 

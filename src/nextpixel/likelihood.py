@@ -325,6 +325,7 @@ def _check_count(model: PixelModel, images: Split | Tensor) -> None:
 
 def _levels_for(model: PixelModel, images: Split | Tensor) -> Tensor:
     _check_count(model, images)
+    model.check_weights()
     levels = images.levels if isinstance(images, Split) else images
     model.check(levels)
     if len(levels) == 0:

@@ -101,12 +101,12 @@ def _training(training: Mapping[str, Any]) -> str:
 def _figures(evaluation: Mapping[str, Any], folder: str) -> str:
     if "nats" not in evaluation:
         return f"not measured; nextpixel evaluate {folder} measures it"
-    given = evaluation.get("given", "nothing")
+    condition = evaluation.get("given", "nothing")
     return (
         f"{evaluation['nats']:z.2f} ± {evaluation['standard_error']:.2f} nats per image, "
         f"{evaluation['bits_per_dim']:z.4f} bits/dim; {evaluation['n']:,} images of "
         f"{evaluation['data']}, protocol {evaluation['protocol']}"
-        + ("" if given == "nothing" else f", given {given}")
+        + ("" if condition == "nothing" else f", given {condition}")
     )
 
 

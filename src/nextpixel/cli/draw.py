@@ -3,6 +3,7 @@
 import itertools
 import math
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from PIL.Image import Image
 from torch import Tensor
 
 import nextpixel as npx
-from nextpixel import gallery
+from nextpixel import checkpoint, gallery
 from nextpixel.cli.images import Part, read_part
 from nextpixel.cli.inputs import (
     Team,
@@ -38,6 +39,7 @@ from nextpixel.nn import Value
 from nextpixel.sampling.known import shapes_all
 from nextpixel.sampling.options import read_options
 from nextpixel.sampling.orders import orders_for
+from nextpixel.training.folder import WITHOUT_IMAGES
 
 Labels = Annotated[tuple[int, ...] | None, Parameter(consume_multiple=1, negative="")]
 
@@ -153,6 +155,7 @@ def sample(
         us.first(lambda: check_out(out, (".png", ".npy", ".gif")))
         loaded = drawing.load(us, model)
         condition = us.each(lambda: condition_for(model, loaded, count, label))
+        us.first(lambda: _warn_of_unseen(model, condition))
         rows = itertools.count(1)  # of all batches of this process
         own = len(range(count)[us.processes.share(count)])
         total = loaded.shape[1] * math.ceil(own / max(1, batch_size))
@@ -225,6 +228,16 @@ def complete(
             lambda: _write_made(made, out, lambda: gallery.sheet(images, mask, made, loaded.levels))
         )
     us.say(f"{count} completions of each of {len(images)} images in {out}")
+
+
+def _warn_of_unseen(folder: str, condition: Value | None) -> None:
+    """Say which of the labels to draw no training image had."""
+    data = checkpoint.read_config(checkpoint.find(folder))["data"]
+    labels = condition.tolist() if isinstance(condition, Tensor) and condition.ndim == 1 else []
+    unseen = sorted(set(data.get(WITHOUT_IMAGES, ())) & set(labels))
+    if unseen:
+        words = ", ".join(map(str, unseen))
+        warnings.warn(f"no training image had label {words}: it was not learned", stacklevel=2)
 
 
 def _read_mask(known: str, model: PixelModel) -> Tensor:

@@ -16,7 +16,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "train": (
         "nextpixel train demo --out runs/mine",
         "nextpixel train mnist2-gated --train.minutes 5 --model.features 16",
-        "nextpixel train demo --out runs/mine --resume",
+        "nextpixel train --resume runs/mine",
+        "nextpixel train mnist2-gated --model.condition classes=10 --out runs/class",
     ),
     "mix": (
         "nextpixel mix mnist-fast-class --out runs/summed",
@@ -49,7 +50,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "nextpixel audit runs/mine --json",
     ),
     "recipes": ("nextpixel recipes", "nextpixel recipes demo"),
-    "models": ("nextpixel models", "nextpixel models mnist2-gated"),
+    "models": ("nextpixel models", "nextpixel models mnist2-gated", "nextpixel models runs/mine"),
     "data": ("nextpixel data",),
     "serve": ("nextpixel serve --open", "nextpixel serve mnist2-gated --port 8001"),
     "exhibit": (

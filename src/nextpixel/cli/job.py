@@ -1,6 +1,5 @@
 """A training run with its pictures: fit, preview, plot, measure."""
 
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -12,7 +11,7 @@ from PIL import Image
 
 import nextpixel as npx
 from nextpixel import checkpoint, gallery
-from nextpixel.cli.inputs import Team, codes_its_images, codes_of, labels_for, team
+from nextpixel.cli.inputs import Team, check_folder, codes_its_images, codes_of, labels_for, team
 from nextpixel.cli.progress import counting, training
 from nextpixel.data import Dataset, Stream, load_config
 from nextpixel.evaluation import Evaluation
@@ -135,16 +134,7 @@ def check_run(out: Path, *, resume: bool) -> None:
         raise ValueError(
             f"{out} already holds a run; go on with it by --resume, or choose another --out"
         )
-    _check_place(out)
-
-
-def _check_place(folder: Path) -> None:
-    """Refuse a folder that cannot be made or written; it is not made before the run begins."""
-    nearest = next(place for place in (folder, *folder.parents) if place.exists())
-    if not nearest.is_dir():
-        raise NextPixelError(f"cannot write {folder}: {nearest} is no folder")
-    if not os.access(nearest, os.W_OK):
-        raise NextPixelError(f"cannot write {folder}: no permission")
+    check_folder(out)
 
 
 def previewer(folder: Path, count: int, data: Dataset) -> Callable[[PixelModel, int], None]:

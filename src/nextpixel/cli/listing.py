@@ -65,10 +65,8 @@ def models(name: str | None = None, /, *, json: bool = False) -> None:
     """
     from nextpixel.recipes.shipped import describe_shipped, shipped_names
 
-    if name is not None and _is_folder(name):
-        from nextpixel.cli import card
-
-        card.show(Path(name), json=json)
+    if name is not None and (Path(name) / "config.json").is_file():
+        _show_folder(Path(name), json=json)
         return
     if name in shipped_names():
         _show(describe_shipped(name), json=json)
@@ -78,6 +76,8 @@ def models(name: str | None = None, /, *, json: bool = False) -> None:
         _print_rows([_SHIPPED_HEAD, *map(_shipped_row, found)], right=4)
         print("\nto build, with options and their defaults:", flush=True)
     options = _architectures()
+    if name is not None and name not in options and Path(name).is_dir():
+        _show_folder(Path(name), json=json)  # says what it lacks
     if name is not None and name not in options:
         raise ValueError(f"there is no model {name!r}; {nearest(name, [*options, *_names(found)])}")
     chosen = options if name is None else {name: options[name]}
@@ -91,10 +91,10 @@ def models(name: str | None = None, /, *, json: bool = False) -> None:
         _print_options(name)
 
 
-def _is_folder(name: str) -> bool:
-    """Whether a word names the folder of a model, or can be nothing else than a folder."""
-    path = Path(name)
-    return (path / "config.json").is_file() or (path.is_dir() and len(path.parts) != 1)
+def _show_folder(folder: Path, *, json: bool) -> None:
+    from nextpixel.cli import card
+
+    card.show(folder, json=json)
 
 
 _SHIPPED_HEAD = (

@@ -1,5 +1,6 @@
 """`nextpixel train`: a recipe, settings laid over it, and a folder with all that came of it."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -84,6 +85,12 @@ def train(
     else:
         found = read(recipe, *layers)
     check_model(found)
+    if found.left_out:
+        warnings.warn(
+            f"{found.model.name} in place of the recipe's model: left out of the recipe are "
+            f"{', '.join(found.left_out)}; a condition is kept",
+            stacklevel=2,
+        )
     from nextpixel.cli.job import run_recipe
 
     run_recipe(

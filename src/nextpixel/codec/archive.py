@@ -112,6 +112,7 @@ def write(
         ValueError: If the images are not the model's, or one is too large.
         NextPixelError: If a file cannot be written, or the model is broken.
     """
+    model.check_weights()
     plan = _plan(model, source, per_chunk, orders=orders, adapt=adapt)
     if not isinstance(target, Path):
         return _write(target, plan, on_chunk)

@@ -271,6 +271,7 @@ class PixelModel(Ordered, nn.Module, ABC):
             ValueError: If a shape or range is not the model's, the condition does not fit, or the
                 model is in training mode and that changes what it computes.
         """
+        self.check_weights()
         if self.training and self.mode_matters:
             raise ValueError(
                 "log_prob must be taken in evaluation mode, got a model in training mode, where "
@@ -310,6 +311,20 @@ class PixelModel(Ordered, nn.Module, ABC):
     def mode_matters(self) -> bool:
         """Whether training mode computes something else, as batch norm does (not causally)."""
         return any(isinstance(module, MODE_MATTERS) for module in self.modules())
+
+    def check_weights(self) -> None:
+        """Refuse weights of fewer bits than float32, whose products would round a likelihood.
+
+        Raises:
+            ValueError: If one is of such a type.
+        """
+        for weight in self.parameters():
+            if weight.is_floating_point() and torch.finfo(weight.dtype).bits < 32:
+                kind = str(weight.dtype).removeprefix("torch.")
+                raise ValueError(
+                    f"weights of the model must be of float32 or float64, got {kind}, in which "
+                    "likelihoods are rounded; model.float() makes them float32"
+                )
 
     def check(self, levels: Tensor) -> None:
         """Refuse what is no batch of images of this model.

@@ -74,6 +74,7 @@ class Recipe:
         model: The model.
         train: How to train it.
         sizes: What holds in its place where there is less to train on, the smallest first.
+        left_out: What the recipe says of its model that another, named over it, does not have.
     """
 
     name: str
@@ -85,6 +86,7 @@ class Recipe:
     model: ModelChoice
     train: TrainConfig
     sizes: "tuple[Size, ...]" = ()
+    left_out: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """The recipe as a file would say it, defaults included."""
@@ -172,6 +174,7 @@ def read(name: str | Path, *layers: Layer) -> Recipe:
             data=build_config(DataConfig, sections["data"], f"{where}: data"),
             model=_model(sections["model"], f"{where}: model", _stated(path, layers)),
             train=build_config(TrainConfig, sections["train"], f"{where}: train"),
+            left_out=_left_out(own["model"], sections),
         )
 
     sizes = [_size(size, f"{where}: sizes") for size in content.get("sizes", ())]
@@ -205,24 +208,24 @@ def _lay(sections: Mapping[str, Any], layer: Layer) -> dict[str, Any]:
     check_config(TrainConfig, new["train"], f"{layer.where}: train")
     old = dict(sections)
     if new["model"].get("name", "") not in ("", old.get("model", {}).get("name")):
-        old["model"] = _for_model(old.get("model", {}), new["model"], layer.where)
+        old["model"] = _for_model(old.get("model", {}))
     return merge_sections(old, new)
 
 
-def _for_model(own: Mapping[str, Any], new: Mapping[str, Any], where: str) -> dict[str, Any]:
+def _for_model(own: Mapping[str, Any]) -> dict[str, Any]:
     """What holds for another model too: its condition, but not how layers receive it."""
-    kept = {"condition": _formless(own["condition"])} if own.get("condition") else {}
-    out = [key for key in own if key not in ("name", *kept, *new)]
-    if kept and "condition" not in new and kept["condition"] != own["condition"]:
-        out.append("form of the condition")
-    if out:
-        also = "; its condition is kept" if kept and "condition" not in new else ""
-        warnings.warn(
-            f"{where}: model.name {new['name']} leaves out what the recipe says of "
-            f"{own['name']}: {', '.join(out)}{also}",
-            stacklevel=2,
-        )
-    return kept
+    return {"condition": _formless(own["condition"])} if own.get("condition") else {}
+
+
+def _left_out(own: Mapping[str, Any], sections: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a recipe said of its model that does not hold for the one that is to take its place."""
+    final = sections["model"]
+    if final.get("name") == own.get("name"):
+        return ()
+    out = [key for key in own if key not in final]
+    if own.get("condition") and final.get("condition") == _formless(own["condition"]):
+        out += ["form of the condition"] if final["condition"] != own["condition"] else []
+    return tuple(out)
 
 
 def _formless(conditions: object) -> object:

@@ -129,6 +129,7 @@ def fill(
     Raises:
         ValueError: If processes differ in model or images.
     """
+    model.check_weights()
     levels, known, uniforms, condition = request
     processes = Processes.current()
     if processes.world_size > 1:

@@ -79,6 +79,7 @@ def complete_by_particles(
     """
     if count < 2:
         raise ValueError(f"particles must be at least 2, got {count}")
+    model.check_weights()
     model.check(levels)
     if not len(levels):
         raise ValueError("levels must have at least one image, got none")

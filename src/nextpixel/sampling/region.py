@@ -66,6 +66,7 @@ def log_prob_of(
         ValueError: If shapes or ranges are not the model's, or regions overlap.
         NextPixelError: If particles are needed and cannot be computed.
     """
+    model.check_weights()
     model.check(levels)
     if not len(levels):
         raise ValueError("levels must have at least one image, got none")

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from nextpixel import checkpoint
-from nextpixel.data import Dataset
+from nextpixel.data import Dataset, Split
 from nextpixel.errors import NextPixelError
 from nextpixel.models import PixelModel
+from nextpixel.nn import ClassCondition
 from nextpixel.training.config import TrainConfig
 from nextpixel.training.metrics import Metrics, TensorBoard, write_metrics
 from nextpixel.training.resume import (
@@ -33,6 +34,8 @@ from nextpixel.training.resume import (
 if sys.platform != "win32":
     import fcntl
 
+WITHOUT_IMAGES = "classes_without_images"
+"""Key of the data in `config.json`: classes of the model that no training image had."""
 LOCK = Path("resume") / "lock"
 RECIPE = "recipe.yaml"
 """All that `nextpixel train --resume` needs to know of a run."""
@@ -155,6 +158,16 @@ class RunFolder:
 
     def _save(self, model: PixelModel, folder: Path, figures: dict[str, Any]) -> None:
         checkpoint.save(model, folder, data=self.description, training={**self.training, **figures})
+
+
+def classes_without_images(model: PixelModel, data: Dataset) -> dict[str, list[int]]:
+    """What to describe of data where a class of a class-conditional model has no training image."""
+    labels = data.train.labels if isinstance(data.train, Split) else None
+    conditions = model.conditioner.conditions
+    if labels is None or len(conditions) != 1 or not isinstance(conditions[0], ClassCondition):
+        return {}
+    unseen = sorted(set(range(conditions[0].classes)) - set(labels.tolist()))
+    return {WITHOUT_IMAGES: unseen} if unseen else {}
 
 
 def holds_run(folder: Path) -> bool:

@@ -29,7 +29,7 @@ from nextpixel.models import PixelModel
 from nextpixel.nn import Value, take
 from nextpixel.runtime.distributed import Processes, alone
 from nextpixel.training.config import TrainConfig
-from nextpixel.training.folder import RunFolder
+from nextpixel.training.folder import RunFolder, classes_without_images
 from nextpixel.training.gradient import missing_compiler
 from nextpixel.training.metrics import Clock, Progress, Result
 from nextpixel.training.resume import check_alike
@@ -121,11 +121,12 @@ def fit(
     """
     check_keywords(options, [field.name for field in fields(FitOptions)])
     chosen, config = FitOptions(**options), config or TrainConfig()
+    unseen = classes_without_images(model, data) if condition_of is None else {}
     condition_of = condition_of or model.condition_of
     processes = Processes.current()
     check(model, data, config, processes, condition_of)
     folder = out if processes.is_first else None
-    described, size = chosen.description or {"name": data.name}, processes.world_size
+    described, size = (chosen.description or {"name": data.name}) | unseen, processes.world_size
     run = RunFolder(folder, model, data, config, described, processes=size)
     check_alike(processes, run.fingerprint, config)
     with ExitStack() as stack:
@@ -336,6 +337,7 @@ def check(
         TypeError: If the condition has another type.
         NextPixelError: If a compiler is asked for that is not there.
     """
+    model.check_weights()
     _check_data(model, data, config)
     _check_condition(model, data, condition_of)
     _check_batch_size(config, processes)
