@@ -194,7 +194,7 @@ def test_a_checksum_tells_images_and_their_order(tmp_path, file):
 
 
 def test_likelihoods_are_those_of_images_in_memory(file, monkeypatch):
-    monkeypatch.setattr("nextpixel.likelihood._PIECE", 300)
+    monkeypatch.setattr("nextpixel.likelihood.scoring._PIECE", 300)
     data = load_data(file, levels=4)
     model = npx.build("pixelcnn", seed=0, shape=(1, 6, 6), levels=4, features=4, layers=1, side=3)
     counts = []
@@ -204,7 +204,7 @@ def test_likelihoods_are_those_of_images_in_memory(file, monkeypatch):
 
 
 def test_images_with_labels_are_evaluated_piece_by_piece(shards, monkeypatch):
-    monkeypatch.setattr("nextpixel.likelihood._PIECE", 300)
+    monkeypatch.setattr("nextpixel.likelihood.scoring._PIECE", 300)
     data = load_data(shards, levels=4)
     condition = npx.ClassCondition(4)
     options = {"features": 4, "layers": 1, "side": 3, "condition": condition}

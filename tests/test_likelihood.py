@@ -257,7 +257,7 @@ WRONG = {
     "list": ([[0]], TypeError, r"levels must be a tensor of integers 0\.\.2, got list"),
     "too-high": (torch.full((2, 1, 4, 5), 3), ValueError, r"levels must be 0\.\.2, got 3\.\.3"),
     "negative": (torch.full((2, 1, 4, 5), -1), ValueError, r"levels must be 0\.\.2, got -1\.\.-1"),
-    "size": (torch.zeros(2, 1, 5, 4).long(), ValueError, r"shape \(B, 1, 4, 5\), got \(2, 1, 5"),
+    "colors": (torch.zeros(2, 3, 4, 5).long(), ValueError, r"shape \(B, 1, 4, 5\), got \(2, 3, 4"),
     "one-image": (torch.zeros(1, 4, 5).long(), ValueError, r"must have shape \(B, 1, 4, 5\)"),
 }
 

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from nextpixel.heads import Distribution, Head, register_head
     from nextpixel.health import health
     from nextpixel.likelihood import compare, evaluate, surprise_map
-    from nextpixel.models import PixelModel, build, mixture, register
+    from nextpixel.models import PixelModel, at_size, build, mixture, register
     from nextpixel.nn import ClassCondition, MapCondition, VectorCondition
     from nextpixel.recipes import build_recipe
     from nextpixel.sampling import complete, complete_by_particles, log_prob_of, sample
@@ -67,6 +67,7 @@ __all__ = [
     "Split",
     "TrainConfig",
     "VectorCondition",
+    "at_size",
     "audit",
     "build",
     "build_recipe",
@@ -110,6 +111,7 @@ _HOMES = {
     "Split": "data",
     "TrainConfig": "training",
     "VectorCondition": "nn",
+    "at_size": "models",
     "audit": "audit",
     "build": "models",
     "build_recipe": "recipes",

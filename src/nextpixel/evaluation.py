@@ -84,7 +84,8 @@ class Evaluation:
     Attributes:
         nats: Mean negative log-probability of an image.
         standard_error: Of `nats`, from the spread over images; NaN for a single image.
-        bits_per_dim: `nats` / (ln 2 x sub-pixels).
+        bits_per_dim: `nats` / (ln 2 x sub-pixels); where images differ in size, all bits by all
+            sub-pixels.
         n: Images.
         protocol: How the levels were made ("threshold", "dynamic", "quantized", "levels").
         data: Name of the set.
@@ -93,6 +94,9 @@ class Evaluation:
         by_color: Bits/dim of each color given those before it.
         region: Likelihood of a part of each image given its past; None: none was asked for.
         orders: Of so many scan orders the likelihood is the mixture.
+        sizes: How many different sizes the images have.
+        tiles: Height and width of the tiles that images of another size were cut into, for a model
+            that is tied to its own; None: each was scored as a whole.
     """
 
     nats: float
@@ -106,6 +110,8 @@ class Evaluation:
     by_color: tuple[float, ...] = ()
     region: "Region | None" = None
     orders: int = 1
+    sizes: int = 1
+    tiles: tuple[int, int] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The same as plain values, for JSON; NaN becomes None."""
@@ -119,7 +125,10 @@ class Evaluation:
         return (
             f"{with_error(f'{self.nats:z.2f}', self.standard_error)} nats per image, "
             f"{self.bits_per_dim:z.4f} bits/dim "
-            f"({_count(self.n, f' of {self.data}')}, protocol {self.protocol}"
+            f"({_count(self.n, f' of {self.data}')}, "
+            + (f"of {self.sizes} sizes, " if self.sizes > 1 else "")
+            + ("in tiles of {}x{}, ".format(*self.tiles) if self.tiles else "")
+            + f"protocol {self.protocol}"
             + (f", mixture of {self.orders} orders" if self.orders > 1 else "")
             + (f", given {self.conditioned_on})" if self.conditioned_on != "nothing" else ")")
         )

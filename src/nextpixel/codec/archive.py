@@ -23,10 +23,10 @@ from nextpixel.codec.reader import (
     values_in,
 )
 from nextpixel.codec.source import Checked, Image, Source
-from nextpixel.engine.cpu.mixture import is_tied
 from nextpixel.engine.cpu.window import prepare_window
 from nextpixel.errors import NextPixelError
 from nextpixel.models import PixelModel
+from nextpixel.models.sizes import tied_by
 from nextpixel.runtime.threads import Threads
 
 PER_CHUNK = 256
@@ -207,7 +207,7 @@ def tile_for(model: PixelModel, sizes: list[Size]) -> Size:
     """The size of a tile: that of the images where all have one that the model takes."""
     own: Size = (model.shape[1], model.shape[2])
     one = sizes[0] if len(set(sizes)) == 1 else own
-    if one != own and is_tied(model):
+    if one != own and tied_by(model):
         return own
     return one
 

@@ -74,6 +74,18 @@ class Split:
         return math.prod(self.pixels.shape)
 
     @property
+    def shapes(self) -> list[Shape]:
+        """Colors, height and width of each image, or one for all where they are alike."""
+        return self.pixels.shapes if isinstance(self.pixels, LoosePixels) else [self.shape]
+
+    def image(self, number: int) -> Tensor:
+        """Levels of one image of several sizes, (C, H, W); `dynamic` by the seed and the number."""
+        if not isinstance(self.pixels, LoosePixels) or len(self.shapes) == 1:
+            return self.draw(torch.tensor([number]))[0]
+        rng = rng_of(self.seed, "dynamic", self.name.rpartition("/")[2], number)
+        return to_levels(self.pixels.images[number], self.level_count, self.protocol, rng)
+
+    @property
     def in_memory(self) -> bool:
         """Whether the pixels lie in memory; if not, `levels` of all may not fit there."""
         return isinstance(self.pixels, Tensor)

@@ -111,7 +111,13 @@ class LoosePixels:
         return len(self.images)
 
     def __getitem__(self, indices: Tensor) -> Tensor:
-        """Top left parts of the images at `indices`, (n,): (n, C, crop, crop)."""
+        """Top left parts of the images at `indices`, (n,): (n, C, crop, crop).
+
+        Raises:
+            ValueError: If they differ in size, and no crop is stated.
+        """
+        if len(self.shapes) > 1:
+            raise ValueError("images must have one size to be read together: give `crop`")
         return torch.stack([self._part(int(n), 0, 0) for n in torch.arange(len(self))[indices]])
 
     @property
@@ -124,6 +130,13 @@ class LoosePixels:
     def sub_pixels(self) -> int:
         """Of all images, each counted once, however often it is drawn from."""
         return sum({id(image): image.numel() for image in self.images}.values())
+
+    @property
+    def shapes(self) -> list[Shape]:
+        """(C, H, W) of each image, or one for all where they are alike."""
+        found = [(image.shape[0], image.shape[1], image.shape[2]) for image in self.images]
+        alike = self.crop is not None or len(set(found)) == 1
+        return [(self.shape[1], self.shape[2], self.shape[3])] if alike else found
 
     def draw(self, indices: Tensor, rng: torch.Generator) -> Tensor:
         """Random parts of the images at `indices`, (n,): (n, C, crop, crop)."""

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from nextpixel.errors import NextPixelError
 from nextpixel.models import PixelModel
-from nextpixel.nn import Embedding, PositionMap
+from nextpixel.models.sizes import tied_by
+from nextpixel.nn import Embedding
 from nextpixel.program import Program
-from nextpixel.program.ops import Inject
 
 IMAGES = 2
 CROP = 12
@@ -48,7 +48,7 @@ def check_program(model: PixelModel, program: Program) -> None:
     """
     twin = _twin(model)
     own = program if twin is model else twin.lower().pruned()
-    smaller = own.loops and not tied_to_size(model, program)
+    smaller = own.loops and tied_by(model, program) is None
     levels, embedding, predicted = probe(twin, CROP if smaller else None)
     outputs = own.run(twin.encode(levels), embedding)
     found = twin.read_head(outputs.to(predicted.dtype), levels).log_prob(levels)
@@ -63,19 +63,6 @@ def check_program(model: PixelModel, program: Program) -> None:
             "network() and forward(), or take it out by lower = PixelModel.lower: each pixel is "
             'then recomputed, as by method="recompute"'
         )
-
-
-def tied_to_size(model: PixelModel, program: Program) -> bool:
-    """Whether something in a model is a map of its own images' size: positions, or a condition."""
-    maps = [condition.form == "map" for condition in model.conditioner.conditions]
-    sources = [op.source for op in program.ops if isinstance(op, Inject)]
-    placed = any(isinstance(module, PositionMap) for module in model.modules())
-    return (
-        program.any_order
-        or placed
-        or any(maps)
-        or any(isinstance(source, Tensor) for source in sources)
-    )
 
 
 def probe(model: PixelModel, most: int | None = None) -> tuple[Tensor, Embedding, Tensor]:

@@ -8,6 +8,7 @@ from nextpixel.models.pixelcnn import PixelCNN, PixelCNNConfig
 from nextpixel.models.plusplus import PixelCNNPlusPlus, PixelCNNPlusPlusConfig
 from nextpixel.models.registry import build, model_class, names, register
 from nextpixel.models.residual import ResidualPixelCNN, ResidualPixelCNNConfig
+from nextpixel.models.sizes import at_size
 
 __all__ = [
     "GatedPixelCNN",
@@ -23,6 +24,7 @@ __all__ = [
     "PixelModel",
     "ResidualPixelCNN",
     "ResidualPixelCNNConfig",
+    "at_size",
     "build",
     "mixture",
     "model_class",

@@ -212,10 +212,8 @@ class PixelModel(Ordered, nn.Module, ABC):
 
     def read_head(self, outputs: Tensor, levels: Tensor, colors: int | None = None) -> Distribution:
         """The head's distributions from outputs (B, outputs, H, W) and levels (B, C, H, W)."""
-        colors = colors or self.colors
-        if self.head.sees_colors:
-            return self.head(outputs, colors, levels)
-        return self.head(outputs, colors)
+        seen = (levels,) if self.head.sees_colors else ()
+        return self.head(outputs, colors or self.colors, *seen)
 
     def log_prob_at(self, levels: Tensor, places: Tensor, condition: Value | None = None) -> Tensor:
         """Log-probabilities in nats, (B, C, n), of pixels row * W + column (B, n), by `forward`."""
@@ -260,7 +258,7 @@ class PixelModel(Ordered, nn.Module, ABC):
         """Exact log-probability of images.
 
         Args:
-            levels: Integers 0..K-1, shape (B, C, H, W).
+            levels: Integers 0..K-1, shape (B, C, H, W), of any size that `at_size` makes.
             condition: As in `forward`.
 
         Returns:
@@ -277,8 +275,10 @@ class PixelModel(Ordered, nn.Module, ABC):
                 "log_prob must be taken in evaluation mode, got a model in training mode, where "
                 "batch norm lets a pixel see its future; call model.eval() first"
             )
-        distribution: Distribution = self(levels, condition)
-        return distribution.log_prob(levels).flatten(1).sum(1)
+        from nextpixel.models.sizes import fitting, log_prob_map  # they build models
+
+        model = fitting(self, getattr(levels, "shape", ())[1:])
+        return log_prob_map(model, levels, condition).flatten(1).sum(1)
 
     def sample(
         self, count: int = 1, *, condition: Value | None = None, rng: torch.Generator | None = None
@@ -337,8 +337,9 @@ class PixelModel(Ordered, nn.Module, ABC):
             kind = levels.dtype if isinstance(levels, Tensor) else type(levels).__name__
             raise TypeError(f"levels must be a tensor of integers 0..{self.levels - 1}, got {kind}")
         if levels.ndim != 4 or tuple(levels.shape[1:]) != self.shape:
-            expected = ", ".join(map(str, self.shape))
-            raise ValueError(f"levels must have shape (B, {expected}), got {tuple(levels.shape)}")
+            from nextpixel.models.sizes import wrong_shape
+
+            raise ValueError(wrong_shape(self, tuple(levels.shape)))
         if levels.numel() and not 0 <= int(levels.min()) <= int(levels.max()) < self.levels:
             low, high = int(levels.min()), int(levels.max())
             raise ValueError(f"levels must be 0..{self.levels - 1}, got {low}..{high}")

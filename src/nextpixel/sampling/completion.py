@@ -14,6 +14,7 @@ from torch import Tensor
 
 from nextpixel.engine import OnRow
 from nextpixel.models import PixelModel
+from nextpixel.models.sizes import fitting
 from nextpixel.nn import Value
 from nextpixel.sampling.draw import check_room, draw_uniforms, fill
 from nextpixel.sampling.known import condition_of_known, expanded
@@ -37,7 +38,8 @@ def complete(
 
     Args:
         model: The model; its mode is restored afterwards.
-        levels: Integers 0..K-1, shape (B, C, H, W). Unknown entries may hold any level.
+        levels: Integers 0..K-1, shape (B, C, H, W), of any size that `models.at_size` makes.
+            Unknown entries may hold any level.
         known: Boolean, of a shape that broadcasts to (B, C, H, W), such as (H, W).
         rng: Source of the uniforms, on the CPU; None: torch's global generator.
         condition: What the model is conditioned on, one entry an image. None, for an auto-encoder:
@@ -57,6 +59,7 @@ def complete(
         NextPixelError: If particles cannot be computed: they need the compiled step engine.
     """
     chosen = read_options(**options)
+    model = fitting(model, getattr(levels, "shape", ())[1:])
     model.check(levels)
     known = expanded(known, levels)
     if condition is None:

@@ -14,7 +14,7 @@ from nextpixel.engine.torch_engine import TorchEngine
 from nextpixel.heads.truncation import Truncation
 from nextpixel.images import level_dtype
 from nextpixel.likelihood import evaluation_mode
-from nextpixel.models import Mixture, PixelModel
+from nextpixel.models import Mixture, PixelModel, at_size
 from nextpixel.nn import Embedding, Value
 from nextpixel.order import Shape, Step, from_sequence
 from nextpixel.runtime.device import require
@@ -50,6 +50,7 @@ def sample(
     *,
     rng: torch.Generator | None = None,
     condition: Value | None = None,
+    size: tuple[int, int] | None = None,
     on_row: OnRow | None = None,
     **options: Unpack[SamplingKeywords],
 ) -> Tensor:
@@ -64,6 +65,7 @@ def sample(
         count: How many.
         rng: Source of the uniforms, on the CPU; None: torch's global generator.
         condition: What the model is conditioned on, one entry an image.
+        size: Height and width of the images, as `models.at_size` makes them; None: the model's own.
         on_row: Called with the number of rows done and the levels so far (of the images at hand).
         **options: `temperature`, `top_k`, `top_p`, `method`, `batch_size` and `order`, the fields
             of `nextpixel.sampling.SamplingOptions`.
@@ -73,7 +75,7 @@ def sample(
 
     Raises:
         TypeError: If there is no such option.
-        ValueError: If `count` or an option is invalid.
+        ValueError: If `count` or an option is invalid, or the model is tied to another size.
 
     Example:
         >>> from nextpixel import models
@@ -86,6 +88,7 @@ def sample(
         raise ValueError("method must be engine or recompute to sample: particles complete images")
     if count < 1:
         raise ValueError(f"count must be at least 1, got {count}")
+    model = model if size is None else at_size(model, *size)
     check_room(count, model.shape)
     uniforms = draw_uniforms(count, model.shape, rng)
     start = torch.zeros(count, *model.shape, dtype=torch.int64)

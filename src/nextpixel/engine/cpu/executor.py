@@ -21,11 +21,12 @@ from torch import Tensor
 from nextpixel.engine.cpu import kernels
 from nextpixel.engine.cpu.fixed_order import fixed_order
 from nextpixel.engine.cpu.layout import Layout, aligned, injections, lay_out
-from nextpixel.engine.lowering import IMAGES, check_predictions, lowered, probe, tied_to_size
+from nextpixel.engine.lowering import IMAGES, check_predictions, lowered, probe
 from nextpixel.errors import NextPixelError
 from nextpixel.heads import HEADS, CompiledCDF, CompiledHead, Head, Query, Spot
 from nextpixel.heads.truncation import PLAIN, Truncation
 from nextpixel.models import PixelModel
+from nextpixel.models.sizes import tied_by
 from nextpixel.nn import Embedding
 from nextpixel.program import OPS, Program
 from nextpixel.program.ops import Inject
@@ -213,7 +214,7 @@ def prepared(model: PixelModel, size: tuple[int, int] | None = None) -> Prepared
     found = kept.get(size)
     if found is None or not found.is_of(model, weights):
         program = lowered(model)
-        if size != model.shape[1:] and tied_to_size(model, program):
+        if size != model.shape[1:] and tied_by(model, program):
             raise ValueError(f"{model.name} takes images of {model.shape[1:]} only, got {size}")
         found = prepared_program(model, program, size)
         if not _is_known(model, program):

@@ -17,7 +17,7 @@ from nextpixel.engine.cpu import executor, kernels, mixing
 from nextpixel.engine.cpu.executor import Prepared
 from nextpixel.engine.cpu.fixed_order import fixed_order
 from nextpixel.engine.cpu.layout import aligned
-from nextpixel.engine.lowering import check_predictions, tied_to_size
+from nextpixel.engine.lowering import check_predictions
 from nextpixel.heads import Spot
 from nextpixel.heads.categorical import categorical_log_weights
 from nextpixel.heads.truncation import Truncation
@@ -87,12 +87,6 @@ def lack(model: PixelModel) -> str | None:
         if lacking := executor.lack(net):
             return lacking
     return None
-
-
-def is_tied(model: PixelModel) -> bool:
-    """Whether a model, or a net of a mixture, is tied to images of its own size."""
-    nets = model.nets if isinstance(model, Mixture) else [model]
-    return any(tied_to_size(net, executor.prepared(net).program) for net in nets)
 
 
 def open_scan(
