@@ -129,13 +129,13 @@ def test_an_archive_takes_the_bits_that_the_model_says(case, model, other):
 
 def test_the_engine_draws_at_another_size_what_the_plain_method_draws(case, model, other):
     drawn = [
-        npx.sample(other.float(), 20, rng=torch.Generator().manual_seed(0), method=method,
-                   condition=condition_for(model, 20))
+        npx.sample(other.float(), 6, rng=torch.Generator().manual_seed(0), method=method,
+                   condition=condition_for(model, 6))
         for method in METHODS
     ]  # fmt: skip
-    assert drawn[0].shape == (20, *other.shape)
+    assert drawn[0].shape == (6, *other.shape)
     differing = (drawn[0] != drawn[1]).flatten(1).any(1)
-    assert differing.double().mean() <= 0.05
+    assert differing.sum() <= 1
 
 
 @pytest.mark.parametrize(("name", "text"), [

@@ -32,7 +32,7 @@ from nextpixel.cli.inputs import (
     warn_of_cost,
     write_array,
 )
-from nextpixel.cli.options import Device
+from nextpixel.cli.options import Device, height_and_width
 from nextpixel.cli.progress import counting
 from nextpixel.models import PixelModel
 from nextpixel.nn import Value
@@ -121,7 +121,29 @@ class Originals:
         return part.images.levels, None if labels is None else labels.tolist()
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What images to draw.
+
+    Attributes:
+        count: How many images.
+        size: Their width and height in pixels, WIDTHxHEIGHT such as 64x48, of a model that takes
+            any size; by default the model's own.
+        batch_size: Images drawn at a time.
+    """
+
+    count: int = 16
+    size: str | None = None
+    batch_size: int = 100
+
+    def model(self, loaded: PixelModel) -> PixelModel:
+        """The model at that size; errors as in `npx.at_size`."""
+        return loaded if self.size is None else npx.at_size(loaded, *height_and_width(self.size))
+
+
 _DRAWING = Drawing()
+_WANTED = Wanted()
 
 
 def sample(
@@ -129,11 +151,10 @@ def sample(
     /,
     *,
     out: Path,
-    count: int = 16,
+    wanted: Wanted = _WANTED,
     label: Labels = None,
     drawing: Drawing = _DRAWING,
     columns: int | None = None,
-    batch_size: int = 100,
 ) -> None:
     """Draw images from a model.
 
@@ -142,29 +163,30 @@ def sample(
     Args:
         model: Folder of a model, or the name of a shipped one.
         out: File to write: .png (a grid), .npy (levels, one array) or .gif (the scan, row by row).
-        count: How many images.
+        wanted: What images.
         label: Classes to draw, in turn, for a class-conditional model; by default all of them. An
             auto-encoder draws from the codes of test images of its own data set.
         drawing: How.
         columns: Images a row of the grid; by default about as many as rows.
-        batch_size: Images drawn at a time.
     """
+    count = wanted.count
     check_count("count", count)
     check_count("columns", columns)
     with team(drawing.device) as us:
         us.first(lambda: check_out(out, (".png", ".npy", ".gif")))
-        loaded = drawing.load(us, model)
-        condition = us.each(lambda: condition_for(model, loaded, count, label))
+        own = drawing.load(us, model)
+        loaded = us.each(lambda: wanted.model(own))
+        condition = us.each(lambda: condition_for(model, own, count, label))
         us.first(lambda: _warn_of_unseen(model, condition))
         rows = itertools.count(1)  # of all batches of this process
-        own = len(range(count)[us.processes.share(count)])
-        total = loaded.shape[1] * math.ceil(own / max(1, batch_size))
+        share = len(range(count)[us.processes.share(count)])
+        total = loaded.shape[1] * math.ceil(share / max(1, wanted.batch_size))
         with counting(total, "row", shown=us.is_first) as tick:
             levels = npx.sample(
                 loaded,
                 count,
                 condition=condition,
-                batch_size=batch_size,
+                batch_size=wanted.batch_size,
                 on_row=lambda row, levels: tick(next(rows)),
                 **drawing.options(),
             )

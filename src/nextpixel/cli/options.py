@@ -166,6 +166,22 @@ def words_of(config: type, also: Mapping[str, str] | None = None) -> type:
     return words
 
 
+def height_and_width(size: str) -> tuple[int, int]:
+    """Rows and columns of a size as pictures are named, WIDTHxHEIGHT.
+
+    Raises:
+        ValueError: If it is none.
+
+    Example:
+        >>> height_and_width("64x48")
+        (48, 64)
+    """
+    found = re.fullmatch(r"([1-9]\d{0,5})[xX]([1-9]\d{0,5})", size)
+    if found is None:
+        raise ValueError(f"size must be WIDTHxHEIGHT in pixels, such as 64x48, got {size!r}")
+    return int(found[2]), int(found[1])
+
+
 def plain_type(hint: object) -> str:
     """What the help calls the value of an option.
 
