@@ -35,6 +35,7 @@ from nextpixel.cli.inputs import (
 from nextpixel.cli.options import Device, height_and_width
 from nextpixel.cli.progress import counting
 from nextpixel.models import PixelModel
+from nextpixel.models.sizes import fitting
 from nextpixel.nn import Value
 from nextpixel.sampling.known import shapes_all
 from nextpixel.sampling.options import read_options
@@ -211,7 +212,7 @@ def complete(
 
     Args:
         model: Folder of a model, or the name of a shipped one.
-        originals: The images.
+        originals: The images, of any size if the model takes it, all of one.
         known: What is kept: top, bottom, left, right, or a mask picture that is white where known.
         out: File to write: .png (original | occluded | completions) or .npy (images, completions,
             colors, height, width).
@@ -224,9 +225,10 @@ def complete(
     check_count("count", count)
     with team(drawing.device) as us:
         us.first(lambda: check_out(out, (".png", ".npy")))
-        loaded = drawing.load(us, model)
+        own = drawing.load(us, model)
+        images, labels = originals.read(us, model, own)
+        loaded = us.each(lambda: _at_size_of(images, own))
         mask = us.each(lambda: _read_mask(known, loaded))
-        images, labels = originals.read(us, model, loaded)
         many = images.repeat_interleave(count, 0)
         us.first(lambda: _say_what_shapes(loaded, mask, drawing))
         condition = us.each(
@@ -260,6 +262,13 @@ def _warn_of_unseen(folder: str, condition: Value | None) -> None:
     if unseen:
         words = ", ".join(map(str, unseen))
         warnings.warn(f"no training image had label {words}: it was not learned", stacklevel=2)
+
+
+def _at_size_of(images: Tensor, model: PixelModel) -> PixelModel:
+    """The model at the size of images; what it does not take is refused."""
+    made = fitting(model, images.shape[1:])
+    made.check(images)
+    return made
 
 
 def _read_mask(known: str, model: PixelModel) -> Tensor:
