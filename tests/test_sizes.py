@@ -1,13 +1,17 @@
 """Images of other sizes than the model's: measured, drawn and completed."""
 
 import io
+import json
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import nextpixel as npx
+from nextpixel.cli.app import main
 from nextpixel.codec import archive
 from nextpixel.codec.tensors import TensorSource
 from nextpixel.data import Split
@@ -166,3 +170,96 @@ def test_samples_and_completions_have_the_size_that_is_asked_for():
         ValueError, match=r"got \(1, 1, 7, 4\): this residual-pixelcnn adds a learned"
     ):
         npx.complete(tied, torch.zeros(1, 1, 7, 4).long(), known)
+
+
+PICTURES = {"a": (9, 12), "b": (5, 6), "c": (9, 12), "d": (4, 20)}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Models of 8 levels, 5x6 pixels, one of them tied to that; and pictures of several sizes."""
+    monkeypatch.chdir(tmp_path)
+    for name, model, options in (
+        ("free", "pixelcnn", {"layers": 1}),
+        ("tied", "residual-pixelcnn", {"inner": 2, "blocks": 1, "position": True}),
+        ("color", "pixelcnn", {"layers": 1}),
+    ):
+        shape = (3 if name == "color" else 1, 5, 6)
+        made = npx.build(model, shape=shape, levels=8, seed=0, features=6, **options)
+        npx.save(made, tmp_path / name)
+    (tmp_path / "pictures").mkdir()
+    for name, size in PICTURES.items():
+        Image.fromarray(pixels(size)).save(tmp_path / "pictures" / f"{name}.png")
+    return tmp_path
+
+
+def pixels(size):
+    return (np.arange(math.prod(size)).reshape(size) * 37 % 256).astype(np.uint8)
+
+
+def evaluated(capsys, *words):
+    capsys.readouterr()
+    assert main(["evaluate", *words, "--json"]) == 0, capsys.readouterr().err
+    return json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(("name", "tiles"), [("free", None), ("tied", [5, 6])])
+def test_the_command_measures_a_folder_of_several_sizes(name, tiles, folder, capsys):
+    found = evaluated(capsys, name, "--data", "pictures", "--per-image", "each.csv")
+    assert (found["n"], found["sizes"], found["tiles"]) == (4, 3, tiles)
+    model = npx.load(name)
+    split = npx.data.load_images("pictures/a.png", levels=8)
+    one = evaluated(capsys, name, "--data", "pictures/a.png")
+    assert one["nats"] == pytest.approx(npx.evaluate(model, split).nats)
+    lines = (folder / "each.csv").read_text().splitlines()[1:]
+    rows = [[float(word) for word in line.split(",")] for line in lines]
+    assert rows[0][1] == pytest.approx(one["nats"], rel=1e-5)
+    assert rows[0][2] == pytest.approx(one["bits_per_dim"], rel=1e-5)
+    count = sum(math.prod(size) for size in PICTURES.values())
+    assert found["bits_per_dim"] * count == pytest.approx(
+        sum(
+            bits * math.prod(size)
+            for (_, _, bits), size in zip(rows, PICTURES.values(), strict=True)
+        ),
+        rel=1e-5,
+    )
+
+
+def test_the_command_shows_gray_pictures_in_three_colors(folder, capsys):
+    found = evaluated(capsys, "color", "--data", "pictures")
+    assert (found["n"], len(found["by_color"])) == (4, 3)
+
+
+REFUSED = [
+    ("evaluate free --data pictures --map a.npy",
+     "classify, region, given and map must be left out for images of several sizes"),
+    ("evaluate tied --data pictures/a.png --map a.npy",
+     "for images of another size by a model that adds a learned map of positions"),
+    ("complete free --images pictures --known top --out a.png",
+     "images must have one size to be drawn together, got 20x4 and 6x5"),
+    ("complete tied --images pictures/a.png --known top --out a.png",
+     "got (1, 1, 9, 12): this residual-pixelcnn adds a learned map of positions"),
+    ("sample free --size 12 --out a.png",
+     "size must be WIDTHxHEIGHT in pixels, such as 64x48, got '12'"),
+    ("sample tied --size 12x9 --out a.png",
+     "images must be 5x6 for this residual-pixelcnn, which adds a learned map of positions"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("words", "text"), REFUSED, ids=[words for words, _ in REFUSED])
+def test_what_a_command_cannot_do_at_another_size_is_refused(words, text, folder, capsys):
+    assert main(words.split()) == 2
+    assert text in capsys.readouterr().err
+    assert not list(folder.glob("a.*"))
+
+
+def test_commands_draw_and_complete_at_another_size(folder):
+    assert main("sample free --size 12x9 --count 2 --out a.npy".split()) == 0
+    assert np.load("a.npy").shape == (2, 1, 9, 12)
+    Image.fromarray(255 * (np.arange(108).reshape(9, 12) < 50).astype(np.uint8)).save("mask.png")
+    words = "complete free --images pictures/a.png --known mask.png --count 2 --out b.npy"
+    assert main(words.split()) == 0
+    made = np.load("b.npy")
+    original = npx.data.load_images("pictures/a.png", levels=8).levels.numpy()
+    assert made.shape == (1, 2, 1, 9, 12)
+    assert (made.reshape(2, -1)[:, :50] == original.reshape(1, -1)[:, :50]).all()

@@ -119,6 +119,9 @@ class Originals:
         if part.split != "all" and part.total is not None and us.is_first:
             print(f"note: the images are those of {part.images.name}", file=sys.stderr)
         labels = part.images.labels
+        if len(sizes := sorted({shape[1:] for shape in part.images.shapes})) > 1:
+            found = " and ".join(f"{width}x{height}" for height, width in sizes[:2])
+            raise ValueError(f"images must have one size to be drawn together, got {found}")
         return part.images.levels, None if labels is None else labels.tolist()
 
 

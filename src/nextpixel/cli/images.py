@@ -30,7 +30,7 @@ class Part:
     """Images of a file, a folder or a named set, all or some of them.
 
     Attributes:
-        images: Of the model's shape and levels.
+        images: Of the model's colors and levels, of any sizes.
         split: "all", "train", "validation" or "test".
         total: How many images all parts have; None of a named set, of a stream, and in tiles.
         trained: Whether the model was trained on the same data.
@@ -85,13 +85,15 @@ def read_part(
     config = config if files is None else replace(config, folder=files)
     held_out = measured and own
     undivided = split == "all" or (split is None and not held_out)
-    wanted = Wanted(first if undivided and config.crop is None else None, model.colors)
+    first_read = first if undivided and config.crop is None else None
+    wanted = Wanted(first_read, model.colors, any_size=True)
     source = load_source(config, wanted)
     if split is None:
         whole = isinstance(source, Whole) and not held_out and config.name not in named_sets()
         split = "all" if whole else "test"
     images = make_part(config, source, split)
-    check_shape(images.shape, images.name, model)
+    if images.shape[0] != model.colors:
+        check_shape(images.shape, images.name, model)
     part = Part(images, split, _count(config, source), own)
     return part if first is None else replace(part, images=images.take(first))
 
@@ -158,9 +160,11 @@ def _data_config(folder: str, model: PixelModel, name: str | None) -> DataConfig
 def _kept(trained: Mapping[str, Any], name: str, levels: int) -> dict[str, Any]:
     """What of a model's own data also holds for other data: how numbers of many levels are read."""
     deep = levels > 256 and trained.get("protocol") == "quantized"
-    kept = {"offset": trained.get("offset") or 0, "crop": trained.get("crop")}
+    kept = {"offset": trained.get("offset") or 0}
     if name not in named_sets():  # of a file that was moved: what was held out in training
         kept["seed"] = trained.get("seed") or 0
+    else:
+        kept["crop"] = trained.get("crop")
     return kept | ({"protocol": "quantized"} if deep else {})
 
 

@@ -32,7 +32,9 @@ from nextpixel.errors import NextPixelError
 from nextpixel.evaluation import Evaluation, with_error, without_nan
 from nextpixel.likelihood import log_probs
 from nextpixel.models import PixelModel
+from nextpixel.models.sizes import fitting, tied_by
 from nextpixel.nn import ClassCondition
+from nextpixel.order import Shape
 
 HEALTH_IMAGES = 1000
 """Images on which it is measured whether a conditional model uses its condition."""
@@ -95,6 +97,22 @@ class Reports:
         """Whether something is asked that is measured in the model's own order only."""
         return self.classify or any((self.given, self.per_image, self.map, self.against))
 
+    def fitting(self, model: PixelModel, images: Split) -> PixelModel:
+        """The model at the size of images, if they have one; what has no meaning is refused.
+
+        Raises:
+            ValueError: If a report of one size is asked for of images of several, or in tiles.
+        """
+        made = fitting(model, images.shape) if len(images.shapes) == 1 else model
+        of_one_size = self.classify or any((self.region, self.given, self.map))
+        if of_one_size and (len(images.shapes) > 1 or images.shape != made.shape):
+            why = tied_by(model)
+            raise ValueError(
+                "classify, region, given and map must be left out for images of "
+                + (f"another size by a model that {why}" if why else "several sizes")
+            )
+        return made
+
     def check(self) -> None:
         """Refuse what cannot be done or written, before anything is measured."""
         if self.given is not None and self.region is None:
@@ -121,7 +139,7 @@ class Reports:
         """Files are written; of a comparison, a JSON entry and a line for people."""
         if self.per_image is not None:
             nats = (-log_probs(model, images, batch_size=batch_size)).tolist()
-            replace_file(self.per_image, _csv(nats, math.prod(model.shape)).encode())
+            replace_file(self.per_image, _csv(nats, images.shapes).encode())
         if self.map is not None:
             made = BytesIO()
             np.save(made, npx.surprise_map(model, images, batch_size=batch_size).numpy())
@@ -168,10 +186,12 @@ class Reports:
         return {"against": ({"model": self.against, **asdict(found)}, line)}
 
 
-def _csv(nats: list[float], sub_pixels: int) -> str:
-    """A line for each image."""
-    unit = 1 / (math.log(2) * sub_pixels)
-    lines = [f"{n},{value!r},{value * unit!r}" for n, value in enumerate(nats)]
+def _csv(nats: list[float], shapes: list[Shape]) -> str:
+    """A line for each image; `shapes` has that of each, or one for all."""
+    units = [1 / (math.log(2) * math.prod(shape)) for shape in shapes]
+    units = units if len(units) > 1 else units * len(nats)
+    each = enumerate(zip(nats, units, strict=True))
+    lines = [f"{n},{value!r},{value * unit!r}" for n, (value, unit) in each]
     return "\n".join(["image,nats,bits_per_dim", *lines, ""])
 
 
@@ -189,7 +209,7 @@ def evaluate(
     device: Device = "auto",
     json: bool = False,
 ) -> None:
-    """Measure the exact likelihood of a data set.
+    """Measure the exact likelihood of a data set, a folder or a file, of images of any sizes.
 
     Started by torchrun, its processes share the images: see docs/training.md.
 
@@ -211,9 +231,10 @@ def evaluate(
             "measured in the model's own order"
         )
     with team(device) as us:
-        loaded = us.load(model)
-        part = us.each(lambda: _images(images, model, loaded, classify=reports.classify))
+        own = us.load(model)
+        part = us.each(lambda: _images(images, model, own, classify=reports.classify))
         found = part.images
+        loaded = us.each(lambda: reports.fitting(own, found))
         if (note := note_of_name(model, images.data)) and images.split is None and us.is_first:
             print(f"note: {note}", file=sys.stderr)
         mask = us.each(lambda: reports.mask(loaded))
@@ -265,7 +286,7 @@ def health_of(model: PixelModel, images: Split) -> dict[str, tuple[Any, str]]:
     """Whether a conditional model uses its condition: a JSON entry and a line for people."""
     part = images.take(HEALTH_IMAGES)
     conditions = model.conditioner.conditions
-    if len(conditions) != 1 or len(part) < 2:
+    if len(conditions) != 1 or len(part) < 2 or images.shapes != [model.shape]:
         return {}
     if isinstance(conditions[0], ClassCondition) and len(set(_labels(part).tolist())) < 2:
         return {}

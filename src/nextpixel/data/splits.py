@@ -116,9 +116,10 @@ class LoosePixels:
         Raises:
             ValueError: If they differ in size, and no crop is stated.
         """
-        if len(self.shapes) > 1:
+        parts = [self._part(int(n), 0, 0) for n in torch.arange(len(self))[indices]]
+        if len({part.shape for part in parts}) > 1:
             raise ValueError("images must have one size to be read together: give `crop`")
-        return torch.stack([self._part(int(n), 0, 0) for n in torch.arange(len(self))[indices]])
+        return torch.stack(parts)
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -166,8 +167,8 @@ class LoosePixels:
         return found
 
     def _part(self, number: int, top: int, left: int) -> Tensor:
-        height, width = self.shape[2:]
-        return self.images[number][:, top : top + height, left : left + width]
+        image, side = self.images[number], self.crop
+        return image if side is None else image[:, top : top + side, left : left + side]
 
 
 Pixels = Tensor | LazyPixels | LoosePixels

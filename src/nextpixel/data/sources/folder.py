@@ -41,10 +41,12 @@ class Wanted:
     Attributes:
         first: Read only so many, where they are not divided into splits; None: all.
         colors: Of a model; where these are three, gray pictures have them too.
+        any_size: Whether pictures may differ in size.
     """
 
     first: int | None = None
     colors: int | None = None
+    any_size: bool = False
 
 
 ALL = Wanted()
@@ -74,7 +76,7 @@ def holds_splits(folder: Path) -> bool:
 
 def _load_whole(config: DataConfig, listed: list[_Picture], wanted: Wanted) -> Whole:
     names = _class_names(listed)
-    (images,) = _read_groups([listed[: wanted.first]], names, config, wanted.colors)
+    (images,) = _read_groups([listed[: wanted.first]], names, config, wanted)
     return Whole(images, names, _count_levels(config, [images]))
 
 
@@ -96,7 +98,7 @@ def load_photographs(config: DataConfig) -> Splits | Whole:
 def _load_splits(config: DataConfig, folder: Path, wanted: Wanted) -> Splits:
     groups = {part: list_pictures(folder / part) for part in _SPLITS if (folder / part).is_dir()}
     names = _class_names(groups["train"])
-    read = _read_groups(list(groups.values()), names, config, wanted.colors)
+    read = _read_groups(list(groups.values()), names, config, wanted)
     images = dict(zip(groups, read, strict=True))
     count = _count_levels(config, list(images.values()))
     if "validation" not in images:
@@ -162,11 +164,12 @@ def _class_names(listed: list[_Picture]) -> tuple[str, ...]:
 
 
 def _read_groups(
-    groups: list[list[_Picture]], names: tuple[str, ...], config: DataConfig, colors: int | None
+    groups: list[list[_Picture]], names: tuple[str, ...], config: DataConfig, wanted: Wanted
 ) -> list[Images]:
     files = [path for group in groups for path, _ in group]
     pictures = [read_picture(path, config.size, config.offset) for path in files]
-    pixels = _stack(files, pictures, colors, loose=config.crop is not None)
+    differ = wanted.any_size and len({picture.shape[:2] for picture in pictures}) > 1
+    pixels = _stack(files, pictures, wanted.colors, loose=differ or config.crop is not None)
     labels = _number([picture for group in groups for picture in group], names)
     counts = [len(group) for group in groups]
     label_parts = [None] * len(counts) if labels is None else torch.split(labels, counts)
