@@ -63,7 +63,7 @@ REFUSED = {
     "empty": (lambda: Path("in.npy").touch(), "levels", "in.npy", 1, "in.npy: not a whole .npy"),
     "empty folder": (lambda: Path("in").mkdir(), "tiles", "in", 1, "in: holds no pictures"),
     "another kind": (lambda: Path("in.txt").touch(), "levels", "in.txt", 1,
-                     "in.txt: must be a .npy, a .png, a .tif or a folder of these"),
+                     "in.txt: no kind of data that is read"),
     "floats": (lambda: np.save("in.npy", np.zeros((3, 6, 5))), "levels", "in.npy", 1,
                "in.npy: must hold integers of shape"),
     "one row": (lambda: np.save("in.npy", np.zeros(5, int)), "levels", "in.npy", 1,

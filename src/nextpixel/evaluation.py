@@ -1,6 +1,7 @@
 """Figures of a set of images, as values and as lines for people."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,11 +16,16 @@ def with_error(nats: str, error: float) -> str:
     return nats if math.isnan(error) else f"{nats} +- {error:.2f}"
 
 
-def without_nan(values: Any) -> Any:
-    """Plain values for JSON, which has no NaN: None in its place, at any depth."""
-    if isinstance(values, dict):
-        return {name: without_nan(value) for name, value in values.items()}
-    return None if isinstance(values, float) and math.isnan(values) else values
+def without_nan(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Plain values for JSON, which has no NaN: None in its place, in inner mappings too."""
+    return {
+        name: without_nan(value)
+        if isinstance(value, Mapping)
+        else None
+        if value != value
+        else value
+        for name, value in values.items()
+    }
 
 
 def _count(n: int, of: str = "") -> str:
@@ -117,8 +123,7 @@ class Evaluation:
         """The same as plain values, for JSON; NaN becomes None."""
         values = asdict(self)
         values["given"] = values.pop("conditioned_on")
-        plain: dict[str, Any] = without_nan(values)
-        return plain
+        return without_nan(values)
 
     def __str__(self) -> str:
         """One line for people."""

@@ -70,9 +70,9 @@ def compress(
     Args:
         model: Folder of a model, or the name of a shipped one. The archive can be read with this
             very model only.
-        source: A .npy (levels or pixels), a .png, a .tif, or a folder of these. A model
-            conditioned on labels takes those of NAME-labels.npy next to NAME.npy, or the folders'
-            names.
+        source: A .npy (levels or pixels), a .png or a .tif, or a folder of pictures, with train and
+            test in it or not; a .npz or an IDX file comes back as a .npy. A model conditioned on
+            labels takes those of NAME-labels.npy next to NAME.npy, or the folders' names.
         out: File to write, which ends in .npx.
         coding: How images are coded.
         verbose: Also show what the model says.

@@ -1,4 +1,4 @@
-"""Files as sources of images: a `.npy`, a PNG or a TIFF, or a folder of those.
+"""Files as sources of images: an array, a PNG or a TIFF, or a folder of pictures.
 
 What is read is kept to the pixel: a file whose pixels the model's levels cannot tell apart exactly
 is refused, not rounded. Pictures of 16 bits are for models of more than 256 levels, and their
@@ -20,8 +20,10 @@ from nextpixel.codec.bands import takes_gray
 from nextpixel.codec.chunks import Size
 from nextpixel.codec.reader import MOST_PIXELS
 from nextpixel.codec.source import Image
-from nextpixel.data.sources.arrays import read_array, read_labels
-from nextpixel.data.sources.folder import list_pictures
+from nextpixel.data.load import Kind, kind_of
+from nextpixel.data.sources import idx
+from nextpixel.data.sources.arrays import read_array, read_labels, read_zipped
+from nextpixel.data.sources.folder import list_everywhere
 from nextpixel.data.sources.npy import archived_channels, colors_first
 from nextpixel.data.sources.pictures import TIFF, read_picture
 from nextpixel.errors import NextPixelError
@@ -36,14 +38,14 @@ _OPENING = threading.Lock()
 
 
 class ArraySource:
-    """A `.npy` of levels or pixels, (H, W), (N, H, W), (N, C, H, W) or (N, H, W, C).
+    """An array of levels or pixels, (H, W), (N, H, W), (N, C, H, W) or (N, H, W, C).
 
-    To its numbers the offset is added. It is mapped, not read at once. Labels are those of
-    `NAME-labels.npy` in the same folder.
+    To its numbers the offset is added. A `.npy` is mapped, not read at once; its labels are those
+    of `NAME-labels.npy` in the same folder. A `.npz` and an IDX file come back as a `.npy`.
     """
 
-    def __init__(self, path: Path, model: PixelModel, offset: int = 0) -> None:
-        array = read_array(path)
+    def __init__(self, path: Path, kind: Kind, model: PixelModel, offset: int = 0) -> None:
+        array, labels = _read_numbers(path, kind)
         if array.dtype.kind not in "biu" or array.ndim not in (2, 3, 4) or not array.size:
             raise NextPixelError(
                 f"{path}: must hold integers of shape (H, W), (N, H, W), (N, C, H, W) or "
@@ -59,7 +61,7 @@ class ArraySource:
         self.sizes: list[Size] = [(self.images.shape[2], self.images.shape[3])]
         gray = self.images.shape[1] == 1 < model.colors and takes_gray(model)
         self.gray: Sequence[int] = range(self.count) if gray else ()
-        self.condition = read_labels(path, self.count)
+        self.condition = read_labels(path, self.count) if kind == "npy" else labels
         self.metadata: Mapping[str, Any] = {
             "kind": "npy",
             "dtype": array.dtype.str,
@@ -84,7 +86,7 @@ class PictureSource:
     def __init__(self, path: Path, model: PixelModel) -> None:
         self.model = model
         folder = path.is_dir()
-        listed = list_pictures(path) if folder else [(path, None)]
+        listed = list_everywhere(path) if folder else [(path, None)]
         self.paths = [file for file, _ in listed]
         for file in self.paths:
             _check_kind(file, model)
@@ -122,17 +124,35 @@ def open_source(path: Path, model: PixelModel, offset: int = 0) -> ArraySource |
     Raises:
         NextPixelError: If it is nothing that can be compressed.
     """
-    if path.suffix.lower() == ".npy":
-        source: ArraySource | PictureSource = ArraySource(path, model, offset)
-    elif path.suffix.lower() in LOSSLESS or path.is_dir():
-        source = PictureSource(path, model)
-    elif not path.exists():
+    if not path.exists():
         raise NextPixelError(f"{path}: there is no such file or folder")
+    kind = kind_of(path)
+    if kind in ("npy", "npz", "idx"):
+        source: ArraySource | PictureSource = ArraySource(path, kind, model, offset)
+    elif kind in ("picture", "pictures"):
+        source = PictureSource(path, model)
     else:
-        raise NextPixelError(f"{path}: must be a .npy, a .png, a .tif or a folder of these")
+        raise NextPixelError(f"{path}: is not written back by decompress; {_remedy(path, model)}")
     if not model.conditioner.conditions:
         source.condition = None  # labels that the model does not take are left where they are
     return source
+
+
+def _read_numbers(path: Path, kind: Kind) -> tuple[NDArray[Any], torch.Tensor | None]:
+    """The numbers of a file as it has them, and the labels that belong to it."""
+    if kind == "npz":
+        return read_zipped(path)
+    if kind == "idx":
+        found = idx.read_images(path)
+        return found.load()[:, 0].numpy(), found.labels
+    return read_array(path), None
+
+
+def _remedy(path: Path, model: PixelModel) -> str:
+    return (
+        "as an array it is: numpy.save('images.npy', "
+        f"npx.load_images({str(path)!r}, levels={model.levels}).levels)"
+    )
 
 
 def _check_kind(path: Path, model: PixelModel) -> None:
@@ -142,7 +162,9 @@ def _check_kind(path: Path, model: PixelModel) -> None:
         NextPixelError: Naming the file.
     """
     if path.suffix.lower() not in LOSSLESS:
-        raise NextPixelError(f"{path}: only PNG and TIFF files are compressed, which lose nothing")
+        raise NextPixelError(
+            f"{path}: only PNG and TIFF files are written back to the pixel; {_remedy(path, model)}"
+        )
     colors = MODES if model.levels <= 256 else (1,)
     if path.suffix.lower() == ".png" and model.colors not in colors:
         raise NextPixelError(

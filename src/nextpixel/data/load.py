@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Unpack
+from typing import Literal, Unpack
 
 from nextpixel.data import huggingface
 from nextpixel.data.config import DataConfig, DataOptions, make_config, to_path
@@ -221,7 +221,7 @@ def _source(name: str) -> _Source:
         return _Source(huggingface.load_named, takes=_STREAMS)
     path = to_path(name)
     if name and path.exists():
-        return _folder_source(path) if path.is_dir() else _file_source(path)
+        return _KINDS[kind_of(path)](path)
     if name in OWN:  # what a recipe says that has no set of its own
         raise ValueError(
             f"name must be a folder or a file of your own, got the mere word {name!r}: give it by "
@@ -234,31 +234,61 @@ def _source(name: str) -> _Source:
     )
 
 
-def _folder_source(path: Path) -> _Source:
-    files = idx.find_set(path)
-    if files is not None:
-        return _Source(partial(idx.load_set, files=files))
+Kind = Literal["npy", "npz", "idx", "picture", "mnist", "cifar10", "saved", "arrays", "pictures"]
+"""Of a path: a file of one of the first four kinds, or a folder."""
+
+
+def kind_of(path: Path) -> Kind:
+    """What a file or folder holds, by its name and by what lies in it; see docs/files.md.
+
+    Raises:
+        NextPixelError: If it is nothing that is read.
+    """
+    return _kind_of_folder(path) if path.is_dir() else _kind_of_file(path)
+
+
+def _kind_of_folder(path: Path) -> Kind:
+    if idx.find_set(path) is not None:
+        return "mnist"
     if cifar.holds_cifar10(path):
-        return _Source(partial(cifar.load_folder, folder=path))
+        return "cifar10"
     if huggingface.holds_saved(path):
-        return _Source(partial(huggingface.load_saved, folder=path), takes=_STREAMS)
-    files_of_images = arrays.find_arrays(path)
-    if files_of_images and not folder.holds_pictures(path):
-        return _Source(partial(arrays.load_arrays, paths=files_of_images), takes=_ARRAYS)
-    return _Source(partial(folder.load_folder, folder=path), takes=("size",), of_pictures=True)
+        return "saved"
+    return "arrays" if arrays.find_arrays(path) and not folder.holds_pictures(path) else "pictures"
 
 
-def _file_source(path: Path) -> _Source:
-    if path.suffix.lower() == ".npz":
-        return _Source(partial(arrays.load_zipped, path=path), takes=_ARRAYS)
-    if path.suffix.lower() == ".npy":
-        return _Source(partial(arrays.load_array, path=path), takes=_ARRAYS)
-    if path.suffix.lower() in ENDINGS:
-        load = partial(folder.load_picture, path=path)
-        return _Source(load, takes=("size",), of_pictures=True)
+def _kind_of_file(path: Path) -> Kind:
+    suffix = path.suffix.lower()
+    if suffix in (".npy", ".npz"):
+        return "npy" if suffix == ".npy" else "npz"
+    if suffix in ENDINGS:
+        return "picture"
     if idx.is_idx(path):
-        return _Source(lambda _: idx.load_file(path))
+        return "idx"
     raise NextPixelError(
         f"{path}: no kind of data that is read: give a picture ({', '.join(ENDINGS)}), a "
         "folder of pictures, a .npy, a .npz or an IDX file"
     )
+
+
+_KINDS: dict[Kind, Callable[[Path], _Source]] = {
+    "npy": lambda path: _numbers(partial(arrays.load_array, path=path)),
+    "npz": lambda path: _numbers(partial(arrays.load_zipped, path=path)),
+    "idx": lambda path: _Source(lambda _: idx.load_file(path)),
+    "picture": lambda path: _pictures(partial(folder.load_picture, path=path)),
+    "mnist": lambda path: _Source(partial(idx.load_set, folder=path)),
+    "cifar10": lambda path: _Source(partial(cifar.load_folder, folder=path)),
+    "saved": lambda path: _Source(partial(huggingface.load_saved, folder=path), takes=_STREAMS),
+    "arrays": lambda path: _Source(
+        partial(arrays.load_arrays, paths=arrays.find_arrays(path)), takes=_ARRAYS
+    ),
+    "pictures": lambda path: _pictures(partial(folder.load_folder, folder=path)),
+}
+
+
+def _numbers(load: Callable[..., Source]) -> _Source:
+    return _Source(load, takes=_ARRAYS)
+
+
+def _pictures(load: Callable[..., Source]) -> _Source:
+    return _Source(load, takes=("size",), of_pictures=True)

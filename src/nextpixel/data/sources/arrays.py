@@ -73,6 +73,24 @@ def load_zipped(config: DataConfig, path: Path) -> Whole:
     Raises:
         NextPixelError: If it is damaged, or holds no such array.
     """
+    found = _unzip(path)
+    file = _InMemory(path, config.offset, config.channels, found["levels"])
+    _set_depth(config, [file])
+    labels = _zipped_labels(path, found, file.shape[0])
+    names = tuple(map(str, found.get("level_names", ())))
+    images = Images(LazyPixels(file), labels)
+    return Whole(images, number_names(labels), _count_levels(config, [file]), names)
+
+
+def read_zipped(path: Path) -> tuple[Array, Tensor | None]:
+    """The numbers of a `.npz` as it has them, and its labels; errors as in `load_zipped`."""
+    found = _unzip(path)
+    array = found["levels"]
+    check_form(path, array.dtype, array.shape)
+    return array, _zipped_labels(path, found, as_several(array.shape)[0])
+
+
+def _unzip(path: Path) -> dict[str, Array]:
     try:
         with np.load(path, allow_pickle=False) as held:
             found = {name: held[name] for name in held.files if name in ZIPPED}
@@ -80,11 +98,11 @@ def load_zipped(config: DataConfig, path: Path) -> Whole:
         raise NextPixelError(f"{path}: not a whole .npz file of numbers: {error}") from error
     if "levels" not in found:
         raise NextPixelError(f"{path}: must hold an array named levels")
-    file = _InMemory(path, config.offset, config.channels, found["levels"])
-    _set_depth(config, [file])
-    labels = None if "labels" not in found else _as_labels(path, found["labels"], file.shape[0])
-    images, names = Images(LazyPixels(file), labels), tuple(map(str, found.get("level_names", ())))
-    return Whole(images, number_names(labels), _count_levels(config, [file]), names)
+    return found
+
+
+def _zipped_labels(path: Path, found: dict[str, Array], count: int) -> Tensor | None:
+    return None if "labels" not in found else _as_labels(path, found["labels"], count)
 
 
 def find_arrays(folder: Path) -> list[Path]:

@@ -148,6 +148,22 @@ def list_pictures(folder: Path) -> list[_Picture]:
     return inside or [(path, None) for path in loose]
 
 
+def list_everywhere(folder: Path) -> list[_Picture]:
+    """As `list_pictures`, where a folder is divided into splits those of all of them.
+
+    Raises:
+        NextPixelError: If some lie outside of the splits, and as `list_pictures` does.
+    """
+    if not holds_splits(folder):
+        return list_pictures(folder)
+    if loose := _pictures_in(folder):
+        raise NextPixelError(f"{loose[0]}: lies next to train and test, in neither")
+    splits = sorted(
+        path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")
+    )
+    return [picture for split in splits for picture in list_pictures(split)]
+
+
 def holds_pictures(folder: Path) -> bool:
     """Whether pictures lie in a folder itself; those in sub-folders are not looked for."""
     return bool(_pictures_in(folder))

@@ -134,17 +134,21 @@ def find_set(folder: Path) -> tuple[Path, Path] | None:
     return None
 
 
-def load_set(config: DataConfig, files: tuple[Path, Path]) -> Splits:
+def load_set(config: DataConfig, folder: Path) -> Splits:
     """Load a set with one file of training and one of test images, as MNIST has.
 
     Args:
         config: Its `validation` and `seed` are used.
-        files: Training and test images.
+        folder: Of the files, named as MNIST's are.
 
     Raises:
-        NextPixelError: If a file is damaged or foreign, or does not belong to the other.
+        NextPixelError: If a file is damaged or foreign, does not belong to the other, or is not
+            there.
         ValueError: If `config.validation` leaves nothing to train on.
     """
+    files = find_set(folder)
+    if files is None:
+        raise NextPixelError(f"{folder}: lacks files of images named as MNIST's are")
     train, test = (read_images(path) for path in files)
     if train.shape != test.shape or (train.labels is None) != (test.labels is None):
         raise NextPixelError(f"{files[1]}: not of the image size of {files[0].name}, or no labels")
