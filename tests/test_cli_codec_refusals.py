@@ -99,7 +99,7 @@ REFUSED = {
     "two colors": (lambda: draw("in.png", (4, 4)), "pair", "in.png", 1,
                    "in.png: a PNG has 1 or 3 colors here, this model has 2"),
     "JPEG": (lambda: draw("in/a.jpg", (4, 4)), "tiles", "in", 1,
-             "in/a.jpg: only PNG and TIFF files are compressed, which lose nothing"),
+             "in/a.jpg: only PNG and TIFF files are written back to the pixel"),
     "missing labels": (lambda: np.save("in.npy", counted((3, 3, 5, 4), 7)), "labels", "in.npy", 2,
                        "model is conditioned on labels 0..2: put them into in-labels.npy next"),
     "labels out of range": (lambda: save_with_labels([0, 1, 3]), "labels", "in.npy", 2,
