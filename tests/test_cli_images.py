@@ -1,10 +1,12 @@
 """One reader of files for all commands: what a path holds, and which of its images are taken."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import nextpixel as npx
@@ -141,3 +143,41 @@ def test_a_single_image_is_measured_without_a_standard_error(capsys):
     assert "1 image of one.npy/all, hence no standard error" in out
     assert "nan" not in out
     assert "+-" not in out
+
+
+def model_of_classes(names):
+    """A model of three classes that matter to it."""
+    three = npx.ClassCondition(3)
+    model = npx.build("pixelcnn", shape=(1, 5, 6), levels=4, seed=0, condition=three, **SMALL)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.normal_(generator=torch.Generator().manual_seed(weight.numel()))
+    npx.save(model, "of-classes", data={"class_names": names} if names else None)
+
+
+@pytest.mark.parametrize("names", [("ape", "bee", "cat"), ("0", "1", "2")])
+def test_classes_of_other_folders_are_those_of_training_by_their_names(names, capsys):
+    model_of_classes(None if names[0] == "0" else names)
+    draw(f"set/{names[1]}", IMAGES[:10])
+    draw(f"set/{names[2]}", IMAGES[10:])
+    images = npx.load_images("set", levels=4)
+    labels = torch.tensor([1] * 10 + [2] * 20)
+    found, _ = figures(capsys, "of-classes", "--data", "set")
+    assert found["nats"] == nats(replace(images, labels=labels), "of-classes")
+    assert found["nats"] != nats(images, "of-classes")
+
+
+def test_a_class_that_the_training_had_not_is_refused(capsys):
+    model_of_classes(["ape", "bee", "cat"])
+    draw("set/bee", IMAGES[:10])
+    draw("set/dog", IMAGES[10:])
+    assert main(["evaluate", "of-classes", "--data", "set"]) == 2
+    assert "trained on, ape, bee, cat, got 'dog' of set/all" in capsys.readouterr().err
+
+
+def test_names_of_classes_are_kept_with_a_run():
+    draw("set/bee", IMAGES[:10])
+    draw("set/dog", IMAGES[10:])
+    config = npx.TrainConfig(steps=1, batch_size=2, validate_every=1)
+    npx.fit(npx.load("model"), npx.load_data("set", levels=4), config, out="run")
+    assert npx.checkpoint.read_config("run")["data"]["class_names"] == ["bee", "dog"]

@@ -202,6 +202,7 @@ def test_levels_of_codes_may_have_names(tmp_path):
     npx.fit(model, data, npx.TrainConfig(steps=1, batch_size=2, threads=1), out=tmp_path / "run")
     kept = json.loads((tmp_path / "run" / "config.json").read_text())["data"]
     assert kept["level_names"] == names
+    assert "class_names" not in kept
     with pytest.raises(ValueError, match="names must be 300 different ones, one for each level"):
         data.with_level_names(names[:-1])
 

@@ -5,12 +5,15 @@ become levels as they did when the model was trained. A file or folder of the us
 whole, but for images that the model may have been trained on: see `read_part`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from nextpixel import checkpoint
+from nextpixel.codec.chunks import label_classes
 from nextpixel.config import build as build_config
 from nextpixel.data import Dataset, Split, load_config
 from nextpixel.data import names as named_sets
@@ -91,7 +94,7 @@ def read_part(
     if split is None:
         whole = isinstance(source, Whole) and not held_out and config.name not in named_sets()
         split = "all" if whole else "test"
-    images = make_part(config, source, split)
+    images = by_name(make_part(config, source, split), source.class_names, folder, model)
     if images.shape[0] != model.colors:
         check_shape(images.shape, images.name, model)
     part = Part(images, split, _count(config, source), own)
@@ -128,6 +131,33 @@ def check_shape(shape: Shape, name: str, model: PixelModel) -> None:
         raise ValueError(
             f"images must have shape {model.shape} for this model, got {shape} of {name}"
         )
+
+
+def by_name(images: Split, found: Sequence[str], folder: str, model: PixelModel) -> Split:
+    """Images whose labels are those that their classes had when the model was trained.
+
+    Args:
+        images: Labelled by the place of a class in `found`.
+        found: Names of their classes.
+        folder: The model's folder, which keeps names that are more than numbers.
+        model: The model.
+
+    Raises:
+        ValueError: If a class has a name that none of the training had.
+    """
+    named = _trained_on(folder).get("class_names")
+    names = named or list(map(str, range(label_classes(model))))
+    other = [name for name in found if name not in names]
+    numbers_only = list(found) == list(map(str, range(len(found))))
+    if images.labels is None or numbers_only or (other and not named):
+        return images
+    if other:
+        raise ValueError(
+            f"classes must be some of those that the model was trained on, {', '.join(names)}, "
+            f"got {other[0]!r} of {images.name}"
+        )
+    numbers = torch.tensor([names.index(name) for name in found])
+    return replace(images, labels=numbers[images.labels])
 
 
 def _trained_on(folder: str) -> Mapping[str, Any]:

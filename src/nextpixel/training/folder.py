@@ -64,8 +64,7 @@ class RunFolder:
         processes: int = 1,
     ) -> None:
         self.folder = None if folder is None else Path(folder)
-        names = {"level_names": list(data.level_names)} if data.level_names else {}
-        self.description = {**description, "protocol": data.protocol, **names}
+        self.description = {**description, "protocol": data.protocol, **_names_of(data)}
         self.training = asdict(config)
         self.board: TensorBoard | None = None
         self.last_is_whole = True  # the last resume point, as far as is known
@@ -168,6 +167,14 @@ def classes_without_images(model: PixelModel, data: Dataset) -> dict[str, list[i
         return {}
     unseen = sorted(set(range(conditions[0].classes)) - set(labels.tolist()))
     return {WITHOUT_IMAGES: unseen} if unseen else {}
+
+
+def _names_of(data: Dataset) -> dict[str, list[str]]:
+    """Names that are kept with the model: of levels, and of classes that are not mere numbers."""
+    numbers = tuple(map(str, range(data.classes)))
+    classes = () if data.class_names == numbers else data.class_names
+    found = {"level_names": data.level_names, "class_names": classes}
+    return {key: list(names) for key, names in found.items() if names}
 
 
 def holds_run(folder: Path) -> bool:
