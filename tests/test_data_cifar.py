@@ -6,6 +6,7 @@ import torch
 from nextpixel import NextPixelError
 from nextpixel.cli.app import main
 from nextpixel.data import load_data
+from nextpixel.data.sources import cifar
 from nextpixel.data.sources.cifar import CLASSES, TEST_FILE, TRAIN_FILES, read_batch
 
 
@@ -48,9 +49,18 @@ def test_all_five_files_make_up_training_and_validation(folder):
     assert (data.class_names, data.level_count, data.protocol) == (CLASSES, 256, "quantized")
 
 
-def test_5000_images_are_held_out_unless_asked_otherwise(folder):
+def test_of_a_set_too_small_for_5000_a_tenth_is_held_out_unless_stated(folder):
+    assert len(load_data("cifar10", folder=folder).validation) == 10
     with pytest.raises(ValueError, match=r"validation must .* at most 99, got 5000"):
-        load_data("cifar10", folder=folder)
+        load_data("cifar10", folder=folder, validation=5000)
+
+
+def test_5000_images_are_held_out_of_the_genuine_set(folder, monkeypatch):
+    batch = read_batch(folder / TRAIN_FILES[0])
+    many = batch.select(torch.zeros(1200, dtype=torch.int64))
+    monkeypatch.setattr(cifar, "read_batch", lambda path: many)
+    data = load_data("cifar10", folder=folder)
+    assert (len(data.train), len(data.validation)) == (1000, 5000)
 
 
 @pytest.mark.parametrize("inner", ["cifar-10-batches-bin", "."], ids=["inner", "itself"])

@@ -16,6 +16,7 @@ from nextpixel.cli.progress import counting, training
 from nextpixel.data import Dataset, Stream, load_config
 from nextpixel.evaluation import Evaluation
 from nextpixel.models import PixelModel
+from nextpixel.nn import ClassCondition
 from nextpixel.recipes import ModelChoice, Recipe, for_classes, model_of
 from nextpixel.training import Progress, Result
 from nextpixel.training.folder import RECIPE, holds_run
@@ -55,6 +56,7 @@ def run_recipe(
         if us.first(lambda: not resume or (out / RECIPE).is_file()):  # else of an earlier version
             recipe = us.each(lambda: _with_classes(recipe, data, stated=classes_stated))
         model = model_of(recipe, shape=data.shape, levels=data.level_count).to(us.device)
+        us.first(lambda: _announce(data, model))
         with _watched(out) if us.is_first else nullcontext() as show:
             result = npx.fit(
                 model,
@@ -96,6 +98,13 @@ def _in_full(recipe: Recipe, model: PixelModel) -> str:
     return replace(
         recipe, model=ModelChoice(name=model.name, options=asdict(model.config))
     ).to_yaml()
+
+
+def _announce(data: Dataset, model: PixelModel) -> None:
+    """Say what is trained on, and what was done to it, before anything is trained."""
+    conditions = model.conditioner.conditions
+    uses_labels = any(isinstance(each, ClassCondition) for each in conditions)
+    print(f"data: {data.describe(uses_labels=uses_labels)}", file=sys.stderr)
 
 
 def _report(

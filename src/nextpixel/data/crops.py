@@ -10,6 +10,7 @@ not of digits.
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -35,9 +36,13 @@ def cut(splits: Splits, crop: int, name: str, *, crops: int = 1) -> Splits:
         LoosePixels([*loose["train"].images] * crops, crop),
         None if labels is None else labels.repeat(crops),
     )
-    return Splits(
-        train, validation, test, splits.class_names, splits.level_count, splits.level_names
+    note = (
+        f"{len(splits.train):,} training images read in random parts of {crop} x {crop}, {crops} "
+        f"of each an epoch; {len(splits.validation):,} validation and {len(splits.test):,} test "
+        "images cut into tiles"
     )
+    notes = (*splits.notes, note)
+    return replace(splits, train=train, validation=validation, test=test, notes=notes)
 
 
 def tile(images: Images, crop: int, name: str) -> Images:

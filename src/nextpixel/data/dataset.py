@@ -17,7 +17,7 @@ from nextpixel.data.config import DataConfig
 from nextpixel.data.crops import cut, flipped, tile
 from nextpixel.data.huggingface.streams import Stream, StreamSplits
 from nextpixel.data.joining import join
-from nextpixel.data.protocols import depth_in, resolve, to_levels
+from nextpixel.data.protocols import depth_in, in_words, resolve, to_levels
 from nextpixel.data.splits import Images, LoosePixels, Pixels, Splits, Whole, checksum, rng_of
 from nextpixel.order import Shape
 from nextpixel.runtime.device import require
@@ -162,6 +162,7 @@ class Dataset:
         test: Images to report on.
         class_names: What the labels mean; empty where there are none.
         level_names: What the levels are, as tiles or codes; empty where they have no names.
+        notes: What was done to the images, as clauses of a sentence; see `describe`.
     """
 
     name: str
@@ -170,6 +171,33 @@ class Dataset:
     test: Split
     class_names: tuple[str, ...]
     level_names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def describe(self, *, uses_labels: bool = True) -> str:
+        """What there is and what was done to it, in one line.
+
+        Args:
+            uses_labels: Whether the model that is to be trained takes the labels.
+
+        Example:
+            >>> from nextpixel.data import load_data
+            >>> load_data("shapes").describe(uses_labels=False)  # doctest: +NORMALIZE_WHITESPACE
+            'shapes: 6,000 training, 1,000 validation and 1,000 test images, 1 color of 20 x 20;
+            2 levels as they are; labels of 4 classes not used'
+        """
+        colors, height, width = self.shape
+        train = f"{len(self.train):,}" if isinstance(self.train, Split) else "a stream of"
+        depth = depth_in(self.validation.pixels[torch.arange(1)].dtype)
+        labels = f"labels of {self.classes} classes{'' if uses_labels else ' not used'}"
+        clauses = (
+            f"{self.name}: {train} training, {len(self.validation):,} validation and "
+            f"{len(self.test):,} test images, {colors} color{'s' if colors > 1 else ''} of "
+            f"{height} x {width}",
+            in_words(self.protocol, self.level_count, depth),
+            *self.notes,
+            labels if self.classes else "no labels",
+        )
+        return "; ".join(clauses)
 
     def with_level_names(self, names: Sequence[str]) -> "Dataset":
         """The same, whose levels have names: of tiles, or of codes. They are kept with the model.
@@ -228,6 +256,7 @@ def make_dataset(config: DataConfig, source: Source) -> Dataset:
         _split(config, "validation", splits.validation, of_levels),
         _split(config, "test", splits.test, of_levels),
         splits.class_names,
+        notes=_notes(config, splits),
     )
     names = splits.level_names if isinstance(splits, Splits) else ()
     return made.with_level_names(names) if names else made
@@ -250,6 +279,18 @@ def make_part(config: DataConfig, source: Source, part: str) -> Split:
     if config.crop is not None:
         images = tile(images, config.crop, name)
     return _split(config, part, images, _levels_of(config, whole))
+
+
+def _notes(config: DataConfig, splits: Splits | StreamSplits) -> tuple[str, ...]:
+    """What the source says, and what was done by settings for all sources."""
+    said = {
+        f"{config.offset} added to each number": config.offset,
+        "half of the training images mirrored, at random": config.flip == "horizontal",
+        "training images turned and mirrored at random": config.flip == "dihedral",
+        f"at most the first {config.limit} of each part": config.limit,
+    }
+    own = splits.notes if isinstance(splits, Splits) else ()
+    return (*own, *(note for note, holds in said.items() if holds))
 
 
 _OfLevels = tuple[int, str]  # K and the protocol

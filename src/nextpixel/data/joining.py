@@ -55,7 +55,8 @@ def join(splits: Splits) -> Whole:
     images = Images(
         _join_pixels([part.pixels for part in parts]), torch.cat(labels) if labels else None
     )
-    return Whole(images, splits.class_names, splits.level_count, splits.level_names)
+    names = splits.class_names, splits.level_count, splits.level_names
+    return Whole(images, *names, splits.notes)
 
 
 def _join_pixels(parts: list[Pixels]) -> Pixels:

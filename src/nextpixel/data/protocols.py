@@ -110,6 +110,24 @@ def to_levels(pixels: Tensor, level_count: int, protocol: str, rng: torch.Genera
     return pixels if level_count == 1 << depth else quantize(pixels, level_count, depth)
 
 
+def in_words(protocol: str, level_count: int, depth: int) -> str:
+    """How levels are made, for people.
+
+    Example:
+        >>> in_words("quantized", 4, 8), in_words("levels", 17, 8)
+        ('8-bit pixels quantised to 4 of 256 levels', '17 levels as they are')
+    """
+    pixels, most = f"{depth}-bit pixels", 1 << depth
+    if protocol == "quantized" and level_count < most:
+        return f"{pixels} quantised to {level_count} of {most} levels"
+    return {
+        "quantized": f"{pixels} in all {most} levels",
+        "threshold": f"{pixels} made 2 levels, of which 1 begins at {most // 2}",
+        "dynamic": f"{pixels} made 2 levels by chance, anew each time",
+        "levels": f"{level_count} levels as they are",
+    }[protocol]
+
+
 def depth_in(dtype: torch.dtype) -> int:
     """Bits of pixels that are kept as a type."""
     return 8 if dtype == torch.uint8 else 16

@@ -225,6 +225,7 @@ class Splits:
         class_names: What the labels mean; empty where there are none.
         level_count: K where `pixels` are levels 0..K-1 already; None where they are pixels.
         level_names: What the levels are; empty where they have no names.
+        notes: What was done to the images, as clauses of a sentence.
     """
 
     train: Images
@@ -233,6 +234,7 @@ class Splits:
     class_names: tuple[str, ...]
     level_count: int | None
     level_names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -244,17 +246,21 @@ class Whole:
         class_names: As of `Splits`, and so are the others.
         level_count: K of levels.
         level_names: What the levels are.
+        notes: What was done to the images.
     """
 
     images: Images
     class_names: tuple[str, ...]
     level_count: int | None
     level_names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def split(self, validation: int | None, *, seed: int) -> Splits:
         """The images divided 80/10/10; see `split_images`."""
         parts = split_images(self.images, validation, seed=seed)
-        return Splits(*parts, self.class_names, self.level_count, self.level_names)
+        drawn = "test is a tenth" if validation else "validation and test are a tenth each"
+        notes = (f"{drawn}, drawn by seed {seed}", *self.notes)
+        return Splits(*parts, self.class_names, self.level_count, self.level_names, notes)
 
 
 def hold_out(count: int, held_out: int, *, seed: int) -> tuple[Tensor, Tensor]:
@@ -292,11 +298,13 @@ def hold_out_validation(
     Args:
         images: All training images.
         held_out: How many to hold out; None means `default`.
-        default: The set's own number; None means a tenth.
+        default: The set's own number; None, or more than there are, means a tenth.
         seed: Fixes the choice.
     """
     if held_out is None:
-        held_out = tenth(images) if default is None else default
+        held_out = tenth(images)
+        if default is not None and default < len(images):
+            held_out = default
     stay, away = hold_out(len(images), held_out, seed=seed)
     return images.select(stay), images.select(away)
 
@@ -335,6 +343,11 @@ def split_images(
         raise ValueError(f"a set to split must have at least 3 images, got {len(images)}")
     rest, test = hold_out_test(images, None, seed=seed)
     return *hold_out_validation(rest, validation, default=tenth(images), seed=seed), test
+
+
+def tenth_held_out(validation: int | None) -> tuple[str, ...]:
+    """The note on validation images that had to be taken from the training images."""
+    return () if validation else ("a tenth of the training images held out for validation",)
 
 
 def tenth(images: Images) -> int:

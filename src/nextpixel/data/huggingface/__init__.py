@@ -36,6 +36,7 @@ from nextpixel.data.splits import (
     Whole,
     hold_out_validation,
     number_names,
+    tenth_held_out,
 )
 from nextpixel.errors import NextPixelError
 from nextpixel.runtime.device import require
@@ -125,7 +126,7 @@ def load_splits(
     images = _images(config, found, config.name, columns)
     names = _class_names(found, columns) or number_names(images.labels)
     _check_labels(images.labels, len(names), config.name)
-    return Whole(images, names, None)
+    return Whole(images, names, None, notes=_notes(config))
 
 
 # Random access
@@ -143,19 +144,26 @@ def _split_several(config: DataConfig, found: Mapping[str, object], columns: Col
     train, test = made["train"], made["test"]
     if "validation" not in made:
         train, validation = hold_out_validation(train, config.validation, seed=config.seed)
+        notes = tenth_held_out(config.validation)
     elif config.validation is not None:
         raise ValueError(
             f"validation must be left out where {config.name} has such a split, "
             f"got {config.validation}"
         )
     else:
-        validation = made["validation"]
+        validation, notes = made["validation"], ()
     _check_alike(config, *((images.shape, images.labels is None) for images in made.values()))
     names = {split: _class_names(found[split], columns) for split in made}
     joined = _join(config, names) or number_names(*(images.labels for images in made.values()))
     for split, images in made.items():
         _check_labels(images.labels, len(joined), f"{config.name}/{split}")
-    return Splits(train, validation, test, joined, None)
+    return Splits(train, validation, test, joined, None, notes=(*notes, *_notes(config)))
+
+
+def _notes(config: DataConfig) -> tuple[str, ...]:
+    size = config.size
+    note = f"largest centered square of each picture resized to {size} x {size}"
+    return () if size is None else (note,)
 
 
 def _images(config: DataConfig, found: object, where: str, columns: Columns) -> Images:

@@ -24,6 +24,7 @@ from nextpixel.data.sources.npy import (
     check_form,
     check_range,
     colors_first,
+    come_last,
     find_channels,
     moved,
     read_header,
@@ -60,7 +61,8 @@ def load_arrays(config: DataConfig, paths: list[Path]) -> Whole:
     labels = _join_labels(files)
     _set_depth(config, files)
     pixels = LazyPixels(files[0] if len(files) == 1 else ConcatReader(files))
-    return Whole(Images(pixels, labels), number_names(labels), _count_levels(config, files))
+    count = _count_levels(config, files)
+    return Whole(Images(pixels, labels), number_names(labels), count, notes=_notes(files, count))
 
 
 ZIPPED = ("levels", "labels", "level_names")
@@ -79,7 +81,8 @@ def load_zipped(config: DataConfig, path: Path) -> Whole:
     labels = _zipped_labels(path, found, file.shape[0])
     names = tuple(map(str, found.get("level_names", ())))
     images = Images(LazyPixels(file), labels)
-    return Whole(images, number_names(labels), _count_levels(config, [file]), names)
+    count = _count_levels(config, [file])
+    return Whole(images, number_names(labels), count, names, _notes([file], count))
 
 
 def read_zipped(path: Path) -> tuple[Array, Tensor | None]:
@@ -135,6 +138,7 @@ class _InMemory:
         self.highest, self.image = check_range(path, array, 0)
         self.depth = 16 if self.highest > 255 else 8
         self._numbers = colors_first(array, channels, where=path)
+        self.is_last = come_last(array.shape, channels)
         count, colors, height, width = self._numbers.shape
         self.shape = (count, colors, height, width)
 
@@ -201,6 +205,15 @@ def _count_levels(config: DataConfig, files: list[_File]) -> int | None:
     more = levels > 256 and top.depth == 8  # levels of a file in which no high one occurs
     guessed = config.protocol is None and (top.highest < levels < most or more)
     return levels if guessed or config.protocol == "levels" else None
+
+
+def _notes(files: list[_File], level_count: int | None) -> tuple[str, ...]:
+    highest, half = max(file.highest for file in files), 1 << files[0].depth - 1
+    said = {
+        "colors last in the file": files[0].is_last,
+        f"no number is above {highest}": level_count is None and highest < half,
+    }
+    return tuple(note for note, holds in said.items() if holds)
 
 
 def read_array(path: Path) -> Array:

@@ -6,8 +6,9 @@ Pictures are read in the order of their names. They have one color if all are gr
 as many as the pages of a TIFF or the planes of a FITS file.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from nextpixel.data.splits import (
     Splits,
     Whole,
     hold_out_validation,
+    tenth_held_out,
 )
 from nextpixel.errors import NextPixelError
 
@@ -61,7 +63,9 @@ def load_folder(config: DataConfig, folder: Path, wanted: Wanted = ALL) -> Split
     """
     if holds_splits(folder):
         return _load_splits(config, folder, wanted)
-    return _load_whole(config, list_pictures(folder), wanted)
+    listed = list_pictures(folder)
+    whole = _load_whole(config, listed, wanted)
+    return replace(whole, notes=(*whole.notes, *_others(folder, listed)))
 
 
 def load_picture(config: DataConfig, path: Path, wanted: Wanted = ALL) -> Whole:
@@ -76,8 +80,8 @@ def holds_splits(folder: Path) -> bool:
 
 def _load_whole(config: DataConfig, listed: list[_Picture], wanted: Wanted) -> Whole:
     names = _class_names(listed)
-    (images,) = _read_groups([listed[: wanted.first]], names, config, wanted)
-    return Whole(images, names, _count_levels(config, [images]))
+    (images,), notes = _read_groups([listed[: wanted.first]], names, config, wanted)
+    return Whole(images, names, _count_levels(config, [images]), notes=notes)
 
 
 def load_photographs(config: DataConfig) -> Splits | Whole:
@@ -98,19 +102,22 @@ def load_photographs(config: DataConfig) -> Splits | Whole:
 def _load_splits(config: DataConfig, folder: Path, wanted: Wanted) -> Splits:
     groups = {part: list_pictures(folder / part) for part in _SPLITS if (folder / part).is_dir()}
     names = _class_names(groups["train"])
-    read = _read_groups(list(groups.values()), names, config, wanted)
+    read, notes = _read_groups(list(groups.values()), names, config, wanted)
+    notes = (*notes, *_others(folder, [picture for group in groups.values() for picture in group]))
     images = dict(zip(groups, read, strict=True))
     count = _count_levels(config, list(images.values()))
     if "validation" not in images:
         images["train"], images["validation"] = hold_out_validation(
             images["train"], config.validation, seed=config.seed
         )
+        notes = (*tenth_held_out(config.validation), *notes)
     elif config.validation is not None:
         raise ValueError(
             f"validation must be left out where {folder / 'validation'} exists, "
             f"got {config.validation}"
         )
-    return Splits(images["train"], images["validation"], images["test"], names, count)
+    parts = (images["train"], images["validation"], images["test"])
+    return Splits(*parts, names, count, notes=notes)
 
 
 def _count_levels(config: DataConfig, groups: list[Images]) -> int | None:
@@ -181,9 +188,10 @@ def _class_names(listed: list[_Picture]) -> tuple[str, ...]:
 
 def _read_groups(
     groups: list[list[_Picture]], names: tuple[str, ...], config: DataConfig, wanted: Wanted
-) -> list[Images]:
-    files = [path for group in groups for path, _ in group]
-    pictures = [read_picture(path, config.size, config.offset) for path in files]
+) -> tuple[list[Images], tuple[str, ...]]:
+    files, seen = [path for group in groups for path, _ in group], Counter[str]()
+    pictures = [read_picture(path, config.size, config.offset, seen) for path in files]
+    seen["gray"] = sum(picture.ndim == 2 for picture in pictures)
     differ = wanted.any_size and len({picture.shape[:2] for picture in pictures}) > 1
     pixels = _stack(files, pictures, wanted.colors, loose=differ or config.crop is not None)
     labels = _number([picture for group in groups for picture in group], names)
@@ -192,7 +200,28 @@ def _read_groups(
     places = torch.split(torch.arange(len(files)), counts)
     whole = Images(pixels, None)
     parts = [whole.select(part).pixels for part in places]
-    return [Images(part, own) for part, own in zip(parts, label_parts, strict=True)]
+    images = [Images(part, own) for part, own in zip(parts, label_parts, strict=True)]
+    return images, tuple(_notes(seen, len(files), config.size))
+
+
+def _notes(seen: Counter[str], count: int, size: int | None) -> Iterator[str]:
+    if seen["not square"]:
+        yield f"{seen['not square']:,} of {count:,} pictures cut to the largest centered square"
+    if size is not None:
+        yield f"all resized to {size} x {size}"
+    if seen["transparent"]:
+        yield f"{seen['transparent']:,} of {count:,} pictures transparent in part, put on white"
+    if 0 < seen["gray"] < count:
+        yield f"{seen['gray']:,} of {count:,} pictures gray, with equal colors"
+
+
+def _others(folder: Path, listed: list[_Picture]) -> Iterator[str]:
+    """The note on what a folder holds apart from the pictures that are read, hidden files aside."""
+    read = {path.relative_to(folder) for path, _ in listed}
+    found = {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
+    left = [path for path in found - read if not any(part[0] == "." for part in path.parts)]
+    if left:
+        yield f"{len(left):,} other files left out, as {min(left)}"
 
 
 def _number(listed: list[_Picture], names: tuple[str, ...]) -> Tensor | None:

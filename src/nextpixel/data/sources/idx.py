@@ -23,6 +23,7 @@ from nextpixel.data.splits import (
     Whole,
     hold_out_validation,
     number_names,
+    tenth_held_out,
 )
 from nextpixel.errors import NextPixelError
 
@@ -153,7 +154,8 @@ def load_set(config: DataConfig, folder: Path) -> Splits:
     if train.shape != test.shape or (train.labels is None) != (test.labels is None):
         raise NextPixelError(f"{files[1]}: not of the image size of {files[0].name}, or no labels")
     stay, away = hold_out_validation(train, config.validation, seed=config.seed)
-    return Splits(stay, away, test, number_names(train.labels, test.labels), None)
+    names, notes = number_names(train.labels, test.labels), tenth_held_out(config.validation)
+    return Splits(stay, away, test, names, None, notes=notes)
 
 
 def load_file(path: Path) -> Whole:

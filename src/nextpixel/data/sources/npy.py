@@ -141,6 +141,11 @@ def find_channels(shape: Sequence[int], colors: int | None, where: object) -> st
     )
 
 
+def come_last(shape: Sequence[int], channels: str | None) -> bool:
+    """Whether `colors_first` moves the colors of an array of `shape`."""
+    return len(shape) == 4 and (channels or find_channels(shape[1:], None, "array")) == "last"
+
+
 def _readings(first: int, middle: int, last: int) -> list[str]:
     """Where the colors of images of three sides may be: 1 or 3, or no more than either side."""
     usual = (1, 3)
@@ -160,6 +165,7 @@ class ArrayFile:
         is_boolean: Whether its numbers are truth values.
         highest: Largest number, with the offset.
         image: The first image that has it.
+        is_last: Whether its colors come last in the file.
         depth: Bits that its numbers are taken to have: 16 where one is above 255, else 8.
 
     Args:
@@ -186,6 +192,7 @@ class ArrayFile:
         empty = np.empty((0, *self._image), np.uint8)
         colors, height, width = colors_first(empty, channels, where=path).shape[1:]
         self.shape, self._channels = (count, colors, height, width), channels
+        self.is_last = come_last(empty.shape, channels)
         self.highest, self.image, self._checksum = 0, 0, 0
         self._written = self._last_written()
         self._look_through()

@@ -8,6 +8,7 @@ What would lose bits is refused.
 import re
 import struct
 import zlib
+from collections import Counter
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -40,13 +41,16 @@ DEEP = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 Array = NDArray[Any]
 
 
-def read_picture(path: Path, size: int | None, offset: int = 0) -> Array:
+def read_picture(
+    path: Path, size: int | None, offset: int = 0, seen: Counter[str] | None = None
+) -> Array:
     """Read one picture; transparent parts show white, and the camera's turn is undone.
 
     Args:
         path: The file.
         size: Cut the largest centered square and resize it to size x size; None leaves the size.
         offset: What is added to the numbers of a FITS file.
+        seen: Where the picture is counted; see `to_pixels`.
 
     Returns:
         uint8, or uint16 where the file has 16 bits: (H, W) where red, green and blue are the same
@@ -64,7 +68,7 @@ def read_picture(path: Path, size: int | None, offset: int = 0) -> Array:
             if path.suffix.lower() in TIFF and getattr(picture, "n_frames", 1) > 1:
                 return _own_size(path, _pages(path, picture), size)
             if not would_lose(picture):
-                return to_pixels(picture, size, str(path))
+                return to_pixels(picture, size, str(path), seen)
         return _own_size(path, pages_first(path, science.read_tiff(path)), size)
     except UnidentifiedImageError as error:
         if path.suffix.lower() in TIFF:
@@ -132,13 +136,16 @@ def pages_first(path: Path, planes: Array) -> Array:
     return made if made.ndim == 2 else np.moveaxis(made, 0, 2)
 
 
-def to_pixels(picture: Image.Image, size: int | None, where: str) -> Array:
+def to_pixels(
+    picture: Image.Image, size: int | None, where: str, seen: Counter[str] | None = None
+) -> Array:
     """The pixels of an opened picture; see `read_picture`.
 
     Args:
         picture: As Pillow opened it.
         size: As for `read_picture`.
         where: What an error calls it.
+        seen: Where the picture is counted: `transparent`, and, if it is resized, `not square`.
 
     Raises:
         NextPixelError: If it has 16 bits in several colors, or is of floats.
@@ -147,8 +154,10 @@ def to_pixels(picture: Image.Image, size: int | None, where: str) -> Array:
     picture.load()
     if picture.mode in DEEP:
         return _own_size(Path(where), _deep(picture, where), size)
-    flat = _flatten(where, ImageOps.exif_transpose(picture))
+    upright, seen = ImageOps.exif_transpose(picture), Counter() if seen is None else seen
+    flat = _flatten(where, upright, seen)
     if size is not None:
+        seen["not square"] += flat.width != flat.height
         flat = ImageOps.fit(flat, (size, size), Image.Resampling.LANCZOS)
     pixels = np.asarray(flat, np.uint8)
     gray = (pixels == pixels[:, :, :1]).all()
@@ -192,12 +201,14 @@ def check_depth(file: BinaryIO, where: str) -> None:
             )
 
 
-def _flatten(where: str, picture: Image.Image) -> Image.Image:
+def _flatten(where: str, picture: Image.Image, seen: Counter[str]) -> Image.Image:
     if picture.mode.startswith("F"):
         raise NextPixelError(
             f"{where}: must have 8 or 16 bits a color, got mode {picture.mode}; save it with those"
         )
     if picture.has_transparency_data:
         white = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(white, picture.convert("RGBA"))
+        picture = picture.convert("RGBA")
+        seen["transparent"] += bool((np.asarray(picture)[:, :, 3] < 255).any())
+        picture = Image.alpha_composite(white, picture)
     return picture.convert("RGB")
