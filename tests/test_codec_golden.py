@@ -165,7 +165,8 @@ def written(tmp_path_factory, worker_id):
 
 def tried(name, folder):
     """What a processor writes, by threads."""
-    found, environment = {}, {**os.environ, **PROCESSORS[name], "NUMBA_CACHE_DIR": str(folder)}
+    own = {"NUMBA_CACHE_DIR": str(folder)} if PROCESSORS[name] else {}  # native is compiled already
+    found, environment = {}, {**os.environ, **PROCESSORS[name], **own}
     for threads in ("1", "2"):
         words = [sys.executable, "-c", SCRIPT, threads]
         done = subprocess.run(words, env=environment, capture_output=True, text=True, check=True)
