@@ -26,10 +26,12 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "evaluate": (
         "nextpixel evaluate mnist2-gated-class --limit 1000 --classify",
         "nextpixel evaluate runs/mine --json",
+        "nextpixel evaluate photo --data pictures/",
     ),
     "sample": (
         "nextpixel sample mnist2-gated-class --label 3 --count 9 --out threes.png",
         "nextpixel sample mnist2-gated --count 9 --seed 7 --out scan.gif",
+        "nextpixel sample mnist-row-lstm --size 64x48 --out wide.png",
     ),
     "complete": (
         "nextpixel complete mnist2-gated-class --images mnist --known top --out c.png",
