@@ -225,6 +225,13 @@ def test_the_command_measures_a_folder_of_several_sizes(name, tiles, folder, cap
     )
 
 
+def test_the_command_compares_models_at_another_size(folder, capsys):
+    one = evaluated(capsys, "free", "--data", "pictures/a.png", "--against", "free")
+    assert one["against"]["nats"] == 0
+    several = evaluated(capsys, "free", "--data", "pictures", "--against", "free")
+    assert several["against"]["nats"] == 0
+
+
 def test_the_command_shows_gray_pictures_in_three_colors(folder, capsys):
     found = evaluated(capsys, "color", "--data", "pictures")
     assert (found["n"], len(found["by_color"])) == (4, 3)

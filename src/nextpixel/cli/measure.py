@@ -180,7 +180,7 @@ class Reports:
         """The difference from another model."""
         if self.against is None:
             return {}
-        other = npx.load(self.against).to(next(model.parameters()).device)
+        other = fitting(npx.load(self.against), model.shape).to(next(model.parameters()).device)
         found = npx.compare(model, other, images, batch_size=batch_size)
         line = f"against {self.against}: {found}"
         return {"against": ({"model": self.against, **asdict(found)}, line)}
