@@ -181,3 +181,11 @@ def test_names_of_classes_are_kept_with_a_run():
     config = npx.TrainConfig(steps=1, batch_size=2, validate_every=1)
     npx.fit(npx.load("model"), npx.load_data("set", levels=4), config, out="run")
     assert npx.checkpoint.read_config("run")["data"]["class_names"] == ["bee", "dog"]
+
+
+@pytest.mark.parametrize(("seed", "kept"), [(3, True), (4, False)])
+def test_a_mixture_of_models_that_held_out_other_images_has_no_test_part(seed, kept, tmp_path):
+    model = npx.build("pixelcnn", shape=(1, 5, 6), levels=4, seed=1, **SMALL)
+    npx.save(model, tmp_path / "second", data={"name": "mine.npy", "seed": seed})
+    assert main(["mix", "of-mine", "second", "--out", "mixed"]) == 0
+    assert bool(npx.checkpoint.read_config("mixed")["data"]) is kept

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 import nextpixel as npx
 from nextpixel import checkpoint
 from nextpixel.cli.inputs import check_folder
+from nextpixel.data import names as named_sets
 from nextpixel.models import Mixture
 
 SAME = ("name", "levels", "protocol")
@@ -48,7 +49,9 @@ def mix(
 def shared_data(names: tuple[str, ...]) -> dict[str, Any]:
     """What the first of some models was trained on; empty where another differs in it."""
     found = [checkpoint.read_config(checkpoint.find(name))["data"] for name in names]
-    alike = {json.dumps([data.get(key) for key in SAME]) for data in found}
+    own = any(data.get("name") not in named_sets() for data in found)
+    keys = (*SAME, "seed") if own else SAME  # else one was trained on test images of another
+    alike = {json.dumps([data.get(key) for key in keys]) for data in found}
     return dict(found[0]) if len(alike) == 1 else {}
 
 
