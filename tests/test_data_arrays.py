@@ -163,7 +163,7 @@ def test_labels_that_do_not_fit_are_refused(tmp_path, labels):
     [
         (
             np.zeros((5, 2, 2)),
-            "must hold integers, got float64; scale them to 0..255 or 0..65535, round",
+            r"must hold integers, got float64; .* \(x \* 255\)\.round\(\)\.astype\('uint8'\)",
         ),
         (np.zeros((5, 2, 2), np.complex64), "must hold integers, got complex64"),
         (np.array([["a"]]), "must hold integers, got <U1"),

@@ -293,8 +293,8 @@ def check_form(path: Path, dtype: np.dtype[np.generic], shape: tuple[int, ...]) 
     """
     if dtype.kind not in "biu":
         raise NextPixelError(
-            f"{path}: must hold integers, got {dtype}; scale them to 0..255 or 0..65535, round, "
-            "and save them as uint8 or uint16"
+            f"{path}: must hold integers, got {dtype}; scale them to 0..255 and save them as "
+            "uint8, of x from 0 to 1 (x * 255).round().astype('uint8'), or to 0..65535 as uint16"
         )
     if len(shape) not in (2, 3, 4) or min(shape) < 1:
         raise NextPixelError(
