@@ -1,7 +1,9 @@
 """Splits: levels in the right form, a fixed draw, and fresh draws for training."""
 
+import numpy as np
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 from nextpixel.data import Dataset, Split
 
@@ -102,3 +104,48 @@ def test_a_data_set_tells_shape_levels_protocol_and_classes():
     assert part.shape == (3, 4, 5)
     assert (data.shape, data.level_count, data.protocol) == ((3, 4, 5), 4, "quantized")
     assert data.classes == 2
+    assert (
+        repr(data) == "Dataset(set: 20 + 20 + 20 images of 3x4x5, 4 levels by quantized, 2 classes)"
+    )
+
+
+@pytest.mark.parametrize(("protocol", "level_count"), PROTOCOLS)
+def test_an_item_is_the_fixed_levels_of_an_image_and_its_label(protocol, level_count):
+    some = split(protocol, level_count)
+    for index in (0, 7, 19, -1, -20, np.int64(3), torch.tensor(5)):
+        levels, label = some[index]
+        assert (levels.dtype, levels.shape) == (torch.int64, (3, 4, 5))
+        assert torch.equal(levels, some.levels[int(index)].long())
+        assert (type(label), label) == (int, some.labels[int(index)])
+
+
+@pytest.mark.parametrize("index", [20, -21])
+def test_an_item_that_is_not_there_is_an_index_error(index):
+    with pytest.raises(IndexError, match=f"index must be below 20, .* got {index}"):
+        split()[index]
+
+
+@pytest.mark.parametrize("index", [slice(2), True, 1.0, "1", [1, 2]])
+def test_what_is_no_index_of_one_image_is_refused(index):
+    with pytest.raises(TypeError, match=f"index must be an integer, got {type(index).__name__}"):
+        split()[index]
+
+
+def test_a_split_can_be_walked_through_once():
+    assert [label for _, label in split(count=3)] == [0, 1, 2]
+
+
+def test_torchs_loader_makes_batches_of_a_split():
+    some = split("quantized", 4)
+    batches = list(DataLoader(some, batch_size=8))
+    assert [len(levels) for levels, _ in batches] == [8, 8, 4]
+    assert torch.equal(torch.cat([levels for levels, _ in batches]), some.levels.long())
+    labels = torch.cat([labels for _, labels in batches])
+    assert (labels.dtype, labels.tolist()) == (torch.int64, list(range(20)))
+
+
+def test_torchs_loader_makes_batches_of_levels_alone_where_there_are_no_labels():
+    some = Split("set/test", split().pixels, None, 2, "threshold", 0)
+    (levels,) = DataLoader(some, batch_size=20)
+    assert torch.equal(levels, some.levels.long())
+    assert repr(some) == "Split(set/test: 20 images of 3x4x5, 2 levels by threshold)"

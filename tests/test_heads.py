@@ -6,10 +6,13 @@ import pytest
 import torch
 
 from nextpixel.heads import (
+    HEADS,
     Bernoulli,
     BernoulliHead,
     Categorical,
     CategoricalHead,
+    Distribution,
+    Head,
     LogisticHead,
     make_head,
     register_head,
@@ -220,6 +223,61 @@ def test_a_part_or_another_type_of_a_distribution_is_one_of_its_class(name):
     assert type(ours[1]) is type(ours)
     assert torch.equal(ours[1, :].probs, ours.probs[1])
     assert ours.to(torch.float32).probs.dtype == torch.float32
+
+
+DEEPEST = {"bernoulli": 2, "categorical": 5000}
+EVERY_HEAD = [
+    pytest.param(head, levels, mode, id=f"{name}-{mode}-{levels}")
+    for name, head in HEADS.items()
+    if head.__module__.startswith("nextpixel.")
+    for mode in ("independent", "coupled")
+    if mode == "independent" or issubclass(head, LogisticHead)
+    for levels in (2, 5, 5000)
+    if levels <= DEEPEST.get(name, 65536)
+]
+
+
+def of_random_outputs(head: type[Head], levels: int, mode: str) -> Distribution:
+    """Of 3 colors, over images (2, 3, 2, 2)."""
+    made = head.of(levels, 3, ModelConfig(colors=mode, components=3))
+    images = torch.randint(0, levels, (2, 3, 2, 2), generator=torch.Generator().manual_seed(1))
+    return made(random_logits(2, made.outputs(3), 2, 2, scale=1.5), 3, images)
+
+
+@pytest.mark.parametrize(("head", "levels", "mode"), EVERY_HEAD)
+def test_mean_mode_and_entropy_are_those_of_the_table_of_all_levels(head, levels, mode):
+    ours = of_random_outputs(head, levels, mode)
+    assert (ours.batch_shape, ours.level_count) == ((2, 3, 2, 2), levels)
+    each = [ours.log_prob(torch.full(ours.batch_shape, level)) for level in range(levels)]
+    table = torch.stack(each, -1).exp()
+    torch.testing.assert_close(table.sum(-1), torch.ones(2, 3, 2, 2).double())
+    torch.testing.assert_close(ours.mean, (table * torch.arange(levels)).sum(-1))
+    torch.testing.assert_close(ours.entropy(), -(table * torch.stack(each, -1)).sum(-1))
+    assert ours.mode.dtype == torch.int64
+    chosen = table.gather(-1, ours.mode.unsqueeze(-1)).squeeze(-1)
+    torch.testing.assert_close(chosen, table.amax(-1), rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize(("head", "levels", "mode"), EVERY_HEAD)
+def test_what_is_drawn_has_the_frequencies_of_the_probabilities(head, levels, mode):
+    one, count = of_random_outputs(head, levels, mode)[0, 2, 1, 1], 20_000
+    many = one.map(lambda parameter: parameter.expand(count, *parameter.shape))
+    drawn = many.sample(torch.Generator().manual_seed(2))
+    assert (drawn.dtype, drawn.shape) == (torch.int64, (count,))
+    edges = one.probs.cumsum(-1)
+    bins = (4 * edges - 1e-9).long().clamp(max=3) if levels > 5 else torch.arange(levels)
+    expected = torch.zeros(int(bins.max()) + 1).double().index_add(0, bins, count * one.probs)
+    seen = torch.bincount(bins[drawn], minlength=len(expected))
+    kept = expected > 5
+    surprise = ((seen - expected).square() / expected)[kept].sum()
+    assert surprise < 20.0  # chi-square of at most 4 degrees: exceeded once in two thousand
+    assert seen[~kept].sum() <= 20
+
+
+@pytest.mark.parametrize(("head", "levels", "mode"), EVERY_HEAD)
+def test_a_distribution_is_shown_in_one_line(head, levels, mode):
+    shown = repr(of_random_outputs(head, levels, mode))
+    assert shown.endswith(f"(2x3x2x2, {levels:,} levels)")
 
 
 def test_a_head_is_made_by_its_name():

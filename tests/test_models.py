@@ -7,7 +7,7 @@ from nextpixel import models
 from nextpixel.models import GatedPixelCNNConfig, PixelCNN, PixelCNNConfig, ResidualPixelCNN
 from nextpixel.models.registry import MODELS
 from nextpixel.models.windowed import WindowedPixelCNN
-from nextpixel.nn import NO_EMBEDDING, ClassCondition
+from nextpixel.nn import NO_EMBEDDING, ClassCondition, VectorCondition
 from tests.laws.cases import disturb
 
 BUILD = {"shape": (1, 4, 4), "levels": 2}
@@ -176,3 +176,17 @@ def test_kernels_are_all_hidden_convolutions(model):
         (4, 4, 2, 3),
         (4, 4, 1, 1),
     ]
+
+
+def test_a_model_is_shown_in_one_line_and_printed_layer_by_layer():
+    options = {"features": 8, "layers": 1, "head_features": 8}
+    conditions = (ClassCondition(10), VectorCondition(3))
+    model = models.build(
+        "gated-pixelcnn", shape=(1, 28, 28), levels=256, condition=conditions, **options
+    )
+    count = sum(weight.numel() for weight in model.parameters())
+    assert repr(model) == (
+        f"GatedPixelCNN(1x28x28, 256 levels, {count:,} parameters, class condition of 10, "
+        "vector condition of 3)"
+    )
+    assert "(squash): MaskedConv2d(8, 8, side=1)" in str(model)

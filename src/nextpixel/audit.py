@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from nextpixel.models import PixelModel
+from nextpixel.models.base import check_model
 from nextpixel.nn import Order
 from nextpixel.order import Shape, Step, from_sequence, index_of, step_at, to_sequence
 
@@ -157,6 +158,7 @@ def audit(
     Raises:
         ValueError: If the model has no such order.
     """
+    check_model(model)
     stated = model.read_order(order)
     indices = stated if stated is not None and stated.ndim else None
     count = math.prod(model.shape)

@@ -24,8 +24,9 @@ from safetensors.torch import save as tensors_to
 from torch import Tensor
 
 from nextpixel.config import check_keys
-from nextpixel.errors import NextPixelError, nearest
+from nextpixel.errors import NextPixelError, check_kind, nearest
 from nextpixel.models import PixelModel
+from nextpixel.models.base import check_model
 from nextpixel.models.registry import build_from, check_registered, names
 
 FORMAT = 1
@@ -104,6 +105,8 @@ def save(
             made of these shipped models.
         NextPixelError: If the folder cannot be written. What it held before stays as it was.
     """
+    check_model(model)
+    check_kind("folder", folder, str | os.PathLike, "a path")
     check_savable(model)
     folder = Path(folder)
     config = {
@@ -279,9 +282,10 @@ def find(folder: str | Path) -> Path:
     Raises:
         ValueError: If there is neither.
     """
+    check_kind("folder", folder, str | os.PathLike, "a path or the name of a shipped model")
     if (SHIPPED / str(folder) / CONFIG).is_file() and not Path(folder).exists():
         return SHIPPED / str(folder)
-    if not Path(folder).exists():
+    if not str(folder) or not Path(folder).exists():
         there = [str(path.parent) for path in Path(folder).parent.glob(f"*/{CONFIG}")]
         raise ValueError(
             f"there is no model {str(folder)!r}: neither a folder nor a shipped model; "
@@ -300,7 +304,8 @@ def read_config(folder: str | Path) -> dict[str, Any]:
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise NextPixelError(f"{folder} is no model folder: it has no {CONFIG}") from error
+        has = "is a file; give its folder" if Path(folder).is_file() else f"has no {CONFIG}"
+        raise NextPixelError(f"{folder} is no model folder: it {has}") from error
     except (OSError, ValueError) as error:
         raise NextPixelError(f"{path} cannot be read as JSON: {error}") from error
     if not isinstance(config, dict) or not isinstance(config.get("format"), int):
@@ -355,11 +360,7 @@ def _fill(model: PixelModel, tensors: Mapping[str, Tensor], path: Path) -> None:
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all.
-
-    Raises:
-        NextPixelError: If it cannot be written; what was there before stays.
-    """
+    """Write a file whole or not at all; errors as in `replace_files`."""
     replace_files({path: content})
 
 

@@ -10,8 +10,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from nextpixel.likelihood import log_probs
+from nextpixel.likelihood import check_images, log_probs
 from nextpixel.models import PixelModel
+from nextpixel.models.base import check_model
 from nextpixel.nn import ClassCondition
 
 
@@ -40,6 +41,8 @@ def classify(
         TypeError: If the levels are no integers, or the prior is no tensor.
         ValueError: If the model is not class-conditional, or the images or prior do not fit it.
     """
+    check_model(model)
+    check_images(levels)
     classes = classes_of(model)
     _check_prior(prior, classes)
     scores = torch.stack(

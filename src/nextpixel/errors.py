@@ -6,7 +6,8 @@ and `NextPixelError` with exit status 1, each in one line.
 
 import difflib
 from collections.abc import Iterable
-from typing import TypeVar
+from types import UnionType
+from typing import SupportsIndex, TypeVar
 
 Failure = TypeVar("Failure", bound=Exception)
 
@@ -44,6 +45,48 @@ def check_keywords(keywords: Iterable[str], known: Iterable[str]) -> None:
     for name in keywords:
         if name not in known:
             raise TypeError(f"unknown option {name!r}; {nearest(name, known)}")
+
+
+def check_kind(name: str, value: object, kinds: type | UnionType, what: str) -> None:
+    """Refuse a value of another type.
+
+    Args:
+        name: Of the argument.
+        value: What was passed.
+        kinds: As `isinstance` takes them.
+        what: What it must be; after a semicolon, what makes one.
+
+    Raises:
+        TypeError: If it is of none of these types.
+
+    Example:
+        >>> check_kind("out", 3, str | None, "a path; str(out) is one")
+        Traceback (most recent call last):
+            ...
+        TypeError: out must be a path, got int; str(out) is one
+    """
+    if not isinstance(value, kinds):
+        must, *remedy = what.split("; ")
+        raise TypeError("; ".join([f"{name} must be {must}, got {type(value).__name__}", *remedy]))
+
+
+def check_count(name: str, value: object, least: int = 1) -> None:
+    """Refuse what is no integer from `least` on; NumPy's are integers, truth values are none.
+
+    Raises:
+        TypeError: If it is no integer.
+        ValueError: If it is too small.
+
+    Example:
+        >>> check_count("count", 4.0)
+        Traceback (most recent call last):
+            ...
+        TypeError: count must be an integer, got 4.0
+    """
+    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
+        raise TypeError(f"{name} must be an integer, got {value!r}")
+    if value.__index__() < least:
+        raise ValueError(f"{name} must be at least {least}, got {value}")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from nextpixel.data import Split
 from nextpixel.data.splits import rng_of
-from nextpixel.likelihood import evaluation_mode, log_probs
+from nextpixel.likelihood import check_images, evaluation_mode, log_probs
 from nextpixel.models import PixelModel
+from nextpixel.models.base import check_model
 from nextpixel.nn import ClassCondition, Value, VectorCondition
 
 LEAST_GAIN = 0.5
@@ -70,6 +71,8 @@ def health(model: PixelModel, images: Split, *, batch_size: int = 100) -> Health
         ValueError: If the model has no such condition, there are fewer than two images, or all are
             of one class, so that another image's label is the right one.
     """
+    check_model(model)
+    check_images(images)
     if len(images) < 2:
         raise ValueError(f"images must hold at least two, got {len(images)}")
     right = _condition(model, images)

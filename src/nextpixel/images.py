@@ -15,8 +15,18 @@ All arithmetic on pixels is in integers: truncated floats are a well known sourc
     are one too low.
 """
 
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+
+from nextpixel.errors import check_count
+
+Mask: TypeAlias = Tensor | NDArray[np.bool_]
+"""Truth values, a tensor or a NumPy array."""
 
 SCALES = ("symmetric", "unit")
 """Scales of the network: -1 to 1, and 0 to 1."""
@@ -29,10 +39,62 @@ def check_levels(levels: int, most: int = MOST_LEVELS) -> None:
     """Refuse a number of levels that images cannot have.
 
     Raises:
+        TypeError: If it is no integer.
         ValueError: Unless 2 <= levels <= most.
     """
+    check_count("levels", levels, -most)
     if not 2 <= levels <= most:
         raise ValueError(f"levels must be 2 to {most}, got {levels}")
+
+
+def check_integers(levels: object, count: int) -> None:
+    """Refuse what is no tensor of integers, and say what makes one of it.
+
+    Args:
+        levels: What was passed as levels 0..K-1.
+        count: K.
+
+    Raises:
+        TypeError: With the remedy.
+    """
+    must = f"levels must be a tensor of integers 0..{count - 1}"
+    if not isinstance(levels, Tensor):
+        raise TypeError(f"{must}, got {type(levels).__name__}{_remedy(levels)}")
+    if levels.is_floating_point() or levels.is_complex():
+        remedy = f"(levels * {count - 1}).round().long() makes them of numbers from 0 to 1"
+        raise TypeError(f"{must}, got {levels.dtype}; {remedy}")
+
+
+def _remedy(levels: object) -> str:
+    """How a tensor of levels is had of something else."""
+    if isinstance(levels, np.ndarray):
+        return "; torch.from_numpy(levels) makes one"
+    if isinstance(levels, list | tuple):
+        return "; torch.tensor(levels) makes one"
+    if isinstance(levels, str | Path):
+        return "; npx.load_data reads files and named sets, and data.test.levels are levels"
+    parts = {"levels": "its .levels are", "test": "its .test.levels are"}
+    return next((f"; {text}" for name, text in parts.items() if hasattr(levels, name)), "")
+
+
+def to_mask(mask: object, name: str) -> Tensor:
+    """A mask of truth values, a tensor or a NumPy array, as a tensor.
+
+    Args:
+        mask: The mask.
+        name: What errors call it.
+
+    Raises:
+        TypeError: If it is none.
+    """
+    if isinstance(mask, np.ndarray) and mask.dtype == np.bool_:
+        return torch.tensor(mask)
+    if isinstance(mask, Tensor) and mask.dtype == torch.bool:
+        return mask
+    found = getattr(mask, "dtype", type(mask).__name__)
+    made = f"; {name} != 0 is one" if isinstance(mask, Tensor | np.ndarray) else ""
+    made = f"; torch.tensor({name}) != 0 is one" if isinstance(mask, list) else made
+    raise TypeError(f"{name} must be a boolean tensor, got {found}{made}")
 
 
 def level_dtype(levels: int) -> torch.dtype:

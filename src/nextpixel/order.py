@@ -17,7 +17,8 @@ References:
     https://arxiv.org/abs/1601.06759
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from operator import index
 from typing import NamedTuple
 
 import torch
@@ -27,6 +28,39 @@ from nextpixel.errors import nearest
 
 Shape = tuple[int, int, int]
 """Colors, height and width of one image."""
+
+
+def read_shape(shape: object) -> Shape:
+    """A shape (C, H, W) as integers.
+
+    Raises:
+        ValueError: If it is none.
+
+    Example:
+        >>> read_shape([1, 28, 28])
+        (1, 28, 28)
+    """
+    try:
+        if isinstance(shape, Sequence) and not isinstance(shape, str):
+            colors, height, width = map(index, shape)
+            if min(colors, height, width) > 0:
+                return colors, height, width
+    except (TypeError, ValueError):  # no integers, or not three: refused as others are
+        pass
+    raise ValueError(
+        "shape must be (colors, height, width), each at least 1, such as (1, 28, 28), "
+        f"got {shape!r}"
+    )
+
+
+def by_cross(sizes: Sequence[int]) -> str:
+    """Sizes as people write them.
+
+    Example:
+        >>> by_cross((1, 28, 28))
+        '1x28x28'
+    """
+    return "x".join(map(str, sizes))
 
 
 class Step(NamedTuple):

@@ -14,8 +14,10 @@ from nextpixel.codec.container import read_archive
 from nextpixel.codec.header import fingerprint
 from nextpixel.codec.reader import Reader
 from nextpixel.codec.source import Image
-from nextpixel.images import level_dtype
+from nextpixel.errors import check_kind
+from nextpixel.images import check_integers, level_dtype
 from nextpixel.models import PixelModel
+from nextpixel.models.base import check_model
 from nextpixel.nn import Value
 
 
@@ -71,8 +73,8 @@ def compress(
         >>> torch.equal(decompress(model, compress(model, levels)).long(), levels)
         True
     """
-    if not isinstance(levels, Tensor) or levels.is_floating_point() or levels.is_complex():
-        raise TypeError(f"levels must be a tensor of integers 0..{model.levels - 1}")
+    check_model(model)
+    check_integers(levels, model.levels)
     if levels.ndim != 4 or levels.shape[1] != model.colors or 0 in levels.shape[2:]:
         raise ValueError(
             f"levels must have shape (B, {model.colors}, H, W), got {tuple(levels.shape)}"
@@ -113,6 +115,9 @@ def decompress(
         NextPixelError: If the archive is damaged, or was made with another model.
         ValueError: If there are no such images.
     """
+    check_model(model)
+    what = "the bytes of an archive; path.read_bytes() are those of a file"
+    check_kind("blob", blob, bytes | bytearray | memoryview, what)
     kept = level_dtype(model.levels)
     reader = Reader(read_archive(blob, fingerprint(model)), model, condition)
     images = [image for image, _ in reader.images(first, last)]

@@ -6,12 +6,15 @@ A split keeps the source's pixels, a byte each, and makes levels when asked, bec
 """
 
 import math
+import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import SupportsIndex, TypeAlias
 
 import torch
 from torch import Tensor
+from torch.utils.data import Dataset as TorchDataset
 
 from nextpixel.data.config import DataConfig
 from nextpixel.data.crops import cut, flipped, tile
@@ -19,7 +22,8 @@ from nextpixel.data.huggingface.streams import Stream, StreamSplits
 from nextpixel.data.joining import join
 from nextpixel.data.protocols import depth_in, in_words, resolve, to_levels
 from nextpixel.data.splits import Images, LoosePixels, Pixels, Splits, Whole, checksum, rng_of
-from nextpixel.order import Shape
+from nextpixel.errors import check_count
+from nextpixel.order import Shape, by_cross
 from nextpixel.runtime.device import require
 
 BUFFER = 1000
@@ -28,9 +32,16 @@ BUFFER = 1000
 _CHUNK = 4096  # images converted at a time, so that integers wider than a byte stay few
 
 
+Item: TypeAlias = Tensor | tuple[Tensor, int]
+"""An image as `Split` gives it to torch: levels, int64, (C, H, W), with its label if it has one."""
+
+
 @dataclass(frozen=True, eq=False)
-class Split:
-    """Images of one split, and how levels are made of them.
+class Split(TorchDataset[Item]):
+    """Images of one split, and how levels are made of them; a data set as torch has them.
+
+    `split[i]` is an image's levels, int64, (C, H, W), or where there are labels the pair of these
+    and its label, so that `torch.utils.data.DataLoader(split, batch_size=16)` gives batches.
 
     Args:
         name: The set's and the split's name, as in `mnist/test`.
@@ -47,6 +58,8 @@ class Split:
         >>> split = Split("four/test", pixels, None, 2, "threshold", 0)
         >>> split.levels.tolist()
         [[[[0, 0], [1, 1]]]]
+        >>> split, split[-1].shape
+        (Split(four/test: 1 image of 1x2x2, 2 levels by threshold), torch.Size([1, 2, 2]))
     """
 
     name: str
@@ -59,6 +72,29 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.pixels)
+
+    def __getitem__(self, index: SupportsIndex) -> Item:
+        if isinstance(index, bool) or not isinstance(index, SupportsIndex):
+            raise TypeError(
+                f"index must be an integer, got {type(index).__name__}; take(n) gives the first n "
+                "images, levels[index] and labels[index] any"
+            )
+        number = operator.index(index)
+        if not -len(self) <= number < len(self):
+            raise IndexError(f"index must be below {len(self)}, the images there are, got {number}")
+        levels = self.draw(torch.tensor([number % len(self)]))[0]
+        return levels if self.labels is None else (levels, int(self.labels[number]))
+
+    def __repr__(self) -> str:
+        images = f"{len(self):,} image{'' if len(self) == 1 else 's'} of {by_cross(self.shape)}"
+        labels = "" if self.labels is None else ", labels"
+        return f"Split({self.name}: {images}, {self.in_words}{labels})"
+
+    @property
+    def in_words(self) -> str:
+        """How many levels there are, and how they are made."""
+        made = "" if self.protocol == "levels" else f" by {self.protocol}"
+        return f"{self.level_count:,} levels{made}"
 
     @property
     def shape(self) -> Shape:
@@ -136,10 +172,10 @@ class Split:
         """The first `count` images, or all where there are fewer.
 
         Raises:
-            ValueError: If `count` is not at least 1.
+            TypeError: If `count` is no integer.
+            ValueError: If it is not at least 1.
         """
-        if count < 1:
-            raise ValueError(f"count must be at least 1, got {count}")
+        check_count("count", count)
         labels = None if self.labels is None else self.labels[:count]
         first = torch.arange(min(count, len(self)))
         pixels = self.pixels
@@ -198,6 +234,15 @@ class Dataset:
             labels if self.classes else "no labels",
         )
         return "; ".join(clauses)
+
+    def __repr__(self) -> str:
+        parts = (self.train, self.validation, self.test)
+        counts = " + ".join(
+            f"{len(part):,}" if isinstance(part, Split) else "a stream" for part in parts
+        )
+        classes = f", {self.classes} classes" if self.classes else ""
+        images = f"{counts} images of {by_cross(self.shape)}, {self.test.in_words}"
+        return f"Dataset({self.name}: {images}{classes})"
 
     def with_level_names(self, names: Sequence[str]) -> "Dataset":
         """The same, whose levels have names: of tiles, or of codes. They are kept with the model.

@@ -17,7 +17,7 @@ from nextpixel.data.huggingface.streams import StreamSplits
 from nextpixel.data.sources import arrays, cifar, folder, idx, mnist, photons, shapes
 from nextpixel.data.sources.folder import ALL, Wanted
 from nextpixel.data.sources.pictures import ENDINGS
-from nextpixel.errors import NextPixelError, nearest
+from nextpixel.errors import NextPixelError, check_kind, nearest
 
 
 @dataclass(frozen=True)
@@ -127,6 +127,7 @@ def load_data(name: str | Path, **options: Unpack[DataOptions]) -> Dataset:
         >>> len(data.test), data.shape, data.level_count, data.protocol, data.classes
         (100, (1, 8, 8), 17, 'levels', 10)
     """
+    check_kind("name", name, str | Path, "the name of a data set or a path")
     return load_config(make_config(str(name), options))
 
 

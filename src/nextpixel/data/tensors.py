@@ -88,8 +88,9 @@ class _Arrays:
     def __init__(self, of: str, levels: object, labels: object) -> None:
         self.of, self.levels, self.labels = of, _to_array(levels, f"levels{of}"), None
         if self.levels.ndim != 4 or not self.levels.size:
+            gray = "; levels[:, None] has it, of one color" if self.levels.ndim == 3 else ""
             raise ValueError(
-                f"levels{of} must have shape (N, C, H, W), none 0, got {self.levels.shape}"
+                f"levels{of} must have shape (N, C, H, W), none 0, got {self.levels.shape}{gray}"
             )
         if labels is not None:
             self.labels = _to_array(labels, f"labels{of}")
@@ -122,13 +123,20 @@ class _Arrays:
 
 def _to_array(value: object, name: str) -> NDArray[Any]:
     if not isinstance(value, Tensor | np.ndarray):
-        raise TypeError(f"{name} must be a tensor or an array, got {type(value).__name__}")
+        remedy = "; torch.tensor makes one of a list" if isinstance(value, list | tuple) else ""
+        if hasattr(value, "tensors"):
+            remedy = "; its tensors are some: from_tensors(*dataset.tensors, level_count=...)"
+        raise TypeError(f"{name} must be a tensor or an array, got {type(value).__name__}{remedy}")
     if isinstance(value, Tensor):
         is_integer = not (value.is_floating_point() or value.is_complex())
     else:
         is_integer = value.dtype.kind in "biu"
     if not is_integer:
-        raise TypeError(f"{name} must be integers, got {str(value.dtype).removeprefix('torch.')}")
+        found = str(value.dtype).removeprefix("torch.")
+        remedy = (
+            "of K levels, (levels * (K - 1)).round() as integers are some of numbers from 0 to 1"
+        )
+        raise TypeError(f"{name} must be integers, got {found}; {remedy}")
     return value.detach().cpu().numpy() if isinstance(value, Tensor) else value
 
 

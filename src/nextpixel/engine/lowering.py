@@ -13,7 +13,7 @@ from torch import Tensor
 from nextpixel.errors import NextPixelError
 from nextpixel.models import PixelModel
 from nextpixel.models.sizes import tied_by
-from nextpixel.nn import Embedding
+from nextpixel.nn import Embedding, Value
 from nextpixel.program import Program
 
 IMAGES = 2
@@ -89,12 +89,13 @@ def probe(model: PixelModel, most: int | None = None) -> tuple[Tensor, Embedding
     return levels, embedding, model.predict(levels, embedding).log_prob(levels)
 
 
-def _to(condition: object, model: PixelModel) -> object:
+def _to(condition: Value | None, model: PixelModel) -> Value | None:
     """Floats of a condition in the type of the weights."""
+    weight = next(model.parameters())
     if isinstance(condition, tuple):
-        return tuple(_to(one, model) for one in condition)
-    if isinstance(condition, Tensor) and condition.is_floating_point():
-        return condition.to(next(model.parameters()))
+        return tuple(one.to(weight) if one.is_floating_point() else one for one in condition)
+    if condition is not None and condition.is_floating_point():
+        return condition.to(weight)
     return condition
 
 

@@ -13,6 +13,8 @@ from torch import Tensor
 
 from nextpixel.heads.compiled import CompiledCDF, CompiledHead
 from nextpixel.heads.truncation import PLAIN, Truncation
+from nextpixel.order import by_cross
+from nextpixel.runtime.device import check_rng
 
 
 class Distribution(ABC):
@@ -21,6 +23,10 @@ class Distribution(ABC):
     For a whole image S is (B, C, H, W); indexing gives the distributions of a part of it. Names are
     those of `torch.distributions`.
     """
+
+    def __repr__(self) -> str:
+        shape = by_cross(self.batch_shape) or "one"
+        return f"{type(self).__name__}({shape}, {self.level_count:,} levels)"
 
     @property
     @abstractmethod
@@ -88,6 +94,7 @@ class Distribution(ABC):
         Returns:
             Levels, int64, shape S.
         """
+        check_rng(rng)
         uniforms = torch.rand(self.batch_shape, generator=rng, dtype=torch.float64)
         return self.icdf(uniforms.to(self.device))
 

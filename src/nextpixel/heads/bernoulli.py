@@ -28,6 +28,21 @@ class Bernoulli(Distribution):
         self.logit = logit
 
     @property
+    def level_count(self) -> int:
+        """2."""
+        return 2
+
+    @property
+    def batch_shape(self) -> torch.Size:
+        """S."""
+        return self.logit.shape
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return self.logit.device
+
+    @property
     def logits(self) -> Tensor:
         """Log-probability of both levels in nats, shape (*S, 2)."""
         return torch.stack([F.logsigmoid(-self.logit), F.logsigmoid(self.logit)], -1)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Self
 
 import numpy as np
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -28,6 +29,21 @@ class Categorical(Distribution):
 
     def __init__(self, scores: Tensor) -> None:
         self.scores = scores
+
+    @property
+    def level_count(self) -> int:
+        """K."""
+        return self.scores.shape[-1]
+
+    @property
+    def batch_shape(self) -> torch.Size:
+        """S."""
+        return self.scores.shape[:-1]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return self.scores.device
 
     @property
     def logits(self) -> Tensor:

@@ -5,6 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from nextpixel.errors import check_count, check_kind
+
 
 class Truncation(NamedTuple):
     """Drawing prefers likely levels; the plain one draws from the model itself.
@@ -27,12 +29,15 @@ class Truncation(NamedTuple):
         """Itself.
 
         Raises:
+            TypeError: If one is no number, or `top_k` no integer.
             ValueError: If a number is out of its range.
         """
+        for name in ("temperature", "top_p"):
+            check_kind(name, getattr(self, name), float | int | None, "a number")
         if not 0 < self.temperature < float("inf"):
             raise ValueError(f"temperature must be above 0 and finite, got {self.temperature}")
-        if self.top_k is not None and self.top_k < 1:
-            raise ValueError(f"top_k must be at least 1, got {self.top_k}")
+        if self.top_k is not None:
+            check_count("top_k", self.top_k)
         if self.top_p is not None and not 0 < self.top_p <= 1:
             raise ValueError(f"top_p must be above 0 and at most 1, got {self.top_p}")
         return self

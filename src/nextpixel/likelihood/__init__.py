@@ -6,10 +6,17 @@ different protocols cannot be compared.
 """
 
 from nextpixel.likelihood.measure import compare, evaluate, mean_and_error, surprise_map
-from nextpixel.likelihood.scoring import evaluation_mode, part_log_probs, part_masks, read_orders
+from nextpixel.likelihood.scoring import (
+    check_images,
+    evaluation_mode,
+    part_log_probs,
+    part_masks,
+    read_orders,
+)
 from nextpixel.likelihood.sizes import log_probs
 
 __all__ = [
+    "check_images",
     "compare",
     "evaluate",
     "evaluation_mode",

@@ -7,8 +7,11 @@ import torch
 from torch import Tensor
 
 from nextpixel.data import Split
+from nextpixel.errors import check_count
 from nextpixel.evaluation import Difference, Evaluation, Region
+from nextpixel.images import Mask, to_mask
 from nextpixel.likelihood.scoring import (
+    check_images,
     condition_for,
     evaluation_mode,
     levels_for,
@@ -24,6 +27,7 @@ from nextpixel.likelihood.sizes import (
     tile_of,
 )
 from nextpixel.models import PixelModel
+from nextpixel.models.base import check_model
 from nextpixel.models.sizes import fitting, log_prob_map
 from nextpixel.nn import Order, Value, take
 
@@ -34,7 +38,7 @@ def evaluate(
     condition: Value | None = None,
     *,
     batch_size: int = 100,
-    region: Tensor | None = None,
+    region: Mask | None = None,
     order: Order = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> Evaluation:
@@ -70,6 +74,7 @@ def evaluate(
             below 1, or processes differ in model or images.
         NextPixelError: If an image is too large for a net that needs all of it at a time.
     """
+    region = None if region is None else to_mask(region, "region")
     groups, orders = groups_of(model, images), read_orders(model, order)
     tiles = tile_of(model, groups)
     if region is not None and (len(orders) > 1 or len(groups) > 1 or tiles):
@@ -147,6 +152,8 @@ def compare(
     Raises:
         ValueError: If the models are not of the same images, and as `evaluate` does.
     """
+    check_model(first)
+    check_model(second)
     if (first.shape, first.levels) != (second.shape, second.levels):
         raise ValueError(
             f"both models must be of the same images, got {first.shape} of {first.levels} levels "
@@ -175,6 +182,9 @@ def surprise_map(
     batch_size: int = 100,
 ) -> Tensor:
     """Bits of every sub-pixel given its past, float32, (N, C, H, W); errors as in `evaluate`."""
+    check_model(model)
+    check_images(images)
+    check_count("batch_size", batch_size)
     if isinstance(images, Tensor | Split):
         model = fitting(model, images.shape[-3:])
     levels = levels_for(model, images)

@@ -8,7 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from nextpixel.data import Split
+from nextpixel.errors import check_count, check_kind
+from nextpixel.images import Mask, to_mask
 from nextpixel.models import PixelModel
+from nextpixel.models.base import check_model
 from nextpixel.models.sizes import log_prob_map
 from nextpixel.nn import Order, Value, take
 from nextpixel.runtime.distributed import Processes
@@ -17,7 +20,19 @@ from nextpixel.runtime.threads import Threads
 _PIECE = 16 * 2**20  # sub-pixels of images that are read as needed, at a time
 
 
-def part_masks(model: PixelModel, region: Tensor | None = None) -> Tensor:
+def check_images(images: object) -> None:
+    """Refuse what are no images to measure.
+
+    Raises:
+        TypeError: With what would do.
+    """
+    if isinstance(images, list | tuple) and all(isinstance(image, Tensor) for image in images):
+        return
+    such = "data.test of a data set, or torch.from_numpy(levels) of an array, would do"
+    check_kind("images", images, Split | Tensor, f"a part of a data set or a tensor; {such}")
+
+
+def part_masks(model: PixelModel, region: Mask | None = None) -> Tensor:
     """Which sub-pixels belong to each color, and to a region, boolean, (parts, C, H, W).
 
     Raises:
@@ -28,8 +43,7 @@ def part_masks(model: PixelModel, region: Tensor | None = None) -> Tensor:
     masks = torch.eye(colors, dtype=torch.bool)[:, :, None, None].expand(-1, -1, height, width)
     if region is None:
         return masks
-    if not isinstance(region, Tensor) or region.dtype != torch.bool:
-        raise TypeError(f"region must be a boolean tensor, got {getattr(region, 'dtype', region)}")
+    region = to_mask(region, "region")
     if tuple(region.shape) not in ((height, width), model.shape):
         raise ValueError(
             f"region must have shape {(height, width)} or {model.shape}, got {tuple(region.shape)}"
@@ -67,8 +81,9 @@ def part_log_probs(
         TypeError: If the levels are no integers.
         ValueError: As `evaluate` does.
     """
-    if batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+    check_model(model)
+    check_images(images)
+    check_count("batch_size", batch_size)
     if isinstance(images, Split) and not images.in_memory and condition is None and len(images):
         return _by_pieces(model, images, masks, batch_size, order, on_progress)
     levels = levels_for(model, images)
@@ -180,11 +195,11 @@ def check_level_count(model: PixelModel, images: object) -> None:
 def levels_for(model: PixelModel, images: Split | Tensor) -> Tensor:
     """Levels of at least one image, checked."""
     check_level_count(model, images)
+    if not len(images):
+        raise ValueError("images must hold at least one image, got none")
     model.check_weights()
     levels = images.levels if isinstance(images, Split) else images
     model.check(levels)
-    if len(levels) == 0:
-        raise ValueError("images must hold at least one image, got none")
     return levels
 
 

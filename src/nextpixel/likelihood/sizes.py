@@ -16,8 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nextpixel.data import Split
-from nextpixel.likelihood.scoring import check_level_count, part_log_probs, part_masks
+from nextpixel.likelihood.scoring import check_images, check_level_count, part_log_probs, part_masks
 from nextpixel.models import PixelModel
+from nextpixel.models.base import check_model
 from nextpixel.models.sizes import SLAB, fitting, tied_by
 from nextpixel.nn import Value, take
 
@@ -68,19 +69,16 @@ def groups_of(model: PixelModel, images: Images) -> list[Group]:
         TypeError: If they are no levels.
         ValueError: If there are none.
     """
+    check_model(model)
+    check_images(images)
     check_level_count(model, images)
     shapes: list[tuple[int, ...]]
     if isinstance(images, Split):
         shapes = [*images.shapes]
     elif isinstance(images, Tensor):
         shapes = [tuple(images.shape[1:])]
-    elif isinstance(images, Sequence) and all(isinstance(image, Tensor) for image in images):
-        shapes = [tuple(image.shape) for image in images]
     else:
-        raise TypeError(
-            f"levels must be a tensor of integers 0..{model.levels - 1}, got "
-            f"{type(images).__name__}; or a list of such (C, H, W), or a part of a data set"
-        )
+        shapes = [tuple(image.shape) for image in images]
     if not len(images):
         raise ValueError("images must hold at least one image, got none")
     if len(shapes) < len(images):

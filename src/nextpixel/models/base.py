@@ -9,13 +9,13 @@ A model knows shapes and levels; it does not know data sets, training or samplin
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from nextpixel.heads import Distribution, Head, make_head
-from nextpixel.images import check_levels, to_network
+from nextpixel.images import check_integers, check_levels, to_network
 from nextpixel.models.options import ModelConfig, check_groups, color_groups
 from nextpixel.models.ordering import Ordered
 from nextpixel.nn import (
@@ -31,7 +31,8 @@ from nextpixel.nn import (
     Value,
     take,
 )
-from nextpixel.order import Shape
+from nextpixel.nn.condition import in_words
+from nextpixel.order import Shape, by_cross, read_shape
 from nextpixel.program import Map, Program
 
 MODE_MATTERS = (nn.BatchNorm2d, nn.Dropout, nn.Dropout2d)
@@ -74,9 +75,7 @@ class PixelModel(Ordered, nn.Module, ABC):
     ) -> None:
         super().__init__()
         check_levels(levels)
-        if len(shape) != 3 or min(shape) < 1:
-            raise ValueError(f"shape must be (colors, height, width), each at least 1, got {shape}")
-        self.shape: Shape = shape
+        self.shape = shape = read_shape(shape)
         self.levels = levels
         self.config = config
         self.edge = config.edge
@@ -87,6 +86,16 @@ class PixelModel(Ordered, nn.Module, ABC):
         self.head = make_head(levels, shape[0], config)
         conditions = config.condition if conditions is None else conditions
         self.conditioner = Conditioner(conditions, shape, self.order_condition(conditions))
+
+    def __repr__(self) -> str:
+        """One line; `print(model)` shows the layers, as torch does."""
+        weights = sum(parameter.numel() for parameter in self.parameters())
+        what = [by_cross(self.shape), f"{self.levels:,} levels", f"{weights:,} parameters"]
+        given = map(in_words, self.conditioner.conditions)
+        return f"{type(self).__name__}({', '.join([*what, *given])})"
+
+    def __str__(self) -> str:
+        return nn.Module.__repr__(self)
 
     @property
     def colors(self) -> int:
@@ -177,6 +186,11 @@ class PixelModel(Ordered, nn.Module, ABC):
         """Levels of any shape on the network's scale."""
         return to_network(levels, self.levels, dtype, self.config.scale)
 
+    if TYPE_CHECKING:  # torch's own says Any
+
+        def __call__(self, levels: Tensor, condition: Value | None = None) -> Distribution:
+            """As `forward`."""
+
     def forward(self, levels: Tensor, condition: Value | None = None) -> Distribution:
         """Predict every sub-pixel from its past.
 
@@ -190,9 +204,15 @@ class PixelModel(Ordered, nn.Module, ABC):
 
         Raises:
             TypeError: If `levels` are no integers or the condition is of another kind.
-            ValueError: If a shape or range is not the model's, or the condition is missing or not
-                asked for.
+            ValueError: If a shape or range is not the model's, or its device, there is no image,
+                or the condition is missing or not asked for.
         """
+        own = next(self.parameters()).device
+        if isinstance(levels, Tensor) and levels.device != own:
+            raise ValueError(
+                f"levels must be on the model's device, {own}, got {levels.device}; "
+                f"levels.to({str(own)!r}) puts them there"
+            )
         self.check(levels)
         return self.predict(levels, self.condition(condition, len(levels)))
 
@@ -217,7 +237,7 @@ class PixelModel(Ordered, nn.Module, ABC):
 
     def log_prob_at(self, levels: Tensor, places: Tensor, condition: Value | None = None) -> Tensor:
         """Log-probabilities in nats, (B, C, n), of pixels row * W + column (B, n), by `forward`."""
-        log_p: Tensor = self(levels, condition).log_prob(levels).flatten(2)
+        log_p = self(levels, condition).log_prob(levels).flatten(2)
         return log_p.gather(2, places[:, None].expand(-1, log_p.shape[1], -1))
 
     @property
@@ -333,13 +353,26 @@ class PixelModel(Ordered, nn.Module, ABC):
             TypeError: If `levels` are no integers.
             ValueError: If their shape or range is not the model's.
         """
-        if not isinstance(levels, Tensor) or levels.is_floating_point() or levels.is_complex():
-            kind = levels.dtype if isinstance(levels, Tensor) else type(levels).__name__
-            raise TypeError(f"levels must be a tensor of integers 0..{self.levels - 1}, got {kind}")
+        check_integers(levels, self.levels)
         if levels.ndim != 4 or tuple(levels.shape[1:]) != self.shape:
             from nextpixel.models.sizes import wrong_shape
 
             raise ValueError(wrong_shape(self, tuple(levels.shape)))
-        if levels.numel() and not 0 <= int(levels.min()) <= int(levels.max()) < self.levels:
+        if not len(levels):
+            raise ValueError("levels must have at least one image, got none")
+        if not 0 <= int(levels.min()) <= int(levels.max()) < self.levels:
             low, high = int(levels.min()), int(levels.max())
             raise ValueError(f"levels must be 0..{self.levels - 1}, got {low}..{high}")
+
+
+def check_model(model: object) -> None:
+    """Refuse what is no model.
+
+    Raises:
+        TypeError: With what makes one.
+    """
+    if not isinstance(model, nn.Module) or not hasattr(model, "read_out"):  # or compiled by torch
+        raise TypeError(
+            f"model must be a model, got {type(model).__name__}; npx.load(name) reads one, and "
+            "npx.build(name, ...) makes one"
+        )

@@ -9,7 +9,7 @@ import torch
 
 from nextpixel.config import build as build_settings
 from nextpixel.config import spelled
-from nextpixel.errors import nearest
+from nextpixel.errors import check_count, check_kind, nearest
 from nextpixel.models.autoencoder import PixelAutoencoder
 from nextpixel.models.base import PixelModel
 from nextpixel.models.gated import GatedPixelCNN
@@ -23,6 +23,7 @@ from nextpixel.models.residual import ResidualPixelCNN
 from nextpixel.models.transformer import PixelTransformer
 from nextpixel.models.windowed import WindowedPixelCNN
 from nextpixel.nn import ClassCondition, Condition, MapCondition, VectorCondition
+from nextpixel.order import read_shape
 
 MODELS: tuple[type[PixelModel], ...] = (
     PixelCNN, ResidualPixelCNN, GatedPixelCNN, PixelCNNPlusPlus, PixelAutoencoder,
@@ -132,6 +133,7 @@ def model_class(name: str) -> type[PixelModel]:
     Raises:
         ValueError: If there is no model of that name.
     """
+    check_kind("name", name, str, "the name of a model; npx.models.names() lists them")
     if name not in _registered:
         raise ValueError(f"there is no model {name!r}; {nearest(name, names())}")
     return _registered[name]
@@ -250,11 +252,13 @@ def build_from(
 
     Options that are not `stated` (None: those that are not among `options`) suit the images.
     """
+    if seed is not None:
+        check_count("seed", seed, -(2**63))
     chosen: Any = model_class(name)
     config: Any = build_settings(chosen.Config, read_options(options, where), where=where)
-    config = config.suited(shape[0], options if stated is None else stated)
+    config = config.suited(read_shape(shape)[0], options if stated is None else stated)
     with torch.random.fork_rng(devices=[], enabled=seed is not None):
         if seed is not None:
             torch.manual_seed(seed)
-        model: PixelModel = chosen(tuple(shape), levels, config)
+        model: PixelModel = chosen(read_shape(shape), levels, config)
     return model.eval()

@@ -80,7 +80,9 @@ class ClassCondition:
         _check_tensor(value, f"labels, integers of shape (B,), 0..{self.classes - 1}", 1)
         labels: Tensor = value  # type: ignore[assignment]
         if labels.is_floating_point() or labels.dtype == torch.bool:
-            raise TypeError(f"condition must be labels, integers, got {labels.dtype}")
+            raise TypeError(
+                f"condition must be labels, integers, got {labels.dtype}; labels.long() are some"
+            )
         least = -1 if self.dropout else 0
         if len(labels) and not least <= int(labels.min()) <= int(labels.max()) < self.classes:
             low, high = int(labels.min()), int(labels.max())
@@ -184,6 +186,17 @@ def take(value: Value | None, images: slice | Tensor, device: torch.device) -> V
 Condition: TypeAlias = ClassCondition | VectorCondition | MapCondition
 
 
+def in_words(condition: Condition) -> str:
+    """A condition as people say it.
+
+    Example:
+        >>> in_words(ClassCondition(10))
+        'class condition of 10'
+    """
+    kind = type(condition).__name__.removesuffix("Condition").lower()
+    return f"{kind} condition of {condition.width}"
+
+
 def _check_form(form: str, forms: tuple[str, ...]) -> None:
     if form not in forms:
         raise ValueError(f"form must be one of {', '.join(forms)}, got {form!r}")
@@ -196,7 +209,10 @@ def _check_least(name: str, value: int) -> None:
 
 def _check_tensor(value: object, expected: str, dimensions: int) -> None:
     if not isinstance(value, Tensor):
-        raise TypeError(f"condition must be a tensor of {expected}, got {type(value).__name__}")
+        raise TypeError(
+            f"condition must be a tensor of {expected}, got {type(value).__name__}; "
+            "torch.as_tensor makes one of a list or an array, one entry an image"
+        )
     if value.ndim != dimensions:
         raise ValueError(f"condition must be {expected}, got shape {tuple(value.shape)}")
 

@@ -18,7 +18,7 @@ from nextpixel.config import check_keys, read_file
 from nextpixel.config import merge as merge_sections
 from nextpixel.config import section as read_section
 from nextpixel.data.config import DataConfig
-from nextpixel.errors import nearest
+from nextpixel.errors import check_kind, nearest
 from nextpixel.training.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -192,6 +192,7 @@ def _size(content: Mapping[str, Any], where: str) -> tuple[int, Layer]:
 
 
 def _find(name: str | Path) -> Path:
+    check_kind("name", name, str | Path, "the name of a recipe or a path")
     if isinstance(name, Path) or name.lower().endswith(SUFFIXES):
         return Path(name)
     if name not in names():

@@ -8,9 +8,22 @@ from pathlib import Path
 
 import torch
 
-from nextpixel.errors import NextPixelError
+from nextpixel.errors import NextPixelError, check_kind
 
 DEVICES = ("auto", "cpu", "cuda")
+
+
+def check_rng(rng: object) -> None:
+    """Refuse what is no source of random numbers on the CPU; None is torch's global generator.
+
+    Raises:
+        TypeError: If it is no generator.
+        ValueError: If it is on another device: the same numbers are drawn wherever a model is.
+    """
+    made = "torch.Generator().manual_seed(0) makes one"
+    check_kind("rng", rng, torch.Generator | None, f"a torch.Generator or None; {made}")
+    if rng is not None and rng.device.type != "cpu":  # type: ignore[attr-defined]
+        raise ValueError(f"rng must be on the CPU, got one elsewhere; {made}")
 
 
 def choose_device(name: str = "auto") -> torch.device:

@@ -13,7 +13,9 @@ import torch
 from torch import Tensor
 
 from nextpixel.engine import OnRow
+from nextpixel.images import Mask
 from nextpixel.models import PixelModel
+from nextpixel.models.base import check_model
 from nextpixel.models.sizes import fitting
 from nextpixel.nn import Value
 from nextpixel.sampling.draw import check_room, draw_uniforms, fill
@@ -27,7 +29,7 @@ from nextpixel.sampling.request import Request
 def complete(
     model: PixelModel,
     levels: Tensor,
-    known: Tensor,
+    known: Mask,
     *,
     rng: torch.Generator | None = None,
     condition: Value | None = None,
@@ -40,7 +42,8 @@ def complete(
         model: The model; its mode is restored afterwards.
         levels: Integers 0..K-1, shape (B, C, H, W), of any size that `models.at_size` makes.
             Unknown entries may hold any level.
-        known: Boolean, of a shape that broadcasts to (B, C, H, W), such as (H, W).
+        known: Boolean, of a shape that broadcasts to (B, C, H, W), such as (H, W); a tensor or a
+            NumPy array.
         rng: Source of the uniforms, on the CPU; None: torch's global generator.
         condition: What the model is conditioned on, one entry an image. None, for an auto-encoder:
             the codes of the images with level 0 in place of what is unknown.
@@ -58,6 +61,7 @@ def complete(
         ValueError: If shapes or ranges are not the model's, or an option is invalid.
         NextPixelError: If particles cannot be computed: they need the compiled step engine.
     """
+    check_model(model)
     chosen = read_options(**options)
     model = fitting(model, getattr(levels, "shape", ())[1:])
     model.check(levels)

@@ -11,13 +11,15 @@ from torch import Tensor
 from nextpixel.engine import OnRow
 from nextpixel.engine.cpu import executor, mixture
 from nextpixel.engine.torch_engine import TorchEngine
+from nextpixel.errors import check_count
 from nextpixel.heads.truncation import Truncation
 from nextpixel.images import level_dtype
 from nextpixel.likelihood import evaluation_mode
 from nextpixel.models import Mixture, PixelModel, at_size
+from nextpixel.models.base import check_model
 from nextpixel.nn import Embedding, Value
 from nextpixel.order import Shape, Step, from_sequence
-from nextpixel.runtime.device import require
+from nextpixel.runtime.device import check_rng, require
 from nextpixel.runtime.distributed import Processes
 from nextpixel.sampling.options import BY_PARTICLES, SamplingKeywords, SamplingOptions, read_options
 from nextpixel.sampling.orders import draw_in_orders, orders_for
@@ -46,7 +48,7 @@ Filler = Callable[[Batch], Tensor]
 
 def sample(
     model: PixelModel,
-    count: int,
+    count: int = 1,
     *,
     rng: torch.Generator | None = None,
     condition: Value | None = None,
@@ -74,7 +76,7 @@ def sample(
         Levels, `images.level_dtype(K)`, shape (count, C, H, W).
 
     Raises:
-        TypeError: If there is no such option.
+        TypeError: If there is no such option, or a value is of another type.
         ValueError: If `count` or an option is invalid, or the model is tied to another size.
 
     Example:
@@ -83,11 +85,11 @@ def sample(
         >>> sample(model, 3, rng=torch.Generator().manual_seed(0)).shape
         torch.Size([3, 1, 4, 4])
     """
+    check_model(model)
     chosen = read_options(**options)
     if chosen.method == BY_PARTICLES:
         raise ValueError("method must be engine or recompute to sample: particles complete images")
-    if count < 1:
-        raise ValueError(f"count must be at least 1, got {count}")
+    check_count("count", count)
     model = model if size is None else at_size(model, *size)
     check_room(count, model.shape)
     uniforms = draw_uniforms(count, model.shape, rng)
@@ -115,6 +117,7 @@ def draw_uniforms(count: int, shape: Shape, rng: torch.Generator | None) -> Tens
 
     They are drawn image by image, in scan order.
     """
+    check_rng(rng)
     sequence = torch.rand(count, math.prod(shape), generator=rng, dtype=torch.float64)
     return from_sequence(sequence, shape)
 

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from nextpixel.images import Mask, to_mask
 from nextpixel.likelihood import evaluation_mode
 from nextpixel.models import PixelModel
 from nextpixel.nn import Value
@@ -16,12 +17,9 @@ def condition_of_known(model: PixelModel, levels: Tensor, known: Tensor) -> Valu
         return model.own_condition(visible.to(next(model.parameters()).device))
 
 
-def expanded(known: Tensor, levels: Tensor) -> Tensor:
+def expanded(known: Mask, levels: Tensor) -> Tensor:
     """The mask in the shape of the images, checked."""
-    if not isinstance(known, Tensor) or known.dtype != torch.bool:
-        raise TypeError(
-            f"known must be a boolean tensor, got {getattr(known, 'dtype', type(known))}"
-        )
+    known = to_mask(known, "known")
     try:
         return known.expand(levels.shape)
     except RuntimeError as error:

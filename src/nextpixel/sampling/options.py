@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields
 from typing import TypedDict, Unpack
 
-from nextpixel.errors import check_keywords, nearest
+from nextpixel.errors import check_count, check_keywords, nearest
 from nextpixel.heads.truncation import PLAIN, Truncation
 from nextpixel.nn import Order
 
@@ -40,7 +40,8 @@ class SamplingOptions:
             indices of the pixels, int64, (H, W). None: the model's own, or for completion the best.
 
     Raises:
-        ValueError: If a value is invalid.
+        TypeError: If a value is of another type.
+        ValueError: If it is invalid.
     """
 
     temperature: float = 1.0
@@ -58,10 +59,8 @@ class SamplingOptions:
             raise ValueError(f"there is no method {self.method!r}; {nearest(self.method, METHODS)}")
         if self.method == BY_PARTICLES and self.truncation != PLAIN:
             raise ValueError("temperature, top_k and top_p must be left out with particles")
-        if self.particles < 2:
-            raise ValueError(f"particles must be at least 2, got {self.particles}")
-        if self.batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, got {self.batch_size}")
+        check_count("particles", self.particles, 2)
+        check_count("batch_size", self.batch_size)
 
     @property
     def truncation(self) -> Truncation:

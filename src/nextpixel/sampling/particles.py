@@ -16,10 +16,11 @@ from torch import Tensor
 
 from nextpixel.engine.cpu import executor
 from nextpixel.engine.cpu.particles import Cloud, clouds
-from nextpixel.errors import NextPixelError
-from nextpixel.images import level_dtype
+from nextpixel.errors import NextPixelError, check_count
+from nextpixel.images import Mask, level_dtype
 from nextpixel.likelihood import evaluation_mode
 from nextpixel.models import Mixture, PixelModel
+from nextpixel.models.base import check_model
 from nextpixel.nn import Value
 from nextpixel.sampling.draw import check_room, draw_uniforms
 from nextpixel.sampling.known import condition_of_known, expanded
@@ -56,7 +57,7 @@ class Particles:
 def complete_by_particles(
     model: PixelModel,
     levels: Tensor,
-    known: Tensor,
+    known: Mask,
     *,
     count: int = PARTICLES,
     rng: torch.Generator | None = None,
@@ -77,12 +78,10 @@ def complete_by_particles(
         NextPixelError: If the model has no compiled steps, is not on the CPU, or is a mixture.
         ValueError: If `count` is below 2, or shapes or ranges are not the model's.
     """
-    if count < 2:
-        raise ValueError(f"particles must be at least 2, got {count}")
+    check_model(model)
+    check_count("particles", count, 2)
     model.check_weights()
     model.check(levels)
-    if not len(levels):
-        raise ValueError("levels must have at least one image, got none")
     known = expanded(known, levels)
     _check_compiled(model)
     if condition is None:

@@ -11,8 +11,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from nextpixel.images import Mask, to_mask
 from nextpixel.likelihood import evaluation_mode
 from nextpixel.models import PixelModel
+from nextpixel.models.base import check_model
 from nextpixel.nn import Value
 from nextpixel.sampling.known import begins_the_scan
 from nextpixel.sampling.particles import PARTICLES, complete_by_particles
@@ -38,9 +40,9 @@ class RegionLogProb(NamedTuple):
 def log_prob_of(
     model: PixelModel,
     levels: Tensor,
-    region: Tensor,
+    region: Mask,
     *,
-    given: Tensor | None = None,
+    given: Mask | None = None,
     condition: Value | None = None,
     particles: int = PARTICLES,
     rng: torch.Generator | None = None,
@@ -66,10 +68,9 @@ def log_prob_of(
         ValueError: If shapes or ranges are not the model's, or regions overlap.
         NextPixelError: If particles are needed and cannot be computed.
     """
+    check_model(model)
     model.check_weights()
     model.check(levels)
-    if not len(levels):
-        raise ValueError("levels must have at least one image, got none")
     nothing = torch.zeros(model.shape, dtype=torch.bool)
     inside = _mask(region, model, "region")
     known = nothing if given is None else _mask(given, model, "given")
@@ -100,12 +101,9 @@ def log_prob_of(
     return RegionLogProb(both - alone, total, not bool(total.any()))
 
 
-def _mask(part: Tensor, model: PixelModel, name: str) -> Tensor:
+def _mask(part: Mask, model: PixelModel, name: str) -> Tensor:
     """A mask in the shape of an image, checked."""
-    if not isinstance(part, Tensor) or part.dtype != torch.bool:
-        raise TypeError(
-            f"{name} must be a boolean tensor, got {getattr(part, 'dtype', type(part))}"
-        )
+    part = to_mask(part, name)
     try:
         return part.expand(model.shape)
     except RuntimeError as error:

@@ -19,18 +19,14 @@ from types import FrameType
 from typing import Any, TypedDict, Unpack
 
 import torch
-from torch import Tensor
 
-from nextpixel.data import Dataset, Split
-from nextpixel.data.splits import rng_of
-from nextpixel.errors import NextPixelError, check_keywords
-from nextpixel.likelihood import evaluation_mode
+from nextpixel.data import Dataset
+from nextpixel.errors import check_keywords
 from nextpixel.models import PixelModel
-from nextpixel.nn import Value, take
 from nextpixel.runtime.distributed import Processes, alone
+from nextpixel.training.checks import check, check_kinds, first_images
 from nextpixel.training.config import TrainConfig
 from nextpixel.training.folder import RunFolder, classes_without_images
-from nextpixel.training.gradient import missing_compiler
 from nextpixel.training.metrics import Clock, Progress, Result
 from nextpixel.training.resume import check_alike
 from nextpixel.training.update import ConditionOf, Updates, channels_last
@@ -119,6 +115,10 @@ def fit(
         KeyboardInterrupt: After Ctrl-C, once the resume point is written.
         SystemExit: After SIGTERM, with status 143, once the resume point is written.
     """
+    check_kinds(model, data, config, out)
+    if misplaced := options.keys() & {field.name for field in fields(TrainConfig)}:
+        name = min(misplaced)
+        raise TypeError(f"{name} must be a setting: pass npx.TrainConfig({name}=...)")
     check_keywords(options, [field.name for field in fields(FitOptions)])
     chosen, config = FitOptions(**options), config or TrainConfig()
     unseen = classes_without_images(model, data) if condition_of is None else {}
@@ -134,7 +134,7 @@ def fit(
         stack.enter_context(_torch_threads(config.threads))
         stop = stack.enter_context(stop_requests(patient=processes.world_size > 1))
         if not resume:
-            model.initialize(*_first_images(model, data, config.batch_size, condition_of))
+            model.initialize(*first_images(model, data, config.batch_size, condition_of))
         updates = Updates(model, data.train, config, processes, condition_of)
         validation = Validation(updates, data, run, Clock(config), chosen.on_preview)
         trainer = Trainer(updates, validation, run, chosen.on_progress)
@@ -320,71 +320,3 @@ def _torch_threads(count: int | None) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def check(
-    model: PixelModel,
-    data: Dataset,
-    config: TrainConfig,
-    processes: Processes,
-    condition_of: ConditionOf,
-) -> None:
-    """Refuse what cannot be trained, before anything is written.
-
-    Raises:
-        ValueError: If the images are not the model's, do not give it its condition, or cannot be
-            shared out.
-        TypeError: If the condition has another type.
-        NextPixelError: If a compiler is asked for that is not there.
-    """
-    model.check_weights()
-    _check_data(model, data, config)
-    _check_condition(model, data, condition_of)
-    _check_batch_size(config, processes)
-    _check_compiler(model, config)
-
-
-def _check_data(model: PixelModel, data: Dataset, config: TrainConfig) -> None:
-    if (data.shape, data.level_count) != (model.shape, model.levels):
-        raise ValueError(
-            f"model must be built for the data's shape {data.shape} and {data.level_count} levels, "
-            f"got shape {model.shape} and {model.levels} levels"
-        )
-    if not len(data.validation):
-        raise ValueError("data must have validation images, by which weights are chosen, got none")
-    if config.test_images and not len(data.test):
-        raise ValueError(f"test_images must be 0 for data without any, got {config.test_images}")
-
-
-def _first_images(
-    model: PixelModel, data: Dataset, count: int, condition_of: ConditionOf
-) -> tuple[Tensor, Value | None]:
-    """The first images to train on, or of a stream those to choose by, and their conditions."""
-    images = data.train if isinstance(data.train, Split) else data.validation
-    first, device = torch.arange(len(images))[:count], next(model.parameters()).device
-    levels = images.draw(first, rng_of("check"))
-    condition = condition_of(levels, None if images.labels is None else images.labels[first])
-    return levels.to(device), take(condition, slice(None), device)
-
-
-def _check_condition(model: PixelModel, data: Dataset, condition_of: ConditionOf) -> None:
-    first = _first_images(model, data, 1, condition_of)
-    with evaluation_mode(model), torch.inference_mode():
-        model(*first)
-
-
-def _check_batch_size(config: TrainConfig, processes: Processes) -> None:
-    size = processes.world_size
-    if config.batch_size % (size * config.accumulate):
-        raise ValueError(
-            f"batch_size must be a multiple of processes x accumulate = {size} x "
-            f"{config.accumulate}, got {config.batch_size}"
-        )
-
-
-def _check_compiler(model: PixelModel, config: TrainConfig) -> None:
-    missing = missing_compiler(next(model.parameters()).device) if config.compile else None
-    if missing is not None:
-        raise NextPixelError(
-            f"train.compile needs {missing}; install one, or leave the setting out"
-        )
