@@ -254,7 +254,7 @@ def test_no_images_are_refused(model, levels):
 
 WRONG = {
     "floats": (torch.zeros(2, 1, 4, 5), TypeError, r"integers 0\.\.2, got torch\.float32"),
-    "list": ([[0]], TypeError, r"levels must be a tensor of integers 0\.\.2, got list"),
+    "list": ([[0]], TypeError, r"images must be a part of a data set or a tensor, got list"),
     "too-high": (torch.full((2, 1, 4, 5), 3), ValueError, r"levels must be 0\.\.2, got 3\.\.3"),
     "negative": (torch.full((2, 1, 4, 5), -1), ValueError, r"levels must be 0\.\.2, got -1\.\.-1"),
     "colors": (torch.zeros(2, 3, 4, 5).long(), ValueError, r"shape \(B, 1, 4, 5\), got \(2, 3, 4"),
