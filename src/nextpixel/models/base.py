@@ -207,12 +207,7 @@ class PixelModel(Ordered, nn.Module, ABC):
             ValueError: If a shape or range is not the model's, or its device, there is no image,
                 or the condition is missing or not asked for.
         """
-        own = next(self.parameters()).device
-        if isinstance(levels, Tensor) and levels.device != own:
-            raise ValueError(
-                f"levels must be on the model's device, {own}, got {levels.device}; "
-                f"levels.to({str(own)!r}) puts them there"
-            )
+        self.check_device(levels)
         self.check(levels)
         return self.predict(levels, self.condition(condition, len(levels)))
 
@@ -297,6 +292,7 @@ class PixelModel(Ordered, nn.Module, ABC):
             )
         from nextpixel.models.sizes import fitting, log_prob_map  # they build models
 
+        self.check_device(levels)
         model = fitting(self, getattr(levels, "shape", ())[1:])
         return log_prob_map(model, levels, condition).flatten(1).sum(1)
 
@@ -345,6 +341,19 @@ class PixelModel(Ordered, nn.Module, ABC):
                     f"weights of the model must be of float32 or float64, got {kind}, in which "
                     "likelihoods are rounded; model.float() makes them float32"
                 )
+
+    def check_device(self, levels: object) -> None:
+        """Refuse levels that lie on another device.
+
+        Raises:
+            ValueError: With the remedy.
+        """
+        own = next(self.parameters()).device
+        if isinstance(levels, Tensor) and levels.device != own:
+            raise ValueError(
+                f"levels must be on the model's device, {own}, got {levels.device}; "
+                f"levels.to({str(own)!r}) puts them there"
+            )
 
     def check(self, levels: Tensor) -> None:
         """Refuse what is no batch of images of this model.
