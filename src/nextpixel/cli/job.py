@@ -20,6 +20,7 @@ from nextpixel.nn import ClassCondition
 from nextpixel.recipes import ModelChoice, Recipe, for_classes, model_of
 from nextpixel.training import Progress, Result
 from nextpixel.training.folder import RECIPE, holds_run
+from nextpixel.training.resume import check_state
 
 _PREVIEW_SEED = 0
 
@@ -139,6 +140,8 @@ def check_run(out: Path, *, resume: bool) -> None:
     """
     if resume and not out.is_dir():
         raise ValueError(f"out must be the folder of a run to resume, got {str(out)!r}")
+    if resume:
+        check_state(out)
     if not resume and out.is_dir() and holds_run(out):
         raise ValueError(
             f"{out} already holds a run; go on with it by --resume, or choose another --out"
