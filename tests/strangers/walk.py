@@ -14,6 +14,7 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[2]))
 
+import nextpixel as npx
 from tests.strangers import sets
 
 RECIPE = """
@@ -34,18 +35,20 @@ class Stranger:
         train: Options of training that the set needs.
         classes: Of its labels, for a model that is conditioned on them.
         back: What an archive is written back to: a folder, or a file of this ending.
+        transparent: Whether an archive cannot keep them as they are, but as a model sees them.
     """
 
     make: Callable[[Path], str]
     train: tuple[str, ...] = ()
     classes: int = 0
     back: str = ""
+    transparent: bool = False
 
 
 STRANGERS = {
     "gray": Stranger(sets.gray),
     "rgb": Stranger(sets.rgb),
-    "rgba": Stranger(sets.rgba),
+    "rgba": Stranger(sets.rgba, back=".npy", transparent=True),
     "heights": Stranger(sets.heights, back=".npy"),
     "slices": Stranger(sets.slices),
     "rectangles": Stranger(sets.rectangles, back=".npy"),
@@ -55,7 +58,7 @@ STRANGERS = {
     ),
     "classes": Stranger(sets.classes, (), 2),
     "divided": Stranger(sets.divided),
-    "zipped": Stranger(sets.zipped, ("--data.levels", "8"), 2),
+    "zipped": Stranger(sets.zipped, ("--data.levels", "8"), 2, back=".npy"),
     "last": Stranger(sets.last, back=".npy"),
 }
 
@@ -83,7 +86,9 @@ def way(name: str, home: Path) -> Iterator[list[str]]:
     yield ["evaluate", run]
     yield ["sample", run, "--count", "2", "--out", str(here / "drawn.png")]
     words = ["--known", "top", "--count", "1", "--images-count", "2"]
-    yield ["complete", run, "--images", images, *words, "--out", str(here / "completed.png")]
+    yield ["complete", run, "--images", images, *words, "--out", str(here / "completed.npy")]
+    if stranger.transparent:
+        images = sets.array(here / "seen.npy", npx.load_images(images).levels.numpy())
     yield ["compress", run, images, archive]
     yield ["info", archive]
     yield ["decompress", run, archive, back]
