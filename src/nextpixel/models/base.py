@@ -91,8 +91,8 @@ class PixelModel(Ordered, nn.Module, ABC):
         """One line; `print(model)` shows the layers, as torch does."""
         weights = sum(parameter.numel() for parameter in self.parameters())
         what = [by_cross(self.shape), f"{self.levels:,} levels", f"{weights:,} parameters"]
-        given = map(in_words, self.conditioner.conditions)
-        return f"{type(self).__name__}({', '.join([*what, *given])})"
+        conditions = map(in_words, self.conditioner.conditions)
+        return f"{type(self).__name__}({', '.join([*what, *conditions])})"
 
     def __str__(self) -> str:
         return nn.Module.__repr__(self)
