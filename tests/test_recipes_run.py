@@ -1,5 +1,7 @@
 """Every recipe trains, scores, samples and completes by the commands, but for its length."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -50,8 +52,12 @@ def test_pictures_of_ones_own_become_a_model(name, colors, tmp_path, monkeypatch
     assert "--data.crop 20 takes all images" in capsys.readouterr().err
     assert main([*words, "--data.crop", "20"]) == 0
     assert "sub-pixels to train on, fewer than" in capsys.readouterr().err
+    chosen = npx.recipes.read(tmp_path / "run" / "recipe.yaml")
+    assert (chosen.sizes, chosen.model.options["features"]) == ((), 32)
     assert npx.load("run").shape == (colors, 20, 20)
-    assert main(["sample", "run", "--count", "2", "--out", "a.png"]) == 0
+    assert main(["sample", "run", "--count", "2", "--size", "30x24", "--out", "a.png"]) == 0
+    picture = str(Path("own") / "05.png")
+    assert main(["complete", "run", "--images", picture, "--known", "top", "--out", "b.png"]) == 0
     assert main(["compress", "run", "own", "own.npx"]) == 0
     assert main(["decompress", "run", "own.npx", "back"]) == 0
     for file in (tmp_path / "own").iterdir():
