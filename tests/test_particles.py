@@ -2,6 +2,7 @@
 
 import json
 import math
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -86,13 +87,17 @@ def test_completions_keep_the_known_and_take_it_in():
     model = toy()
     known, one = bottom(model), torch.tensor([[1, 0, 1], [0, 1, 0], [1, 1, 0]]).view(1, 1, 3, 3)
     many = one.expand(300, -1, -1, -1)
-    made = npx.complete(model, many, known, rng=rng(), method="particles", particles=64)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        made = npx.complete(model, many, known, rng=rng(), method="particles", particles=64)
+        npx.complete(model, many[:1], torch.arange(3).view(3, 1) < 1, rng=rng())  # the top row
     assert (made == one)[known.expand_as(made)].all()
     images, log_p = brute(model, one, known)
     expected = ((log_p - log_p.logsumexp(0)).exp()[:, None, None, None] * images).sum(0)
     error = (made.double().mean(0) - expected).abs()
     assert error.max() < 4 * math.sqrt(0.25 / 300) + 0.01
-    ignoring = npx.complete(model, many, known, rng=rng()).double().mean(0)
+    with pytest.warns(UserWarning, match="known after missing ones .* do not shape them; method"):
+        ignoring = npx.complete(model, many, known, rng=rng()).double().mean(0)
     assert (ignoring - expected).abs().max() > 0.1, "without particles it is another distribution"
 
 

@@ -37,9 +37,7 @@ from nextpixel.cli.progress import counting
 from nextpixel.models import PixelModel
 from nextpixel.models.sizes import fitting
 from nextpixel.nn import Value
-from nextpixel.sampling.known import shapes_all
 from nextpixel.sampling.options import read_options
-from nextpixel.sampling.orders import orders_for
 from nextpixel.training.folder import WITHOUT_IMAGES
 
 Labels = Annotated[tuple[int, ...] | None, Parameter(consume_multiple=1, negative="")]
@@ -233,7 +231,6 @@ def complete(
         loaded = us.each(lambda: _at_size_of(images, own))
         mask = us.each(lambda: _read_mask(known, loaded))
         many = images.repeat_interleave(count, 0)
-        us.first(lambda: _say_what_shapes(loaded, mask, drawing))
         condition = us.each(
             lambda: _condition_of(loaded, len(images), label or own_labels(loaded, labels), count)
         )
@@ -280,18 +277,6 @@ def _read_mask(known: str, model: PixelModel) -> Tensor:
     if mask.all():
         raise ValueError(f"known must have a black part, which is drawn, got none in {known}")
     return mask
-
-
-def _say_what_shapes(model: PixelModel, mask: Tensor, drawing: Drawing) -> None:
-    """Say on stderr where known pixels cannot shape missing ones, and what would help."""
-    known = mask.expand(1, *model.shape)
-    orders = orders_for(model, drawing.order, known)
-    if drawing.method != "particles" and not shapes_all(model, known, orders):
-        print(
-            "note: pixels that are known after missing ones in the scan are kept, but do not shape "
-            "them; --method particles takes them in, or a model of several orders",
-            file=sys.stderr,
-        )
 
 
 def _by_particles(

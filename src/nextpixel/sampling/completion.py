@@ -7,6 +7,7 @@ any order visits all that is known first, and draws from p(missing | known). Wit
 particles (`nextpixel.sampling.particles`) take in all that is known.
 """
 
+import warnings
 from typing import Unpack
 
 import torch
@@ -19,11 +20,16 @@ from nextpixel.models.base import check_model
 from nextpixel.models.sizes import fitting
 from nextpixel.nn import Value
 from nextpixel.sampling.draw import check_room, draw_uniforms, fill
-from nextpixel.sampling.known import condition_of_known, expanded
+from nextpixel.sampling.known import condition_of_known, expanded, shapes_all
 from nextpixel.sampling.options import BY_PARTICLES, SamplingKeywords, read_options
 from nextpixel.sampling.orders import draw_in_orders, orders_for
 from nextpixel.sampling.particles import complete_by_particles
 from nextpixel.sampling.request import Request
+
+LATER = (
+    "pixels that are known after missing ones in the scan are kept, but do not shape them; method "
+    "particles takes them in, or a model of several orders"
+)
 
 
 def complete(
@@ -53,6 +59,10 @@ def complete(
             the more, the nearer to p(missing | known). Without `order`, a model of several orders
             takes for each image the one in which most known pixels come before missing ones.
 
+    Warns:
+        UserWarning: If pixels are known after missing ones in the scan: these are kept, but do not
+            shape the others.
+
     Returns:
         Levels, `images.level_dtype(K)`, shape (B, C, H, W), equal to `levels` where `known`.
 
@@ -71,6 +81,8 @@ def complete(
     orders = orders_for(model, chosen.order, known)
     check_room(len(levels), model.shape)
     by_particles = chosen.method == BY_PARTICLES
+    if not by_particles and not shapes_all(model, known, orders):
+        warnings.warn(LATER, stacklevel=2)
     uniforms = torch.zeros(1).expand(levels.shape)  # particles draw their own
     if not by_particles:
         uniforms = draw_uniforms(len(levels), model.shape, rng)
