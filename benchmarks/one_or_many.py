@@ -20,6 +20,7 @@ import nextpixel as npx
 
 NETS = {
     "gated-pixelcnn": {"features": 24, "layers": 2},
+    "residual-pixelcnn": {"features": 48, "blocks": 4},
     "windowed-pixelcnn": {"features": 24, "layers": 1},
 }
 TILE = 32
