@@ -104,7 +104,7 @@ def test_every_recipe_has_a_row():
     nothing = Results(PARAMETERS, {})
     table = tables.results_table(nothing)
     seeds = "\n".join(tables.seed_table(seed, nothing) for seed in tables.SEEDS)
-    for name in recipes.names():
+    for name in set(recipes.names()) - {"own-gray", "own-color"}:  # each has data of its user's
         assert cells(table, name)[3] == "not trained yet"
         if recipes.read(name).seed:
             assert cells(seeds, name)[2] == "not trained yet"

@@ -56,7 +56,7 @@ def test_each_order_is_a_distribution_of_its_own() -> None:
 
 
 def test_the_mixture_of_orders_is_a_distribution() -> None:
-    model = random_model()
+    model = random_model().double()
     parts = torch.stack([log_probs(model, EVERY, order) for order in range(8)]).double()
     every = [npx.evaluate(model, EVERY[n : n + 1], order="all") for n in range(0, 512, 37)]
     expected = -(parts.exp().mean(0).log())[::37]

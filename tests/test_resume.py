@@ -119,9 +119,11 @@ def test_resuming_a_run_that_is_over_changes_nothing(tmp_path):
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "linear"])
-@pytest.mark.parametrize("steps", [6, 9])
-def test_more_steps_do_not_raise_a_rate_that_has_fallen_unless_asked(tmp_path, schedule, steps):
-    changes = {"schedule": schedule, "ema": None, "warmup": 2, "save_every": 3}
+@pytest.mark.parametrize(("steps", "warmup"), [(6, 2), (9, 2), (6, 8), (9, 50)])
+def test_more_steps_do_not_raise_a_rate_that_has_fallen_unless_asked(
+    tmp_path, schedule, steps, warmup
+):
+    changes = {"schedule": schedule, "ema": None, "warmup": warmup, "save_every": 3}
     with pytest.raises(Interruption):
         runs.run(tmp_path, steps=9, on_progress=stop_at(steps), **changes)
     before = runs.outcome(tmp_path) if (tmp_path / "config.json").exists() else None

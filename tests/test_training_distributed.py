@@ -217,6 +217,7 @@ def test_a_batch_that_cannot_be_shared_out_is_refused(tmp_path):
 
 def test_a_run_of_another_number_of_processes_is_not_resumed_unless_allowed(pair, tmp_path):
     longer = {"model": runs.make_model(batch_norm=False), "steps": 18, "resume": True}
+    longer["warm_restart"] = True
     out, _ = pair
     (tmp_path / "run" / "resume").mkdir(parents=True)
     (tmp_path / "run" / "resume" / "state.pt").write_bytes(

@@ -186,4 +186,4 @@ def test_complete_refuses_what_does_not_fit():
     with pytest.raises(ValueError, match="known must broadcast to shape"):
         refuse(levels, torch.ones(3, 99, dtype=torch.bool))
     with pytest.raises(ValueError, match="levels must have shape"):
-        refuse(levels[:, :, 1:], torch.ones(1, dtype=torch.bool))
+        refuse(levels[:, :, 0], torch.ones(1, dtype=torch.bool))

@@ -25,7 +25,7 @@ COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 def make_optimizers(model: PixelModel, config: TrainConfig) -> list[torch.optim.Optimizer]:
     """Optimisers that together update every parameter once.
 
-    Each keeps its peak learning rate as "peak" in its parameter groups.
+    Each keeps its peak learning rate as "peak" in its parameter groups; see also `set_rates`.
     """
     parameters = list(model.parameters())
     optimizers: list[torch.optim.Optimizer] = []
@@ -52,33 +52,36 @@ def _adam(parameters: list[nn.Parameter], rate: float, config: TrainConfig) -> t
     return torch.optim.Adam(parameters, lr=rate, betas=config.betas, fused=True)
 
 
-def rate_factor(config: TrainConfig, step: int, progress: float) -> float:
-    """Share of the peak learning rate to use.
+def fallen_to(config: TrainConfig, step: int, progress: float) -> float:
+    """Share of the peak learning rate that the schedule has come down to, warm-up apart, 0 to 1.
 
     Args:
-        config: Its schedule, decay and warm-up.
+        config: Its schedule and decay.
         step: Updates done.
         progress: Share of the run that is over, 0 to 1.
-
-    Returns:
-        A factor of 0 to 1.
-
-    Example:
-        >>> rate_factor(TrainConfig(schedule="linear"), step=100, progress=0.25)
-        0.75
     """
     progress = min(1.0, progress)
-    factor = {
+    return {
         "constant": 1.0,
         "cosine": (1 + math.cos(math.pi * progress)) / 2,
         "linear": 1 - progress,
         "exponential": config.decay**step,
     }[config.schedule]
+
+
+def rate_factor(config: TrainConfig, step: int, progress: float) -> float:
+    """Share of the peak learning rate to use, 0 to 1; arguments as of `fallen_to`.
+
+    Example:
+        >>> rate_factor(TrainConfig(schedule="linear"), step=100, progress=0.25)
+        0.75
+    """
+    factor = fallen_to(config, step, progress)
     return factor * min(1.0, (step + 1) / config.warmup) if config.warmup else factor
 
 
 def check_rate(config: TrainConfig, step: int, share: float, last: float) -> None:
-    """Refuse to go on at a higher rate than a schedule had come to, after its warm-up.
+    """Refuse to go on at a higher rate than a schedule had come to, its warm-up apart.
 
     So it would with more steps or minutes than before: less of the run is then over.
 
@@ -86,18 +89,19 @@ def check_rate(config: TrainConfig, step: int, share: float, last: float) -> Non
         config: Settings from now on.
         step: Updates done.
         share: Share of the run that is over now, 0 to 1.
-        last: Share of the peak rate that the last update used.
+        last: Share of the peak rate that it had come down to at the last update.
 
     Raises:
         ValueError: If the rate would rise.
 
     Example:
-        >>> check_rate(TrainConfig(schedule="linear", steps=80), step=40, share=0.5, last=0.025)
+        >>> longer = TrainConfig(schedule="linear", steps=80)
+        >>> check_rate(longer, step=40, share=0.5, last=0.025)  # doctest: +ELLIPSIS
         Traceback (most recent call last):
         ValueError: steps and minutes must be those that the run had, since schedule 'linear' ...
     """
-    factor = rate_factor(config, step, share)
-    if step > config.warmup and factor > last + _SAME_RATE:
+    factor = fallen_to(config, step, share)
+    if factor > last + _SAME_RATE:
         raise ValueError(
             f"steps and minutes must be those that the run had, since schedule {config.schedule!r} "
             f"has lowered the learning rate to {last:.3f} of its peak, and with "
@@ -110,11 +114,11 @@ _SAME_RATE = 1e-9
 """How far two shares of a peak rate may be apart by rounding."""
 
 
-def set_rates(optimizers: list[torch.optim.Optimizer], factor: float) -> None:
-    """Set every learning rate to a share of its peak."""
+def set_rates(optimizers: list[torch.optim.Optimizer], factor: float, fallen: float = 1.0) -> None:
+    """Set every learning rate to a share of its peak, and note that without the warm-up."""
     for optimizer in optimizers:
         for group in optimizer.param_groups:
-            group["lr"] = group["peak"] * factor
+            group["lr"], group["fallen"] = group["peak"] * factor, fallen
 
 
 def orthogonalize(matrix: Tensor, iterations: int = 5) -> Tensor:

@@ -28,6 +28,7 @@ from nextpixel.training.config import TrainConfig
 from nextpixel.training.gradient import Gradient
 from nextpixel.training.optimizers import (
     check_rate,
+    fallen_to,
     make_average,
     make_optimizers,
     rate_factor,
@@ -106,7 +107,8 @@ class Updates:
     def check_rate(self, share: float) -> None:
         """Refuse a schedule that would raise the rate of the last update again; see there."""
         group = self.optimizers[0].param_groups[0]
-        check_rate(self.config, self.step, share, group["lr"] / group["peak"])
+        before = 1.0 if self.step <= self.config.warmup else group["lr"] / group["peak"]
+        check_rate(self.config, self.step, share, group.get("fallen", before))  # None in old runs
 
     def make(self, share: float) -> None:
         """Make one update.
@@ -142,7 +144,8 @@ class Updates:
     def apply(self, share: float) -> None:
         """Let the optimisers and the average use the gradient."""
         self.processes.average_buffers(self.model)
-        set_rates(self.optimizers, rate_factor(self.config, self.step, share))
+        factors = [now(self.config, self.step, share) for now in (rate_factor, fallen_to)]
+        set_rates(self.optimizers, *factors)
         for optimizer in self.optimizers:
             optimizer.step()
         if self.average is not None:
