@@ -222,3 +222,9 @@ def test_a_header_that_promises_more_than_there_is_is_refused(tmp_path):
 def test_two_images_are_too_few(tmp_path):
     with pytest.raises(ValueError, match="at least 3 images, got 2"):
         load_data(save(tmp_path / "a.npy", counting(2, 2, 2)))
+
+
+def test_one_picture_in_color_is_not_read_as_gray_rows(tmp_path):
+    np.save(tmp_path / "picture.npy", np.zeros((20, 30, 3), np.uint8))
+    with pytest.raises(NextPixelError, match=r"save it as \(1, 20, 30, 3\) or as \(20, 1, 30, 3\)"):
+        load_data(tmp_path / "picture.npy")

@@ -206,3 +206,20 @@ def test_photographs_are_those_of_a_folder_that_the_benchmark_makes(tmp_path):
     assert len(data.test) == 2 * 2 * 3
     with pytest.raises(ValueError, match=r"benchmarks/photographs\.py makes one"):
         load_data("photographs", crop=4)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("Train", "Test"), ("train", "val"), ("train", "test", "val"), ("training", "testing")],
+)
+def test_sub_folders_that_seem_to_be_splits_are_no_classes(tmp_path, names):
+    for name in names:
+        fill(tmp_path / name, 4)
+    with pytest.raises(NextPixelError, match="must be named train, test and, if there is one, val"):
+        load_data(tmp_path)
+
+
+def test_a_class_may_be_called_test(tmp_path):
+    for name in ("blank", "test"):
+        fill(tmp_path / name, 4)
+    assert load_data(tmp_path).class_names == ("blank", "test")

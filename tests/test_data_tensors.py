@@ -171,3 +171,8 @@ def test_a_model_is_trained_and_measured_on_them():
     model = npx.build("pixelcnn", shape=data.shape, levels=5, features=4, layers=1, side=3)
     npx.fit(model, data, npx.TrainConfig(steps=3, batch_size=8, threads=1))
     assert npx.evaluate(model, data.test).n == 10
+
+
+def test_colors_that_seem_to_come_last_are_named():
+    with pytest.warns(UserWarning, match="are read as 32 colors of 32 x 3; if colors come last"):
+        npx.from_tensors(torch.zeros(10, 32, 32, 3, dtype=torch.uint8), level_count=4)

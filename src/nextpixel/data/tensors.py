@@ -1,5 +1,6 @@
 """Images in memory -> a data set for `fit` and `evaluate`."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -92,6 +93,7 @@ class _Arrays:
             raise ValueError(
                 f"levels{of} must have shape (N, C, H, W), none 0, got {self.levels.shape}{gray}"
             )
+        _warn_of_channels(self.levels.shape, f"levels{of}")
         if labels is not None:
             self.labels = _to_array(labels, f"labels{of}")
             self._check_labels(self.labels)
@@ -119,6 +121,17 @@ class _Arrays:
             )
         if int(labels.min()) < 0:
             raise ValueError(f"labels{self.of} must be from 0, got {labels.min()}")
+
+
+def _warn_of_channels(shape: tuple[int, ...], name: str) -> None:
+    """Say how images are read whose colors seem to come last."""
+    _, colors, height, width = shape
+    if width in (3, 4) and min(colors, height) > 8:
+        warnings.warn(
+            f"{name} of shape {shape} are read as {colors} colors of {height} x {width}; if colors "
+            f"come last, pass torch's {name.split()[0]}.permute(0, 3, 1, 2)",
+            stacklevel=4,
+        )
 
 
 def _to_array(value: object, name: str) -> NDArray[Any]:

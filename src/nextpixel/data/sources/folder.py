@@ -32,6 +32,7 @@ from nextpixel.errors import NextPixelError
 
 Array = NDArray[Any]
 _SPLITS = ("train", "validation", "test")
+_NEAR_SPLITS = ("train", "training", "val", "valid", "validation", "test", "testing")
 
 _Picture = tuple[Path, str | None]
 
@@ -61,6 +62,7 @@ def load_folder(config: DataConfig, folder: Path, wanted: Wanted = ALL) -> Split
         NextPixelError: If there is no picture, one is damaged, or sizes differ without `crop`.
         ValueError: If `config.validation` does not fit its splits.
     """
+    _check_splits(folder)
     if holds_splits(folder):
         return _load_splits(config, folder, wanted)
     listed = list_pictures(folder)
@@ -76,6 +78,21 @@ def load_picture(config: DataConfig, path: Path, wanted: Wanted = ALL) -> Whole:
 def holds_splits(folder: Path) -> bool:
     """Whether a folder is divided into `train` and `test`."""
     return all((folder / part).is_dir() for part in ("train", "test"))
+
+
+def _check_splits(folder: Path) -> None:
+    """Refuse sub-folders that seem to be splits and would be classes, or be passed over.
+
+    Raises:
+        NextPixelError: Naming them.
+    """
+    near = sorted(p.name for p in folder.iterdir() if p.is_dir() and p.name.lower() in _NEAR_SPLITS)
+    known = holds_splits(folder) and set(near) <= set(_SPLITS)
+    if not known and len(near) > 1 and any(name.lower().startswith("train") for name in near):
+        raise NextPixelError(
+            f"{folder}: sub-folders that are splits must be named train, test and, if there is "
+            f"one, validation, got {', '.join(near)}"
+        )
 
 
 def _load_whole(config: DataConfig, listed: list[_Picture], wanted: Wanted) -> Whole:

@@ -301,6 +301,13 @@ def check_form(path: Path, dtype: np.dtype[np.generic], shape: tuple[int, ...]) 
             f"{path}: must have shape (H, W), (N, H, W), (N, C, H, W) or (N, H, W, C), none 0, "
             f"got {shape}"
         )
+    if len(shape) == 3 and shape[2] in (3, 4) and min(shape[:2]) > 8:
+        height, width, colors = shape
+        raise NextPixelError(
+            f"{path}: shape {shape} may be one picture of {colors} colors, or {height} gray images "
+            f"of {width} x {colors}: save it as (1, {height}, {width}, {colors}) or as ({height}, "
+            f"1, {width}, {colors})"
+        )
 
 
 def check_range(path: Path, numbers: Array, first: int, limit: int = 65535) -> tuple[int, int]:
