@@ -189,3 +189,11 @@ def test_a_mixture_of_models_that_held_out_other_images_has_no_test_part(seed, k
     npx.save(model, tmp_path / "second", data={"name": "mine.npy", "seed": seed})
     assert main(["mix", "of-mine", "second", "--out", "mixed"]) == 0
     assert bool(npx.checkpoint.read_config("mixed")["data"]) is kept
+
+
+def test_names_of_classes_that_a_model_does_not_keep_are_taken_in_order_and_said(capsys):
+    model_of_classes(None)
+    draw("set/dog", IMAGES[:10])
+    draw("set/wolf", IMAGES[10:])
+    _, said = figures(capsys, "of-classes", "--data", "set")
+    assert "keeps no names of classes: those of set/all are taken in their order, dog as 0" in said

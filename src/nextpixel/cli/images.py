@@ -5,6 +5,7 @@ become levels as they did when the model was trained. A file or folder of the us
 whole, but for images that the model may have been trained on: see `read_part`.
 """
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -149,7 +150,16 @@ def by_name(images: Split, found: Sequence[str], folder: str, model: PixelModel)
     names = named or list(map(str, range(label_classes(model))))
     other = [name for name in found if name not in names]
     numbers_only = list(found) == list(map(str, range(len(found))))
-    if images.labels is None or numbers_only or (other and not named):
+    if images.labels is None or numbers_only or not label_classes(model):
+        return images
+    if other and not named:
+        taken = ", ".join(f"{name} as {number}" for number, name in enumerate(found[:4]))
+        more = ", ..." if len(found) > 4 else ""
+        warnings.warn(
+            f"the model keeps no names of classes: those of {images.name} are taken in their "
+            f"order, {taken}{more}",
+            stacklevel=2,
+        )
         return images
     if other:
         raise ValueError(
