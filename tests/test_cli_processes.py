@@ -84,7 +84,12 @@ def test_what_processes_refuse_is_said_in_one_line(tmp_path):
     assert len(own) == 1
     assert "its processes is 1, this one's is 2; allow_resize goes on, not bit for bit" in own[0]
 
-    assert ended(launch(2, tmp_path / "run", *more, "--allow-resize"))[0] == 0
+    status, _, own = ended(launch(2, tmp_path / "run", *more, "--allow-resize"))
+    assert len(own) == 1
+    assert "has lowered the learning rate" in own[0]
+
+    anew = [*more, "--allow-resize", "--warm-restart"]
+    assert ended(launch(2, tmp_path / "run", *anew))[0] == 0
     assert runs.resume_step(tmp_path / "run") == 8
 
 
