@@ -88,7 +88,8 @@ def test_sigterm_leaves_a_resume_point(tmp_path):
         stderr=subprocess.PIPE,
         text=True,
     )
-    process.stderr.readline()  # the first update is done
+    while "step 1" not in process.stderr.readline():  # the first update is done
+        assert process.poll() is None
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 143
