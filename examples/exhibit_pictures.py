@@ -35,7 +35,7 @@ def shoot(folder: Path) -> Image.Image:
         page.goto((folder / "index.html").as_uri())
         page.locator(".wall button:enabled").nth(19).wait_for()
         page.get_by_label("Speed").fill("0.8")
-        page.wait_for_function(UNSURE)
+        page.wait_for_function(UNSURE, timeout=200_000)  # a busy machine skips frames
         page.get_by_role("button", name="Pause", exact=True).click()
         shot = page.screenshot()
     return Image.open(BytesIO(shot)).convert("RGB").quantize(256)

@@ -33,7 +33,7 @@ class Watch:
             self.complaints.append(message.text)
 
 
-def until(found, seconds=30):
+def until(found, seconds=120):
     """Wait until a function finds something, and give that."""
     end = time.monotonic() + seconds
     while not (value := found()):

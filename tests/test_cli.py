@@ -10,8 +10,10 @@ import torch
 from PIL import Image
 
 import nextpixel as npx
+from nextpixel import recipes
 from nextpixel.cli import app
 from nextpixel.cli.app import main
+from nextpixel.recipes.shipped import Results
 from tests import commands
 from tests.commands import lines
 
@@ -252,6 +254,29 @@ def test_the_command_line_wins_over_the_file(run):
     Path("some.toml").write_text("count = 3\nout = 'a.npy'\n")
     assert main(["--config", "some.toml", "sample", run, "--count", "2"]) == 0
     assert len(np.load("a.npy")) == 2
+
+
+def test_recipes_as_json_hold_every_figure(capsys):
+    assert main(["recipes", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert sorted(found) == recipes.names()
+    measured = Results.read().measured
+    assert sum(len(one["measured"]) for one in found.values()) == len(measured)
+    assert found["mnist-fast"]["measured"][""]["nats"] == measured["mnist-fast"].nats
+    assert found["mnist-fast"]["measured"]["two threads"]["nats"] == (
+        measured["mnist-fast two threads"].nats
+    )
+    assert found["demo"]["parameters"] == 76_609
+    assert found["demo"]["data"]["name"] == "mnist"
+    seeds = {name for name, one in found.items() if one["seed"] and not one["measured"]}
+    assert seeds == {"cifar-pixelcnn"}  # for a GPU and data of the user's own
+
+
+def test_one_recipe_as_json_is_the_same_object(capsys):
+    assert main(["recipes", "demo", "--json"]) == 0
+    one = json.loads(capsys.readouterr().out)
+    assert main(["recipes", "--json"]) == 0
+    assert one == {"demo": json.loads(capsys.readouterr().out)["demo"]}
 
 
 COMMANDS = {

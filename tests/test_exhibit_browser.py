@@ -305,7 +305,7 @@ def test_a_finished_digit_is_followed_by_the_next(page, address):
 def test_a_reader_who_wants_no_motion_gets_a_whole_digit(page, address):
     page.emulate_media(reduced_motion="reduce")
     page.goto(address)
-    browsers.until(lambda: drawn(stage(page)) == 28 * 28)
+    page.locator("#draw").get_by_text("Row 28, column 28").wait_for()
     page.locator("#draw").get_by_role("button", name="Play").wait_for()
     page.wait_for_timeout(500)
     assert drawn(stage(page)) == 28 * 28

@@ -51,7 +51,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "nextpixel audit mnist2-gated --out field.png",
         "nextpixel audit runs/mine --json",
     ),
-    "recipes": ("nextpixel recipes", "nextpixel recipes demo"),
+    "recipes": ("nextpixel recipes", "nextpixel recipes demo", "nextpixel recipes --json"),
     "models": ("nextpixel models", "nextpixel models mnist2-gated", "nextpixel models runs/mine"),
     "data": ("nextpixel data",),
     "serve": ("nextpixel serve --open", "nextpixel serve mnist2-gated --port 8001"),

@@ -7,7 +7,7 @@ from itertools import groupby
 from json import dumps
 from math import log, prod
 from pathlib import Path
-from typing import TYPE_CHECKING, get_type_hints
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 from nextpixel.cli.options import explanations, plain_type
 from nextpixel.errors import NextPixelError, nearest
@@ -18,22 +18,37 @@ if TYPE_CHECKING:
     from nextpixel.training.runs import Summary
 
 
-def recipes(name: str | None = None, /) -> None:
+def recipes(name: str | None = None, /, *, json: bool = False) -> None:
     """List the recipes, or show one.
 
     Args:
         name: Recipe to show in full, with all defaults, as a file that `train` takes.
+        json: Print one JSON object, of recipes in full and all that was measured, by name.
     """
     from nextpixel import recipes as known
     from nextpixel.recipes.shipped import Results
 
+    results = Results.read()
+    if json:
+        chosen = map(known.read, known.names() if name is None else [name])
+        print(dumps({recipe.name: _recipe_facts(recipe, results) for recipe in chosen}))
+        return
     if name is not None:
         print(known.read(name).to_yaml(), end="")
         return
-    results = Results.read()
     head = ("recipe", "seed", "data", "levels", "parameters", "measured on the test set", "what")
     rows = [_recipe_row(known.read(found), results) for found in known.names()]
     _print_rows([head, *rows])
+
+
+def _recipe_facts(recipe: "Recipe", results: "Results") -> dict[str, Any]:
+    """What it says, its number of parameters, and figures by the settings that differ from it."""
+    found = results.of(recipe.name)
+    measured = {
+        label.removeprefix(recipe.name).strip(): one.as_dict() for label, one in found.items()
+    }
+    parameters = results.parameters.get(recipe.name)
+    return recipe.as_dict() | {"parameters": parameters, "measured": measured}
 
 
 def _recipe_row(recipe: "Recipe", results: "Results") -> tuple[str, ...]:
