@@ -165,7 +165,7 @@ def test_completion_takes_a_mask_picture_and_an_array(run):
 
 
 @pytest.mark.parametrize("source", ["one.png", "folder"])
-def test_completion_takes_pictures(run, source):
+def test_completion_takes_pictures(run, source, capsys):
     Path("folder").mkdir()
     pixels = np.full((8, 8), 255, np.uint8)
     for name in ("one.png", "folder/a.png", "folder/b.png"):
@@ -174,6 +174,8 @@ def test_completion_takes_pictures(run, source):
     assert main(words) == 0
     made = np.load("a.npy")
     assert made.shape[0] == (1 if source == "one.png" else 2)
+    made_of = "the image" if source == "one.png" else "each of 2 images"
+    assert f"3 completions of {made_of} in a.npy" in capsys.readouterr().out
     assert (made[..., :4, :] == 16).all()
 
 

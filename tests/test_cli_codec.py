@@ -181,7 +181,8 @@ def test_a_folder_of_classes_comes_back_and_tells_the_model_its_labels(run, made
 def test_a_range_is_written_alone(run, text, part):
     images = five(run)
     status, out, _ = run("decompress", "levels", "a.npx", "b.npy", "--range", text)
-    assert (status, out) == (0, [f"{len(images[part])} images in b.npy"])
+    words = "1 image" if len(images[part]) == 1 else f"{len(images[part])} images"
+    assert (status, out) == (0, [f"{words} in b.npy"])
     found = np.load("b.npy")
     assert found.dtype == bool
     assert (found == images[part]).all()

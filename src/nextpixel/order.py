@@ -63,6 +63,16 @@ def by_cross(sizes: Sequence[int]) -> str:
     return "x".join(map(str, sizes))
 
 
+def several(count: int, what: str) -> str:
+    """A number of things in words.
+
+    Example:
+        >>> several(1, "image"), several(2000, "image")
+        ('1 image', '2,000 images')
+    """
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
 class Step(NamedTuple):
     """One sub-pixel: where the scan stands."""
 

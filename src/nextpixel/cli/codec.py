@@ -28,6 +28,7 @@ from nextpixel.codec.reader import Reader, tiles_of, values_in
 from nextpixel.errors import NextPixelError
 from nextpixel.likelihood import log_probs
 from nextpixel.models import PixelModel
+from nextpixel.order import several
 
 Source = files.ArraySource | files.PictureSource
 
@@ -89,7 +90,7 @@ def compress(
     report = _write(out, loaded, images, coding)
     png = png_bytes(loaded, images)
     print(
-        f"{report.images:,} images in {out}: {report.bytes:,} bytes, "
+        f"{several(report.images, 'image')} in {out}: {report.bytes:,} bytes, "
         f"{report.bits_per_dim:.4f} bits/dim; as PNG {png:,} bytes"
     )
     if report.bytes > png:
@@ -220,7 +221,7 @@ def decompress(
             found = chain.from_iterable(reader.images(run.start, run.stop) for run in runs)
             images = _counted(_named(found, archive), tick)
             write_back.write_back(out, opened.header.metadata, loaded.levels, images, runs, count)
-    print(f"{count:,} images in {out}" + _lost(runs, first, last))
+    print(f"{several(count, 'image')} in {out}" + _lost(runs, first, last))
 
 
 def info(archive: Path, /, *, json: Annotated[bool, Parameter(negative="")] = False) -> None:

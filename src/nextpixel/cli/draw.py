@@ -37,6 +37,7 @@ from nextpixel.cli.progress import counting
 from nextpixel.models import PixelModel
 from nextpixel.models.sizes import fitting
 from nextpixel.nn import Value
+from nextpixel.order import several
 from nextpixel.sampling.options import read_options
 from nextpixel.training.folder import WITHOUT_IMAGES
 
@@ -193,7 +194,7 @@ def sample(
                 **drawing.options(),
             )
         us.first(lambda: _write(levels, loaded, out, columns))
-    us.say(f"{count} images of {loaded.name} in {out}")
+    us.say(f"{several(count, 'image')} of {loaded.name} in {out}")
 
 
 def complete(
@@ -251,7 +252,12 @@ def complete(
         us.first(
             lambda: _write_made(made, out, lambda: gallery.sheet(images, mask, made, loaded.levels))
         )
-    us.say(f"{count} completions of each of {len(images)} images in {out}")
+    us.say(f"{_of_each(count, 'completion', len(images))} in {out}")
+
+
+def _of_each(count: int, what: str, images: int) -> str:
+    """How many of something were made of how many images, in words."""
+    return f"{several(count, what)} of {'the image' if images == 1 else f'each of {images} images'}"
 
 
 def _warn_of_unseen(folder: str, condition: Value | None) -> None:
@@ -352,7 +358,7 @@ def reconstruct(
                 made, out, lambda: gallery.reconstructions(images, made, loaded.levels)
             )
         )
-    us.say(f"{count} decodings of each of {len(images)} images in {out}")
+    us.say(f"{_of_each(count, 'decoding', len(images))} in {out}")
 
 
 def _write_made(made: Tensor, out: Path, sheet: Callable[[], Image]) -> None:

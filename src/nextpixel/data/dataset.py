@@ -23,7 +23,7 @@ from nextpixel.data.joining import join
 from nextpixel.data.protocols import depth_in, in_words, resolve, to_levels
 from nextpixel.data.splits import Images, LoosePixels, Pixels, Splits, Whole, checksum, rng_of
 from nextpixel.errors import check_count
-from nextpixel.order import Shape, by_cross
+from nextpixel.order import Shape, by_cross, several
 from nextpixel.runtime.device import require
 
 BUFFER = 1000
@@ -86,7 +86,7 @@ class Split(TorchDataset[Item]):
         return levels if self.labels is None else (levels, int(self.labels[number]))
 
     def __repr__(self) -> str:
-        images = f"{len(self):,} image{'' if len(self) == 1 else 's'} of {by_cross(self.shape)}"
+        images = f"{several(len(self), 'image')} of {by_cross(self.shape)}"
         labels = "" if self.labels is None else ", labels"
         return f"Split({self.name}: {images}, {self.in_words}{labels})"
 
