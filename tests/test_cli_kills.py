@@ -44,6 +44,7 @@ def wait_for_rows(torchrun, out, count):
         time.sleep(0.01)
 
 
+@pytest.mark.long
 def test_whatever_is_killed_under_torchrun_the_run_resumes_to_the_same_bits(tmp_path):
     assert ended(launch(2, tmp_path / "whole", *STEPS))[0] == 0
     out, moments = tmp_path / "cut", random.Random(5)
