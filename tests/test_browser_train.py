@@ -2,6 +2,7 @@
 
 import json
 from contextlib import contextmanager
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import numpy as np
@@ -100,6 +101,16 @@ def choose(place, title, words):
     place.get_by_role("group", name=title, exact=True).get_by_text(words, exact=True).click()
 
 
+def place_of(request):
+    """A training that began; None while the page of the test before still has its place."""
+    try:
+        return urlopen(request, timeout=30)
+    except HTTPError as refused:
+        if refused.code != 503:
+            raise
+        return None
+
+
 @contextmanager
 def training(address, *visitors):
     """Others who train at this server; they leave at the end."""
@@ -107,7 +118,7 @@ def training(address, *visitors):
     for visitor in visitors:
         body = json.dumps({"visitor": visitor, "gated": False, "features": 4}).encode()
         request = Request(f"{address}/api/train", body, {"Content-Type": "application/json"})
-        open_ones.append(urlopen(request, timeout=30))
+        open_ones.append(browsers.until(lambda asked=request: place_of(asked)))
     try:
         yield
     finally:
