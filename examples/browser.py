@@ -54,7 +54,7 @@ def serving(*models: str) -> Iterator[str]:
         yield next(word for word in line.split() if word.startswith("http://")).rstrip("/")
     finally:
         process.send_signal(signal.SIGINT)
-        process.wait(timeout=30)
+        process.wait(timeout=120)
 
 
 @contextmanager

@@ -43,7 +43,7 @@ def address():
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
     with browsers.browsing(tmp_path_factory.mktemp("profile")) as found:
-        found.set_default_timeout(60_000)
+        found.set_default_timeout(120_000)
         yield found
 
 
