@@ -246,9 +246,10 @@ def test_a_thousand_damaged_archives_are_refused_or_the_same():
 
 
 @pytest.mark.slow
-def test_two_hundred_thousand_damaged_archives_are_refused_or_the_same():
+@pytest.mark.parametrize("count", [20_000, pytest.param(200_000, marks=pytest.mark.long)])
+def test_many_damaged_archives_are_refused_or_the_same(count):
     started = time.perf_counter()
-    tally = damage(200_000, seed=2)
-    print(f"\n200000 mutations in {time.perf_counter() - started:.0f} s: {tally}")
-    assert sum(tally.values()) == 200_000
-    assert tally["refused"] > 160_000
+    tally = damage(count, seed=2)
+    print(f"\n{count} mutations in {time.perf_counter() - started:.0f} s: {tally}")
+    assert sum(tally.values()) == count
+    assert tally["refused"] > 0.8 * count

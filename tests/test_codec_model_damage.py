@@ -248,11 +248,12 @@ def test_two_hundred_mutations_are_refused_or_the_same():
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("small")
-def test_twenty_four_thousand_mutations_are_refused_or_the_same():
+@pytest.mark.parametrize("count", [3_000, pytest.param(24_000, marks=pytest.mark.long)])
+def test_thousands_of_mutations_are_refused_or_the_same(count):
     started = time.perf_counter()
-    tally, longest = fuzz(24_000, seed=2)
+    tally, longest = fuzz(count, seed=2)
     seconds = time.perf_counter() - started
-    print(f"\n24000 mutations in {seconds:.0f} s, the longest {longest:.2f} s: {tally}")
-    assert sum(tally.values()) == 24_000
-    assert tally["refused by the decoder"] > 2_000
+    print(f"\n{count} mutations in {seconds:.0f} s, the longest {longest:.2f} s: {tally}")
+    assert sum(tally.values()) == count
+    assert tally["refused by the decoder"] > count // 12
     assert longest < 5
