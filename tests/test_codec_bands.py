@@ -17,6 +17,7 @@ from nextpixel.codec.container import read_archive
 from nextpixel.codec.reader import Reader
 from nextpixel.engine.cpu.window import prepare_window
 from nextpixel.errors import NextPixelError
+from nextpixel.models.windowed import GAIN, RelativeConv2d
 from nextpixel.runtime.threads import Threads
 from tests.laws.cases import CASES, disturb
 
@@ -67,6 +68,25 @@ def test_bands_cost_what_the_model_says(name, shape):
     chunk = coder_of(model).encode(bands)
     assert chunk.ideal_bits == pytest.approx(expected, rel=1e-5)
     assert 8 * len(chunk.payload) < 1.01 * chunk.ideal_bits + 16
+
+
+@pytest.mark.parametrize("side", [3, 5, 7, 9])
+def test_weights_of_a_window_are_summed_in_one_order(side):
+    """By torch's own sum, in the order of a processor, archives would be of that processor."""
+    conv, reach = RelativeConv2d(3, 16, side, sees_self=False), side // 2
+    weight = (GAIN * conv.weight * conv.mask).detach().numpy()
+    taps = list(np.moveaxis(weight.reshape(16, 3, -1), 2, 0))
+    whole = len(taps) // 8 * 8
+    total = np.zeros((16, 3), np.float32)
+    for tap in taps[whole:]:
+        total = total + tap
+    for lane in range(min(whole, 8)):
+        part = np.zeros((16, 3), np.float32)
+        for tap in taps[lane:whole:8]:
+            part = part + tap
+        total = total + part
+    left = weight[:, :, reach, reach - 1] - total / 2
+    np.testing.assert_array_equal(conv.masked[:, :, reach, reach - 1].detach().numpy(), left)
 
 
 def test_a_pixel_reads_nothing_that_comes_later():

@@ -18,6 +18,8 @@ References:
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 
 import torch
 import torch.nn.functional as F
@@ -31,6 +33,8 @@ from nextpixel.program import Program
 
 GAIN = 8.0
 """Of the differences in a window: neighbouring levels differ by little of -1 to 1."""
+LANES = 8
+"""Sums of a window's weights that run side by side."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +80,7 @@ class RelativeConv2d(MaskedConv2d):
     def masked(self) -> Tensor:
         """The weights of the levels themselves, (outputs, inputs, rows, side)."""
         weight, reach = GAIN * self.weight * self.mask, self.side // 2
-        half = weight.sum((2, 3)) / 2
+        half = sum_in_order(weight.flatten(2)) / 2
         return weight - self.neighbours(half, reach)
 
     @property
@@ -143,6 +147,18 @@ class ReadOutConv2d(MaskedConv2d):
     def seen(self) -> Tensor:
         """As in `MaskedConv2d`."""
         return self.masked.flatten(2)
+
+
+def sum_in_order(values: Tensor) -> Tensor:
+    """Sums over the last dimension, with the same bits on every machine: archives depend on them.
+
+    Eight sums run side by side, and are added one after the other to what is left over. A sum of
+    torch's own has another order on another processor.
+    """
+    whole = values.shape[-1] // LANES * LANES
+    lanes: Tensor = reduce(add, torch.split(values[..., :whole], LANES, -1))
+    total: Tensor = reduce(add, [*values[..., whole:].unbind(-1), *lanes.unbind(-1)])
+    return total
 
 
 def leave_out(conv: MaskedConv2d, outputs: list[int]) -> None:
