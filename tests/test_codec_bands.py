@@ -80,9 +80,9 @@ def test_weights_of_a_window_are_summed_in_one_order(side):
     total = np.zeros((16, 3), np.float32)
     for tap in taps[whole:]:
         total = total + tap
-    for lane in range(min(whole, 8)):
+    for first in range(min(whole, 8)):
         part = np.zeros((16, 3), np.float32)
-        for tap in taps[lane:whole:8]:
+        for tap in taps[first:whole:8]:
             part = part + tap
         total = total + part
     left = weight[:, :, reach, reach - 1] - total / 2

@@ -33,7 +33,7 @@ from nextpixel.program import Program
 
 GAIN = 8.0
 """Of the differences in a window: neighbouring levels differ by little of -1 to 1."""
-LANES = 8
+SUMS = 8
 """Sums of a window's weights that run side by side."""
 
 
@@ -155,9 +155,9 @@ def sum_in_order(values: Tensor) -> Tensor:
     Eight sums run side by side, and are added one after the other to what is left over. A sum of
     torch's own has another order on another processor.
     """
-    whole = values.shape[-1] // LANES * LANES
-    lanes: Tensor = reduce(add, torch.split(values[..., :whole], LANES, -1))
-    total: Tensor = reduce(add, [*values[..., whole:].unbind(-1), *lanes.unbind(-1)])
+    whole = values.shape[-1] // SUMS * SUMS
+    parts: Tensor = reduce(add, torch.split(values[..., :whole], SUMS, -1))
+    total: Tensor = reduce(add, [*values[..., whole:].unbind(-1), *parts.unbind(-1)])
     return total
 
 
@@ -264,7 +264,7 @@ class WindowedPixelCNN(PixelModel):
         """A convolution at the middle of windows (N, inputs, rows, side): (N, outputs, 1, 1)."""
         return F.conv2d(windows, conv.masked, conv.bias)
 
-    def windows(self, planes: Tensor, places: Tensor, reach: int | None = None) -> Tensor:
+    def windows(self, pparts: Tensor, places: Tensor, reach: int | None = None) -> Tensor:
         """What lies around pixels up to their own row; zeros beyond the border.
 
         Args:
