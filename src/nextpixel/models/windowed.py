@@ -264,7 +264,7 @@ class WindowedPixelCNN(PixelModel):
         """A convolution at the middle of windows (N, inputs, rows, side): (N, outputs, 1, 1)."""
         return F.conv2d(windows, conv.masked, conv.bias)
 
-    def windows(self, pparts: Tensor, places: Tensor, reach: int | None = None) -> Tensor:
+    def windows(self, planes: Tensor, places: Tensor, reach: int | None = None) -> Tensor:
         """What lies around pixels up to their own row; zeros beyond the border.
 
         Args:
