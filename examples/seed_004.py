@@ -1,6 +1,6 @@
 """Seed 004: binary digits and shapes, colors independent or dependent, and class-conditional nets.
 
-    python examples/seed_004.py            4 x 8,600 steps of 128 images, 4 x 1,000 of 16
+    python examples/seed_004.py            4 x 8,600 steps of 128 images, 4 x 3,000 or more of 16
     python examples/seed_004.py --quick    the sets of shapes alone, tiny nets, 15 steps: seconds
 
 A model that was trained before, in runs/RECIPE, or that comes with the package is taken as it is.
